@@ -1,0 +1,146 @@
+"""Figures that everyone can read: one style, and no figure without an alternative text.
+
+>>> with figure(1, 2, alt="Two panels: ...", caption="What to see.") as axes:  # doctest: +SKIP
+...     axes[0].plot(t, x)
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from gaussbook import notebook
+
+__all__ = ["PALETTE", "figure"]
+
+PALETTE = {
+    "blue": "#0072B2",
+    "vermilion": "#D55E00",
+    "green": "#009E73",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "orange": "#E69F00",
+    "black": "#000000",
+}
+"""The colours of Okabe and Ito by name, in the order in which curves take them."""
+
+_STYLE = str(files("gaussbook") / "gaussbook.mplstyle")
+_LARGEST_SVG = 120_000  # bytes; a figure with more marks than that is smaller and faster as PNG
+
+
+@contextmanager
+def figure(
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    alt: str,
+    caption: str,
+    width: float = 7.2,
+    height: float | None = None,
+    **subplots: Any,
+) -> Iterator[Any]:
+    """Draw a figure inside a ``with`` block; it is shown, with its texts, when the block ends.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Grid of panels.
+    alt : str
+        What a reader who cannot see the figure needs to know: its content, not its looks.  It
+        becomes the ``alt`` of the page's image.
+    caption : str
+        The sentence below the figure (Markdown and ``$formulas$`` allowed).
+    width, height : float
+        Size in inches; the height defaults to 3 inches for each row of panels.
+    **subplots
+        Further arguments of `matplotlib.pyplot.subplots` (``sharex``, ``subplot_kw`` ...).
+
+    Yields
+    ------
+    matplotlib.axes.Axes or numpy.ndarray of Axes
+        The panels, as `matplotlib.pyplot.subplots` returns them.
+
+    Raises
+    ------
+    ValueError
+        If the alternative text or the caption is missing, or an axis of data has no label.
+    """
+    for name, text in (("alt", alt), ("caption", caption)):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"{name} must say in words what the figure shows")
+    import matplotlib.pyplot as plt
+
+    with matplotlib.style.context(_STYLE):
+        size = (width, height or 3.0 * rows)
+        fig, axes = plt.subplots(rows, columns, figsize=size, **subplots)
+        try:
+            yield axes
+            _check_labels(fig)
+            _show(fig, alt, caption)
+        finally:
+            plt.close(fig)
+
+
+def _check_labels(fig: Any) -> None:
+    """Refuse axes with tick marks but no label (pictures switch their axes off)."""
+    for ax in fig.axes:
+        if not ax.axison or ax.get_label() == "<colorbar>" or not ax.has_data():
+            continue
+        shared = ax.get_subplotspec()
+        for axis, outer in ((ax.xaxis, "is_last_row"), (ax.yaxis, "is_first_col")):
+            hidden = shared is not None and not getattr(shared, outer)()
+            ticks = axis.get_visible() and len(axis.get_ticklocs()) > 0
+            named = axis.get_label_text().strip() or (hidden and _labels_are_shared(ax, axis))
+            if ticks and not named:
+                raise ValueError(f"the {axis.axis_name} axis of a panel has no label")
+
+
+def _labels_are_shared(ax: Any, axis: Any) -> bool:
+    group = ax.get_shared_x_axes() if axis.axis_name == "x" else ax.get_shared_y_axes()
+    others = group.get_siblings(ax)
+    return any(getattr(o, f"get_{axis.axis_name}label")().strip() for o in others)
+
+
+def _show(fig: Any, alt: str, caption: str) -> None:
+    """Display the figure as SVG where that is small, else as PNG; do nothing outside Jupyter."""
+    if not notebook.is_running():
+        fig.canvas.draw()  # a plain run still meets every error of drawing
+        return
+    image = _render(fig, "svg")
+    kind, data = "image/svg+xml", image.decode()
+    if len(image) > _LARGEST_SVG:
+        kind, data = "image/png", base64.b64encode(_render(fig, "png")).decode()
+    texts = {"alt": " ".join(alt.split()), "caption": " ".join(caption.split())}
+    plain = f"Figure: {texts['caption']}"
+    notebook.publish({kind: data, "text/plain": plain}, {kind: texts})
+    # Jupyter shows no caption of its own; the website knows this output and drops it.
+    markdown = {"text/markdown": f"*{texts['caption']}*", "text/plain": texts["caption"]}
+    notebook.publish(markdown, {"text/markdown": {"caption": True}})
+
+
+def _render(fig: Any, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    options = {"metadata": {"Date": None}} if kind == "svg" else {"dpi": 160}
+    fig.savefig(buffer, format=kind, **options)
+    if kind == "svg":
+        return buffer.getvalue()
+    return _quantised(buffer)
+
+
+def _quantised(buffer: io.BytesIO) -> bytes:
+    """Return a PNG with a palette of 256 colours where no pixel moves by more than the eye sees."""
+    from PIL import Image
+
+    full = Image.open(buffer).convert("RGB")
+    small = full.quantize(256, dither=Image.Dither.NONE)
+    change = np.abs(np.asarray(full, int) - np.asarray(small.convert("RGB"), int)).max()
+    output = io.BytesIO()
+    (small if change <= 12 else full).save(output, format="PNG", optimize=True)
+    return output.getvalue()

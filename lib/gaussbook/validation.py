@@ -1,0 +1,188 @@
+"""Argument checks shared by all public functions: each failure names the argument and the fault."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from gaussbook.arrays import Array, namespace
+
+__all__ = [
+    "check_array",
+    "check_choice",
+    "check_covariance",
+    "check_integer",
+    "check_probabilities",
+    "check_scalar",
+]
+
+
+def check_array(
+    name: str,
+    x: Any,
+    *,
+    ndim: int | tuple[int, ...] | None = None,
+    shape: tuple[int | None, ...] | None = None,
+    finite: bool = True,
+    nonempty: bool = True,
+    integers: bool = False,
+) -> Array:
+    """Return `x` as a checked real array on its own device.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error.
+    x : array_like
+        An array of any backend; lists and numbers become NumPy arrays.
+    ndim : int or tuple of int, optional
+        Allowed numbers of dimensions.
+    shape : tuple, optional
+        Required shape; ``None`` stands for any length.
+    finite : bool
+        Refuse NaN and infinities.
+    nonempty : bool
+        Refuse arrays without elements.
+    integers : bool
+        Require an integer type.  Otherwise integers and booleans become float64.
+
+    Returns
+    -------
+    array
+        `x`, converted if need be.
+
+    Raises
+    ------
+    ValueError
+        If `x` does not fit; the message begins with `name`.
+    """
+    x = _as_array(name, x)
+    xp = namespace(x)
+    if integers:
+        if not xp.isdtype(x.dtype, "integral"):
+            raise ValueError(f"{name} must hold integers, got {x.dtype}")
+    elif xp.isdtype(x.dtype, ("integral", "bool")):
+        x = xp.astype(x, xp.float64)
+    elif not xp.isdtype(x.dtype, "real floating"):
+        raise ValueError(f"{name} must hold real numbers, got {x.dtype}")
+    allowed = (ndim,) if isinstance(ndim, int) else ndim
+    if allowed is not None and x.ndim not in allowed:
+        wanted = " or ".join(map(str, allowed))
+        raise ValueError(f"{name} must have {wanted} dimension(s), got shape {tuple(x.shape)}")
+    if shape is not None and (
+        x.ndim != len(shape)
+        or any(w is not None and w != n for w, n in zip(shape, x.shape, strict=True))
+    ):
+        wanted = ", ".join("any" if w is None else str(w) for w in shape)
+        raise ValueError(f"{name} must have shape ({wanted}), got {tuple(x.shape)}")
+    if nonempty and math.prod(x.shape) == 0:
+        raise ValueError(f"{name} is empty (shape {tuple(x.shape)})")
+    if finite and not integers and not bool(xp.all(xp.isfinite(x))):
+        raise ValueError(f"{name} holds NaN or infinite values")
+    return x
+
+
+def _as_array(name: str, x: Any) -> Array:
+    try:
+        namespace(x)
+        return x
+    except TypeError:
+        pass
+    try:
+        return np.asarray(x, dtype=None if np.size(x) else float)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} is not an array of numbers: {error}") from error
+
+
+def check_scalar(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> float:
+    """Return `value` as a finite float inside the given bounds, or raise ``ValueError``."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a number, got {value!r}") from error
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {number}")
+    for bound, holds, words in (
+        (above, operator.gt, "above"),
+        (at_least, operator.ge, "at least"),
+        (below, operator.lt, "below"),
+        (at_most, operator.le, "at most"),
+    ):
+        if bound is not None and not holds(number, bound):
+            raise ValueError(f"{name} must be {words} {bound:g}, got {number:g}")
+    return number
+
+
+def check_integer(
+    name: str, value: Any, *, at_least: int | None = None, at_most: int | None = None
+) -> int:
+    """Return `value` as an integer inside the given bounds, or raise ``ValueError``."""
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise ValueError(f"{name} must be an integer, got {value!r}") from error
+    if isinstance(value, bool):
+        raise ValueError(f"{name} must be an integer, got {value!r}")
+    check_scalar(name, number, at_least=at_least, at_most=at_most)
+    return number
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`, or raise ``ValueError`` that lists them."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+    return value
+
+
+def check_probabilities(name: str, weights: Any, *, tolerance: float = 1e-8) -> Array:
+    """Return `weights`, checked to be non-negative along the last axis and to sum to one."""
+    weights = check_array(name, weights)
+    xp = namespace(weights)
+    if bool(xp.any(weights < 0)):
+        raise ValueError(f"{name} holds negative values")
+    error = float(xp.max(xp.abs(xp.sum(weights, axis=-1) - 1)))
+    if error > tolerance:
+        raise ValueError(f"{name} must sum to 1, off by {error:.3g}")
+    return weights
+
+
+def check_covariance(name: str, covariance: Any) -> tuple[Array, Array]:
+    """Check covariance matrices ``(..., d, d)`` and return them with their Cholesky factors.
+
+    Returns
+    -------
+    covariance, cholesky : array, shape (..., d, d)
+        The matrices and their lower Cholesky factors.
+
+    Raises
+    ------
+    ValueError
+        If a matrix is not square, not symmetric (to half the type's digits) or not positive
+        definite.
+    """
+    covariance = check_array(name, covariance)
+    xp = namespace(covariance)
+    if covariance.ndim < 2 or covariance.shape[-1] != covariance.shape[-2]:
+        raise ValueError(f"{name} must be square, got shape {tuple(covariance.shape)}")
+    asymmetry = float(xp.max(xp.abs(covariance - xp.matrix_transpose(covariance))))
+    tolerance = float(xp.finfo(covariance.dtype).eps) ** 0.5
+    if asymmetry > tolerance * float(xp.max(xp.abs(covariance))):
+        raise ValueError(f"{name} is not symmetric (entries differ by {asymmetry:.3g})")
+    try:
+        cholesky = xp.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(f"{name} is not positive definite") from error
+    if not bool(xp.all(xp.isfinite(cholesky))):  # CuPy reports failure as NaN, not as an error
+        raise ValueError(f"{name} is not positive definite")
+    return covariance, cholesky
