@@ -7,7 +7,6 @@ A chapter makes one `Claims`, calls `Claims.check` for every number of its spec 
 
 from __future__ import annotations
 
-import html
 import math
 import re
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 from gaussbook import arrays, notebook
 from gaussbook.scale import current_scale
+from gaussbook.tables import format_number, html_table, text_table
 
 __all__ = ["MIME_TYPE", "Claim", "ClaimError", "Claims"]
 
@@ -196,12 +196,12 @@ class Claims:
         """
         if not self.claims:
             raise ValueError(f"{self.slug} checks no claim")
-        text = table_text(self.claims)
+        rows = [_cells(claim) for claim in self.claims]
+        text = text_table(_COLUMNS, rows)
         if notebook.is_running():
-            html_table = table_html(self.claims)
-            notebook.publish(
-                {"text/plain": text, "text/html": html_table, MIME_TYPE: self.bundle()}
-            )
+            ids = [claim.id for claim in self.claims]
+            page = html_table(_COLUMNS, rows, _CAPTION, name="claims", ids=ids)
+            notebook.publish({"text/plain": text, "text/html": page, MIME_TYPE: self.bundle()})
         else:
             print(text)
         failing = [claim for claim in self.claims if claim.verdict == FAILS]
@@ -260,17 +260,11 @@ def _holds(value: float, relation: str, threshold: float | list[float]) -> bool:
     return abs(value - threshold[0]) <= threshold[1]
 
 
-def format_number(value: float) -> str:
-    """Return a number with four significant digits, without an exponent where it reads well."""
-    if value == 0 or (1e-3 <= abs(value) < 1e6):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    return f"{value:.3e}"
-
-
 def _with_unit(text: str, unit: str) -> str:
     return f"{text} {unit}" if unit else text
 
 
+_CAPTION = "The claims and what was measured"
 _COLUMNS = ("Claim", "What is measured", "Paper", "Measured here", "Threshold", "Verdict")
 _SIGNS = {HOLDS: "✓", FAILS: "✗", NOT_REPRODUCED: "○"}
 
@@ -285,27 +279,4 @@ def _cells(claim: Claim) -> tuple[str, ...]:
         claim.measured_text() + seeds,
         claim.threshold_text(),
         f"{_SIGNS[claim.verdict]} {claim.verdict}{reason}",
-    )
-
-
-def table_text(claims: Sequence[Claim]) -> str:
-    """Return the claims as an aligned text table."""
-    rows = [_COLUMNS, *map(_cells, claims)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)) for r in rows]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def table_html(claims: Sequence[Claim]) -> str:
-    """Return the claims as an accessible HTML table: caption, column and row headers, anchors."""
-    head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in _COLUMNS)
-    body = []
-    for claim in claims:
-        first, *rest = (html.escape(cell) for cell in _cells(claim))
-        cells = f'<th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in rest)
-        kind = claim.verdict.replace(" ", "-")
-        body.append(f'<tr id="{claim.id}" class="claim-{kind}">{cells}</tr>')
-    return (
-        '<table class="claims"><caption>The claims and what was measured</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     )

@@ -1,0 +1,103 @@
+"""Tables of results: accessible HTML in a notebook, aligned text in a plain run."""
+
+from __future__ import annotations
+
+import html
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+from gaussbook import notebook
+
+__all__ = ["format_number", "html_table", "table", "text_table"]
+
+
+def table(rows: Sequence[Sequence[Any]], columns: Sequence[str], caption: str) -> None:
+    """Show a table of results; the first cell of each row is its header.
+
+    Parameters
+    ----------
+    rows : sequence of sequences
+        The cells: texts, or numbers, which are shown with four significant digits.
+    columns : sequence of str
+        The columns' headers, units included.
+    caption : str
+        What the table shows.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, a row has not one cell for each column, or the caption is empty.
+    """
+    if not caption.strip():
+        raise ValueError("caption must say what the table shows")
+    if not rows or any(len(row) != len(columns) for row in rows):
+        raise ValueError(f"rows must be non-empty, with {len(columns)} cells each")
+    cells = [[_cell(value) for value in row] for row in rows]
+    text = f"{caption}\n{text_table(columns, cells)}"
+    if notebook.is_running():
+        data = {"text/plain": text, "text/html": html_table(columns, cells, caption)}
+        notebook.publish(data)
+    else:
+        print(text)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, numbers.Integral):
+        return str(value)
+    return format_number(float(value))
+
+
+def format_number(value: float) -> str:
+    """Return a number with four significant digits, without an exponent where it reads well."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        return f"{value:.4g}"
+    return f"{value:.0f}" if 1 < abs(value) < 1e6 else f"{value:.3e}"
+
+
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return the cells as text with aligned columns."""
+    lines = [columns, *rows]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
+    aligned = ("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in aligned)
+
+
+def html_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    caption: str,
+    *,
+    name: str = "results",
+    ids: Sequence[str] | None = None,
+) -> str:
+    """Return the cells as an HTML table with a caption and row and column headers.
+
+    Parameters
+    ----------
+    columns, rows : sequences of str
+        The cells as plain text; they are escaped here.
+    caption : str
+        The table's caption.
+    name : str
+        The table's CSS class.
+    ids : sequence of str, optional
+        An anchor for each row.
+    """
+    head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in columns)
+    body = []
+    for k, (first, *rest) in enumerate(rows):
+        anchor = f' id="{html.escape(ids[k])}"' if ids else ""
+        cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
+        body.append(f'<tr{anchor}><th scope="row">{html.escape(first)}</th>{cells}</tr>')
+    return (
+        f'<table class="{name}"><caption>{html.escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    )
