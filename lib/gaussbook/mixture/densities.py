@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from array_api_compat import is_cupy_array
 
@@ -82,7 +83,7 @@ class Gaussians:
             self.log_constants = self.log_constants + log_weights
         self.centre = xp.mean(means, axis=0)
         self.expanded = False
-        if self.diagonal or d <= _LARGEST_EXPANDED_DIMENSION:
+        if can_be_expanded(d, self.diagonal):
             self._expand(variances)
 
     def _expand(self, variances: Array) -> None:
@@ -116,7 +117,7 @@ class Gaussians:
         columns : array, shape (d, n)
             The points, one a column.
         features : array, shape (p, n), optional
-            `quadratic_features` of ``columns - centre`` where the caller has them.
+            `quadratic_features` of the columns about the centre where the caller has them.
 
         Returns
         -------
@@ -126,7 +127,7 @@ class Gaussians:
         xp = namespace(columns)
         if self.expanded:
             if features is None:
-                features = quadratic_features(columns - self.centre[:, None], self.diagonal)
+                features = quadratic_features(columns, self.centre, self.diagonal)
             return self.coefficients @ features
         n_components = self.means.shape[0]
         result = xp.empty((n_components, columns.shape[1]), dtype=columns.dtype)
@@ -142,13 +143,15 @@ class Gaussians:
         return result
 
 
-def quadratic_features(columns: Array, diagonal: bool) -> Array:
+def quadratic_features(columns: Array, centre: Array, diagonal: bool) -> Array:
     r"""Return :math:`(1, u_i, u_i^2)`, or :math:`(1, u_i, u_iu_j)_{i\le j}`, of each column.
 
     Parameters
     ----------
     columns : array, shape (d, n)
-        Points :math:`u`, one a column.
+        Points, one a column.
+    centre : array, shape (d,)
+        The point :math:`c` in :math:`u = x - c`.
     diagonal : bool
         Whether to leave out the products of different coordinates.
 
@@ -161,7 +164,8 @@ def quadratic_features(columns: Array, diagonal: bool) -> Array:
     d, n = columns.shape
     features = xp.empty((feature_count(d, diagonal), n), dtype=columns.dtype)
     features[0, :] = 1.0
-    features[1 : d + 1, :] = columns
+    features[1 : d + 1, :] = columns - centre[:, None]
+    columns = features[1 : d + 1, :]
     if diagonal:
         features[d + 1 :, :] = columns * columns
         return features
@@ -170,6 +174,11 @@ def quadratic_features(columns: Array, diagonal: bool) -> Array:
         features[row : row + d - i, :] = columns[i, :] * columns[i:, :]
         row += d - i
     return features
+
+
+def can_be_expanded(d: int, diagonal: bool) -> bool:
+    """Return whether there are few enough `quadratic_features` for them to pay."""
+    return diagonal or d <= _LARGEST_EXPANDED_DIMENSION
 
 
 def feature_count(d: int, diagonal: bool) -> int:
@@ -187,6 +196,14 @@ def row_blocks(x: Array, width: int) -> Iterator[tuple[int, int]]:
     step = max(fewest, elements // width)
     for start in range(0, n, step):
         yield start, min(start + step, n)
+
+
+def block_columns(x: Array, start: int, stop: int, dtype: Any = None) -> Array:
+    """Return rows ``start:stop`` as columns, each coordinate side by side in memory."""
+    xp = namespace(x)
+    columns = xp.empty((x.shape[1], stop - start), dtype=dtype or x.dtype)
+    columns[:, :] = xp.astype(xp.matrix_transpose(x[start:stop, :]), columns.dtype, copy=False)
+    return columns
 
 
 def block_width(gaussians: Gaussians) -> int:
@@ -267,7 +284,7 @@ def component_log_densities(x: Array, means: Array, covariances: Array) -> Array
     xp = namespace(x)
     result = xp.empty((x.shape[0], gaussians.means.shape[0]), dtype=x.dtype)
     for start, stop in row_blocks(x, block_width(gaussians)):
-        block = gaussians.log_densities(xp.matrix_transpose(x[start:stop, :]))
+        block = gaussians.log_densities(block_columns(x, start, stop))
         result[start:stop, :] = xp.matrix_transpose(block)
     if not bool(xp.all(xp.isfinite(result))):
         raise ValueError(_OVERFLOW)
@@ -360,7 +377,7 @@ def _posterior_arrays(x: Array, gaussians: Gaussians) -> tuple[Array, Array]:
     log_likelihood = xp.empty(x.shape[0], dtype=x.dtype)
     responsibilities = xp.empty((x.shape[0], gaussians.means.shape[0]), dtype=x.dtype)
     for start, stop in row_blocks(x, block_width(gaussians)):
-        log_joint = gaussians.log_densities(xp.matrix_transpose(x[start:stop, :]))
+        log_joint = gaussians.log_densities(block_columns(x, start, stop))
         log_likelihood[start:stop], shares = normalise_columns(log_joint)
         responsibilities[start:stop, :] = xp.matrix_transpose(shares)
     return log_likelihood, responsibilities
