@@ -152,6 +152,7 @@ xp = backend()
 # A model is its covariance $r$, the derivative $r'$, the constant $\lambda_2$, and the rate $\kappa$ at which $E$ decays
 # (infinite where $r$ decays faster than every exponential).
 
+
 # %%
 @dataclass(frozen=True)
 class Model:
@@ -174,6 +175,7 @@ class Model:
 # in logarithmic time, has $r(t) = \operatorname{sech}(t/2)^{d/2}$ with $\lambda_2 = d/8$; the particle driven by white-noise
 # acceleration has $r(t) = \tfrac32 e^{-t/2} - \tfrac12 e^{-3t/2}$ with $\lambda_2 = 3/4$; and the Gaussian covariance is
 # $r(t) = e^{-t^2/2}$ with $\lambda_2 = 1$.
+
 
 # %%
 def diffusion(d: int) -> Model:
@@ -238,6 +240,7 @@ with figure(
 # %% [markdown]
 # Equation {eq}`slepian-mean` is one line; at $t = 0$ it is a $0/0$ whose limit is 1.
 
+
 # %%
 def clipped_mean(model: Model, t: Array) -> Array:
     """E(t) = -r'(t) / sqrt(lambda_2 (1 - r(t)^2)), and E(0) = 1."""
@@ -278,6 +281,7 @@ with figure(
 # $\hat\psi = \hat w/(2 - \hat w)$, and is evaluated on a circle by the FFT. The circle has radius $\rho < 1$
 # (multiply by $\rho^k$ before, by $\rho^{-k}$ after) to keep the tail of $T$ from wrapping around.
 
+
 # %%
 def switch_law(E: Array) -> tuple[Array, Array]:
     """Masses of W, w_k = E_{k-1} - E_k, and of T, from psi = w / (2 - w)."""
@@ -303,6 +307,7 @@ laws = {name: xp.cumulative_sum(f) for name, (_, f) in masses.items()}  # P(T <=
 # %% [markdown]
 # **The exponent** is the root $\theta \in (0, \kappa)$ of equation {eq}`slepian-exponent`. Its integrand decays like
 # $e^{-(\kappa-\theta)t}$, so the bracket must stay below $\kappa$.
+
 
 # %%
 def exponent(model: Model) -> float:
@@ -409,6 +414,7 @@ for letters, which, target, bound in (
 # $W$ per toss. $W$ itself is drawn by inverting $E$ at a uniform number. The Kolmogorov–Smirnov (KS)
 # distance, the largest gap between two distribution functions, compares the sums with the lattice law.
 
+
 # %%
 def draw_intervals(E: Array, size: int, rng) -> Array:
     """T = W_1 + ... + W_nu with P(nu = k) = 2^-k and P(W > t) = E(t)."""
@@ -456,6 +462,7 @@ claims.check(
 # Gaussian vector with the covariance matrix of the residual on 400 grid points. That matrix is
 # nearly singular (the process is smooth), so it is factored by its eigenvectors; its smallest eigenvalues
 # are zero up to rounding, and the ones that come out negative are set to zero.
+
 
 # %%
 def slepian_draws(model: Model, t: Array, n: int, rng) -> Array:
@@ -526,6 +533,7 @@ with figure(
 # crossing, which depends on the whole path, nearly where it should be. Only for random
 # acceleration do the dots leave the line a little at large $t$; we return to that.
 
+
 # %%
 def largest_gap(x: Array, y: Array) -> float:
     """The largest |x - y|."""
@@ -548,6 +556,7 @@ for letter, model in zip("ab", (diffusion_2, acceleration), strict=True):
 #
 # Equation {eq}`slepian-equivalence` says that $E$ is also what the classical route extracts from the covariance of the sign.
 # First by arithmetic: a central difference of $R_D = \tfrac2\pi\arcsin r$ against $E$, for every model.
+
 
 # %%
 def clipped_covariance(model: Model, t: Array) -> Array:
@@ -628,6 +637,7 @@ with figure(
 # step is seen only if a grid point happens to fall into it, so these are left out, and
 # laws are compared given $T > h$.
 
+
 # %%
 def intervals(X: Array, h: float) -> Array:
     """T > h between successive zeros of each path (rows), zeros interpolated linearly."""
@@ -644,6 +654,7 @@ def intervals(X: Array, h: float) -> Array:
 # that zeros come without memory. The tail is summarised by the slope of $-\log P(T > t)$ between $2\mu$ and $5\mu$.
 # And since independence of the intervals is the one assumption made, we measure that too: the correlation
 # of the ranks of successive intervals.
+
 
 # %%
 def slope(survival_2mu: float, survival_5mu: float, model: Model) -> float:
@@ -728,6 +739,7 @@ with figure(
 # random acceleration. For diffusion the simulation follows the approximation as far as the eye can see. For
 # random acceleration it does not quite: the signal has more very short intervals, and its tail (dots on the
 # right) lies above the line, as the exact exponent $1/4 < 0.2647$ says it must.
+
 
 # %%
 def over_seeds(model: Model, key: str) -> list[float]:
@@ -821,6 +833,7 @@ table(
 # Nothing in $\hat w/(2-\hat w)$ asks whether $w$ is positive. For an oscillating covariance, $E$ turns negative
 # and $W$ is no longer a random variable. We take the damped cosine $r(t) = e^{-a^2t^2/2}\cos t$ with
 # $\lambda_2 = 1 + a^2$, and $r(t) = \sin t/t$ with $\lambda_2 = 1/3$, the signal of a band-limited channel.
+
 
 # %%
 def damped_cosine(a: float) -> Model:

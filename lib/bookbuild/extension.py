@@ -15,13 +15,13 @@ from typing import Any, ClassVar
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
-from gaussbook.claims import Claim
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 from bookbuild import freshness, pairing
 from bookbuild.project import PARTS, BookError, Chapter, Paper, Project
+from gaussbook.claims import Claim
 
 _STATIC = Path(__file__).parent / "static"
 

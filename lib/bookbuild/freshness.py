@@ -18,10 +18,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from gaussbook.claims import MIME_TYPE
 from nbformat import NotebookNode
 
 from bookbuild.pairing import STAMP
+from gaussbook.claims import MIME_TYPE
 
 
 def setting() -> dict[str, str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from docutils import nodes
-from gaussbook.claims import MIME_TYPE
 from myst_nb.core.render import MimeData, MimeRenderPlugin, NbElementRenderer, create_figure_context
+
+from gaussbook.claims import MIME_TYPE
 
 _IMAGES = ("image/svg+xml", "image/png", "image/webp")
 

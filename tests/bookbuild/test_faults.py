@@ -9,6 +9,7 @@ import time
 
 import nbformat
 import pytest
+
 from bookbuild.__main__ import main
 
 WAIT = """

@@ -1,8 +1,9 @@
 """What a chapter rests on, and when its outputs are no longer those of its inputs."""
 
 import pytest
-from bookbuild import freshness
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from bookbuild import freshness
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import nbformat
 import pytest
+
 from bookbuild import pairing
 from bookbuild.project import BookError, Project
 

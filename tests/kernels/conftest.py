@@ -1,4 +1,4 @@
-"""The machines that kernels are tested on: the host (always) and a GPU (where there is one)."""
+"""The host as a machine that runs kernels."""
 
 import sys
 from pathlib import Path
@@ -14,16 +14,3 @@ def host_module():
     import host_cuda
 
     return host_cuda.host_module
-
-
-@pytest.fixture(scope="session")
-def gpu():
-    """Return CuPy where it can compute; skip the test elsewhere."""
-    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
-    try:
-        if cupy.cuda.runtime.getDeviceCount() == 0:
-            pytest.skip("no CUDA GPU is visible")
-        cupy.zeros(1) + 1
-    except Exception as error:  # CuPy raises many kinds: all of them mean "no GPU here"
-        pytest.skip(f"no CUDA GPU can be used ({error})")
-    return cupy

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from gaussbook import kernels
 from gaussbook.arrays import BackendError
 

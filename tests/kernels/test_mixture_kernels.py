@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from gaussbook import kernels
 from gaussbook.mixture import densities
 from gaussbook.mixture.densities import Gaussians

@@ -5,12 +5,13 @@ import math
 import array_api_strict
 import numpy as np
 import pytest
-from gaussbook.mixture import component_log_densities, posterior
-from gaussbook.mixture.densities import Gaussians
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
+
+from gaussbook.mixture import component_log_densities, posterior
+from gaussbook.mixture.densities import Gaussians
 
 
 def mixture(rng, n, d, n_components, *, full, scale=1.0, shift=0.0):
