@@ -6,6 +6,9 @@ import math
 import array_api_strict
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gaussbook.metrics import (
     bd_rate,
     clustering_error,
@@ -13,8 +16,6 @@ from gaussbook.metrics import (
     psnr,
     ssim,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=30)
 
