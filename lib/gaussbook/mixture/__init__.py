@@ -10,7 +10,7 @@ from gaussbook.mixture.algebra import (
 )
 from gaussbook.mixture.densities import component_log_densities, posterior
 from gaussbook.mixture.em import GaussianMixture
-from gaussbook.mixture.kmeans import KMeans, assign, kmeans, kmeans_plus_plus
+from gaussbook.mixture.kmeans import KMeans, assign, k_means, kmeans_plus_plus
 
 __all__ = [
     "GaussianMixture",
@@ -19,7 +19,7 @@ __all__ = [
     "assign",
     "component_log_densities",
     "conditional",
-    "kmeans",
+    "k_means",
     "kmeans_plus_plus",
     "marginal",
     "moments",

@@ -15,7 +15,7 @@ from gaussbook.mixture.densities import (
     Gaussians,
     check_components,
     component_log_densities,
-    posterior,
+    normalise_columns,
 )
 from gaussbook.validation import check_array
 
@@ -74,6 +74,13 @@ def _select(covariances: Array, rows: list[int], columns: list[int]) -> Array:
     xp = namespace(covariances)
     block = xp.take(covariances, xp.asarray(rows), axis=1)
     return xp.take(block, xp.asarray(columns), axis=2)
+
+
+def _refuse_overflow(name: str, *results: Array) -> None:
+    for result in results:
+        xp = namespace(result)
+        if not bool(xp.all(xp.isfinite(result))):
+            raise ValueError(f"{name} holds numbers so large that the result overflows")
 
 
 def marginal(log_weights: Array, means: Array, covariances: Array, keep: Sequence[int]) -> Mixture:
@@ -154,10 +161,10 @@ def conditional(
     law = marginal(log_weights, means, covariances, given)
     try:
         log_joint = component_log_densities(values, law.means, law.covariances) + log_weights
-        log_likelihood, _ = posterior(values, log_weights, law.means, law.covariances)
+        log_density, _ = normalise_columns(xp.matrix_transpose(log_joint))
     except ValueError as error:
         raise ValueError(f"values: {error}") from error
-    log_shares = log_joint - log_likelihood[:, None]
+    log_shares = log_joint - log_density[:, None]
     others = xp.take(means, xp.asarray(rest), axis=1)
     if covariances.ndim == 2:
         shape = (values.shape[0], *others.shape)
@@ -169,8 +176,9 @@ def conditional(
     gain = half @ xp.matrix_transpose(factors)
     offsets = xp.permute_dims(values[:, None, :] - law.means, (1, 2, 0))
     shifts = xp.permute_dims(gain @ offsets, (2, 0, 1))
-    explained = half @ xp.matrix_transpose(half)
-    return Mixture(log_shares, others + shifts, _select(covariances, rest, rest) - explained)
+    unexplained = _select(covariances, rest, rest) - half @ xp.matrix_transpose(half)
+    _refuse_overflow("values", shifts, unexplained)
+    return Mixture(log_shares, others + shifts, unexplained)
 
 
 def product(
@@ -203,7 +211,8 @@ def product(
     Raises
     ------
     ValueError
-        If an argument is no mixture, or dimensions or kinds of covariances differ.
+        If an argument is no mixture, dimensions or kinds of covariances differ, or two components
+        are so far apart that the square of their distance overflows.
     """
     log_a, a, cov_a, _ = _check(log_weights_a, means_a, covariances_a, "_a")
     log_b, b, cov_b, _ = _check(log_weights_b, means_b, covariances_b, "_b")
@@ -238,6 +247,7 @@ def product(
         covariances = 0.5 * (covariances + xp.matrix_transpose(covariances))
     log_a, log_b = pairs(log_a, log_b)
     overlap = between.log_constants - 0.5 * xp.sum(white**2, axis=1)
+    _refuse_overflow("means_b", overlap, means, covariances)
     return Mixture(log_a + log_b + overlap, means, covariances)
 
 
@@ -262,7 +272,7 @@ def moments(log_weights: Array, means: Array, covariances: Array) -> tuple[Array
     Raises
     ------
     ValueError
-        If the mixture is not one.
+        If the mixture is not one, or its moments overflow.
     """
     log_weights, means, covariances, _ = _check(log_weights, means, covariances)
     xp = namespace(means)
@@ -275,6 +285,7 @@ def moments(log_weights: Array, means: Array, covariances: Array) -> tuple[Array
         within = xp.eye(means.shape[1], dtype=means.dtype) * (weights @ covariances)
     else:
         within = xp.sum(weights[:, None, None] * covariances, axis=0)
+    _refuse_overflow("means", mean, within + between)
     return mean, within + between
 
 

@@ -24,6 +24,9 @@ __all__ = ["component_log_densities", "posterior"]
 
 _LOG_2PI = math.log(2 * math.pi)
 _EXPANSION_ERROR = 1e-11  # largest rounding error accepted for the expanded square
+_CACHE_ELEMENTS = 2**17  # numbers of a block's largest temporary: 1 MiB in float64
+_GPU_ELEMENTS = 2**27  # 1 GiB: there a block only bounds the memory in use
+_FEWEST_ROWS = 256
 _OVERFLOW = "x holds points so far from the components that their log-density overflows"
 _LARGEST_EXPANDED_DIMENSION = 32  # beyond it the d(d+1)/2 features no longer pay
 
@@ -187,13 +190,10 @@ def feature_count(d: int, diagonal: bool) -> int:
 
 
 def row_blocks(x: Array, width: int) -> Iterator[tuple[int, int]]:
-    """Yield ``(start, stop)`` of row blocks whose temporaries of `width` columns stay in cache.
-
-    On a GPU a block only bounds the memory in use (to about 1 GiB in float64).
-    """
-    elements, fewest = (2**27, 4096) if is_cupy_array(x) else (2**17, 256)
+    """Yield ``(start, stop)`` of row blocks whose temporaries of `width` columns stay in cache."""
+    elements = _GPU_ELEMENTS if is_cupy_array(x) else _CACHE_ELEMENTS
     n = x.shape[0]
-    step = max(fewest, elements // width)
+    step = max(_FEWEST_ROWS, elements // width)
     for start in range(0, n, step):
         yield start, min(start + step, n)
 

@@ -25,7 +25,7 @@ from gaussbook.mixture.densities import (
     normalise_columns,
     row_blocks,
 )
-from gaussbook.mixture.kmeans import check_sample_weight, kmeans, kmeans_plus_plus
+from gaussbook.mixture.kmeans import check_sample_weight, k_means, kmeans_plus_plus
 from gaussbook.mixture.parameters import (
     COVARIANCE_TYPES,
     Parameters,
@@ -309,7 +309,7 @@ class GaussianMixture:
         seed = Generator(int(rng.integers(2**63)))
         centres = kmeans_plus_plus(x, self.n_components, seed=seed, sample_weight=weight)
         if self.init_params == "kmeans":
-            centres = kmeans(x, self.n_components, init=centres, sample_weight=weight).centres
+            centres = k_means(x, self.n_components, init=centres, sample_weight=weight).centres
         return Assignment.of(centres, diagonal)
 
     def _maximise(self, source: Any, step: Step) -> tuple[Parameters, Gaussians, float, int]:

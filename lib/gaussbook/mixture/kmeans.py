@@ -11,11 +11,11 @@ from gaussbook.arrays import Array, Generator, generator, namespace, to_host
 from gaussbook.mixture.densities import row_blocks
 from gaussbook.validation import check_array, check_integer, check_scalar
 
-__all__ = ["KMeans", "assign", "kmeans", "kmeans_plus_plus"]
+__all__ = ["KMeans", "assign", "k_means", "kmeans_plus_plus"]
 
 
 class KMeans(NamedTuple):
-    """The result of `kmeans`.
+    """The result of `k_means`.
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ def _seed_centres(
     return xp.concat(centres, axis=0) + middle
 
 
-def kmeans(
+def k_means(
     x: Array,
     n_clusters: int,
     *,
