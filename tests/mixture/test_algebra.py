@@ -3,6 +3,9 @@
 import array_api_strict
 import numpy as np
 import pytest
+from scipy.special import logsumexp
+from scipy.stats import kstest, multivariate_normal, norm
+
 from gaussbook.arrays import generator
 from gaussbook.mixture import (
     Mixture,
@@ -13,8 +16,6 @@ from gaussbook.mixture import (
     product,
     sample_conditional,
 )
-from scipy.special import logsumexp
-from scipy.stats import kstest, multivariate_normal, norm
 
 KINDS = pytest.mark.parametrize("full", [False, True], ids=["diagonal", "full"])
 

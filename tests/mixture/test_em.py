@@ -6,14 +6,15 @@ import warnings
 import array_api_strict
 import numpy as np
 import pytest
-from gaussbook.arrays import generator
-from gaussbook.mixture import GaussianMixture
-from gaussbook.mixture.statistics import Expectation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture as Peer
+
+from gaussbook.arrays import generator
+from gaussbook.mixture import GaussianMixture
+from gaussbook.mixture.statistics import Expectation
 
 TYPES = ("full", "tied", "diag", "spherical")
 ALL_TYPES = pytest.mark.parametrize("covariance_type", TYPES)

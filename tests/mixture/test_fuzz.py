@@ -4,6 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
 from gaussbook.arrays import generator
 from gaussbook.mixture import (
     GaussianMixture,
@@ -17,9 +21,6 @@ from gaussbook.mixture import (
     product,
     sample_conditional,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 
 QUICK = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow]

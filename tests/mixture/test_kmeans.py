@@ -3,12 +3,13 @@
 import array_api_strict
 import numpy as np
 import pytest
-from gaussbook.arrays import generator
-from gaussbook.mixture import assign, k_means, kmeans_plus_plus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans as Peer
+
+from gaussbook.arrays import generator
+from gaussbook.mixture import assign, k_means, kmeans_plus_plus
 
 
 def clusters(seed=0, n=600, d=3, n_clusters=5, spread=6.0):

@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+
 from gaussbook.mixture import GaussianMixture
 
 dask = pytest.importorskip("dask", reason="the 'dask' extra is not installed")
