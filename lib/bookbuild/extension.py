@@ -243,6 +243,13 @@ class Totals(BoardDirective):
         )
 
 
+def _without_thebe(app: Sphinx, config: Config) -> None:
+    """Silence Jupyter Book's live-code extension: it names outside hosts, and twice on each page."""
+    for listeners in app.events.listeners.values():
+        for listener in [each for each in listeners if each.handler.__module__ == "sphinx_thebe"]:
+            listeners.remove(listener)
+
+
 def _keep_from_running(app: Sphinx, config: Config) -> None:
     """Let Sphinx execute nothing: a chapter that is not current is shown without outputs."""
     board = _board(app)
@@ -277,6 +284,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("totals", Totals)
     app.add_css_file("book.css")
     app.add_js_file("scoreboard.js", loading_method="defer")
+    app.connect("config-inited", _without_thebe)
     app.connect("config-inited", _keep_from_running)
     app.connect("build-finished", _write_downloads)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

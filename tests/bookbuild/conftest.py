@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,7 @@ class MiniBook:
             "format: jb-book\nroot: book/index\nchapters:\n  - file: book/mixtures/one\n"
             "  - file: book/mixtures/two\n  - file: book/bibliography\n"
         )
+        shutil.copytree(ROOT / "book" / "images", root / "book" / "images")
         (root / "_config.yml").write_text((ROOT / "_config.yml").read_text())
         (root / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
 
