@@ -7,6 +7,7 @@ executed notebooks (what was measured).
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -257,6 +258,16 @@ def _keep_from_running(app: Sphinx, config: Config) -> None:
     config.nb_execution_excludepatterns = [*config.nb_execution_excludepatterns, *waiting]
     config.nb_execution_cache_path = str(board.project.build / "jupyter-cache")
     config.html_static_path = [*config.html_static_path, str(_STATIC)]
+    config.gaussbook_press = _press_digest()
+
+
+def _press_digest() -> str:
+    """Return a digest of this package: pages are drawn anew when the press itself changes."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _write_downloads(app: Sphinx, error: Exception | None) -> None:
@@ -282,6 +293,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("part-papers", PartPapers)
     app.add_directive("scoreboard", Scoreboard)
     app.add_directive("totals", Totals)
+    app.add_config_value("gaussbook_press", "", "env")
     app.add_css_file("book.css")
     app.add_js_file("scoreboard.js", loading_method="defer")
     app.connect("config-inited", _without_thebe)
