@@ -4,9 +4,10 @@ import array_api_strict
 import numpy as np
 import pytest
 from autograd.misc import optimizers
-from gaussbook.optim import Adam, cosine_decay
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from gaussbook.optim import Adam, cosine_decay
 
 CURVATURE = np.array([1.0, 10.0, 100.0])
 

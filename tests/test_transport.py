@@ -2,12 +2,13 @@ import array_api_strict
 import numpy as np
 import ot
 import pytest
-from gaussbook import transport
-from gaussbook.transport import bures_wasserstein, energy_distance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import cdist, pdist
+
+from gaussbook import transport
+from gaussbook.transport import bures_wasserstein, energy_distance
 
 
 def samples(n=70, m=50, d=3, seed=0):

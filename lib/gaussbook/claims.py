@@ -76,7 +76,9 @@ class Claims:
     --------
     >>> claims = Claims("light_schrodinger_bridge")
     >>> claims.check("C2", "plan error in every cell", measured=0.6, at_most=1.5, unit="%")
-    'holds'
+    >>> claims.report()
+    Claim  What is measured          Paper  Measured here  Threshold      Verdict
+    C2     plan error in every cell  –      0.6 %          at most 1.5 %  ✓ holds
     """
 
     def __init__(self, slug: str):
@@ -101,8 +103,8 @@ class Claims:
         paper: str | None = None,
         seeds: int | None = None,
         not_reproduced: str | None = None,
-    ) -> str:
-        """Record one measured number and return its verdict; `report` raises, not this.
+    ) -> None:
+        """Record one measured number and its verdict; it is `report` that raises, not this.
 
         Parameters
         ----------
@@ -125,11 +127,6 @@ class Claims:
         not_reproduced : str, optional
             Why the claim is known not to hold here: the verdict is then "not reproduced", or
             "fails" if the claim unexpectedly holds.
-
-        Returns
-        -------
-        str
-            ``"holds"``, ``"fails"`` or ``"not reproduced"``.
 
         Raises
         ------
@@ -165,7 +162,6 @@ class Claims:
                 reason=reason,
             )
         )
-        return verdict
 
     def _check_id(self, id: str) -> None:
         if not re.fullmatch(r"C\d+(\.[a-z0-9]+)?", id):

@@ -121,7 +121,7 @@ def _show(fig: Any, alt: str, caption: str) -> None:
     plain = f"Figure: {texts['caption']}"
     notebook.publish({kind: data, "text/plain": plain}, {kind: texts})
     # Jupyter shows no caption of its own; the website knows this output and drops it.
-    markdown = {"text/markdown": f"*{texts['caption']}*", "text/plain": texts["caption"]}
+    markdown = {"text/markdown": f"*{texts['caption']}*"}
     notebook.publish(markdown, {"text/markdown": {"caption": True}})
 
 

@@ -57,9 +57,7 @@ def format_number(value: float) -> str:
     """Return a number with four significant digits, without an exponent where it reads well."""
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.4g}"
-    return f"{value:.0f}" if 1 < abs(value) < 1e6 else f"{value:.3e}"
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

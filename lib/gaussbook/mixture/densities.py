@@ -11,16 +11,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from array_api_compat import is_cupy_array
 
+from gaussbook import kernels
 from gaussbook.arrays import Array, namespace
+from gaussbook.mixture.launch import LARGEST_KERNEL_DIMENSION, posterior_launch
 from gaussbook.validation import check_array, check_covariance
 
 __all__ = ["component_log_densities", "posterior"]
 
 _LOG_2PI = math.log(2 * math.pi)
 _EXPANSION_ERROR = 1e-11  # largest rounding error accepted for the expanded square
+_CACHE_ELEMENTS = 2**17  # numbers of a block's largest temporary: 1 MiB in float64
+_GPU_ELEMENTS = 2**27  # 1 GiB: there a block only bounds the memory in use
+_FEWEST_ROWS = 256
 _OVERFLOW = "x holds points so far from the components that their log-density overflows"
 _LARGEST_EXPANDED_DIMENSION = 32  # beyond it the d(d+1)/2 features no longer pay
 
@@ -80,7 +86,7 @@ class Gaussians:
             self.log_constants = self.log_constants + log_weights
         self.centre = xp.mean(means, axis=0)
         self.expanded = False
-        if self.diagonal or d <= _LARGEST_EXPANDED_DIMENSION:
+        if can_be_expanded(d, self.diagonal):
             self._expand(variances)
 
     def _expand(self, variances: Array) -> None:
@@ -114,7 +120,7 @@ class Gaussians:
         columns : array, shape (d, n)
             The points, one a column.
         features : array, shape (p, n), optional
-            `quadratic_features` of ``columns - centre`` where the caller has them.
+            `quadratic_features` of the columns about the centre where the caller has them.
 
         Returns
         -------
@@ -124,7 +130,7 @@ class Gaussians:
         xp = namespace(columns)
         if self.expanded:
             if features is None:
-                features = quadratic_features(columns - self.centre[:, None], self.diagonal)
+                features = quadratic_features(columns, self.centre, self.diagonal)
             return self.coefficients @ features
         n_components = self.means.shape[0]
         result = xp.empty((n_components, columns.shape[1]), dtype=columns.dtype)
@@ -140,13 +146,15 @@ class Gaussians:
         return result
 
 
-def quadratic_features(columns: Array, diagonal: bool) -> Array:
+def quadratic_features(columns: Array, centre: Array, diagonal: bool) -> Array:
     r"""Return :math:`(1, u_i, u_i^2)`, or :math:`(1, u_i, u_iu_j)_{i\le j}`, of each column.
 
     Parameters
     ----------
     columns : array, shape (d, n)
-        Points :math:`u`, one a column.
+        Points, one a column.
+    centre : array, shape (d,)
+        The point :math:`c` in :math:`u = x - c`.
     diagonal : bool
         Whether to leave out the products of different coordinates.
 
@@ -159,7 +167,8 @@ def quadratic_features(columns: Array, diagonal: bool) -> Array:
     d, n = columns.shape
     features = xp.empty((feature_count(d, diagonal), n), dtype=columns.dtype)
     features[0, :] = 1.0
-    features[1 : d + 1, :] = columns
+    features[1 : d + 1, :] = columns - centre[:, None]
+    columns = features[1 : d + 1, :]
     if diagonal:
         features[d + 1 :, :] = columns * columns
         return features
@@ -170,21 +179,31 @@ def quadratic_features(columns: Array, diagonal: bool) -> Array:
     return features
 
 
+def can_be_expanded(d: int, diagonal: bool) -> bool:
+    """Return whether there are few enough `quadratic_features` for them to pay."""
+    return diagonal or d <= _LARGEST_EXPANDED_DIMENSION
+
+
 def feature_count(d: int, diagonal: bool) -> int:
     """Return the number of `quadratic_features` in `d` dimensions."""
     return 1 + 2 * d if diagonal else 1 + d + d * (d + 1) // 2
 
 
 def row_blocks(x: Array, width: int) -> Iterator[tuple[int, int]]:
-    """Yield ``(start, stop)`` of row blocks whose temporaries of `width` columns stay in cache.
-
-    On a GPU a block only bounds the memory in use (to about 1 GiB in float64).
-    """
-    elements, fewest = (2**27, 4096) if is_cupy_array(x) else (2**17, 256)
+    """Yield ``(start, stop)`` of row blocks whose temporaries of `width` columns stay in cache."""
+    elements = _GPU_ELEMENTS if is_cupy_array(x) else _CACHE_ELEMENTS
     n = x.shape[0]
-    step = max(fewest, elements // width)
+    step = max(_FEWEST_ROWS, elements // width)
     for start in range(0, n, step):
         yield start, min(start + step, n)
+
+
+def block_columns(x: Array, start: int, stop: int, dtype: Any = None) -> Array:
+    """Return rows ``start:stop`` as columns, each coordinate side by side in memory."""
+    xp = namespace(x)
+    columns = xp.empty((x.shape[1], stop - start), dtype=dtype or x.dtype)
+    columns[:, :] = xp.astype(xp.matrix_transpose(x[start:stop, :]), columns.dtype, copy=False)
+    return columns
 
 
 def block_width(gaussians: Gaussians) -> int:
@@ -265,7 +284,7 @@ def component_log_densities(x: Array, means: Array, covariances: Array) -> Array
     xp = namespace(x)
     result = xp.empty((x.shape[0], gaussians.means.shape[0]), dtype=x.dtype)
     for start, stop in row_blocks(x, block_width(gaussians)):
-        block = gaussians.log_densities(xp.matrix_transpose(x[start:stop, :]))
+        block = gaussians.log_densities(block_columns(x, start, stop))
         result[start:stop, :] = xp.matrix_transpose(block)
     if not bool(xp.all(xp.isfinite(result))):
         raise ValueError(_OVERFLOW)
@@ -338,7 +357,9 @@ def posterior(
 
     Notes
     -----
-    The cost of `component_log_densities` and ``n K`` exponentials.
+    The cost of `component_log_densities` and ``n K`` exponentials.  On a GPU up to 64 dimensions
+    one kernel does it all: :math:`nK(d^2+2d)` floating-point operations for full and
+    :math:`3nKd` for diagonal covariances, ``n (d + 3 K + 1)`` numbers moved.
     """
     means = check_array("means", means, ndim=2)
     log_weights = check_array("log_weights", log_weights, shape=(means.shape[0],), finite=False)
@@ -346,11 +367,27 @@ def posterior(
     if not float(xp.max(log_weights)) < math.inf or not bool(xp.any(xp.isfinite(log_weights))):
         raise ValueError("log_weights must be below inf, not NaN, and not all -inf")
     x, gaussians = _prepare(x, means, covariances, log_weights)
+    if is_cupy_array(x) and x.shape[1] <= LARGEST_KERNEL_DIMENSION:
+        return _posterior_kernel(x, gaussians)
+    return _posterior_arrays(x, gaussians)
+
+
+def _posterior_arrays(x: Array, gaussians: Gaussians) -> tuple[Array, Array]:
     xp = namespace(x)
     log_likelihood = xp.empty(x.shape[0], dtype=x.dtype)
-    responsibilities = xp.empty((x.shape[0], means.shape[0]), dtype=x.dtype)
+    responsibilities = xp.empty((x.shape[0], gaussians.means.shape[0]), dtype=x.dtype)
     for start, stop in row_blocks(x, block_width(gaussians)):
-        log_joint = gaussians.log_densities(xp.matrix_transpose(x[start:stop, :]))
+        log_joint = gaussians.log_densities(block_columns(x, start, stop))
         log_likelihood[start:stop], shares = normalise_columns(log_joint)
         responsibilities[start:stop, :] = xp.matrix_transpose(shares)
+    return log_likelihood, responsibilities
+
+
+def _posterior_kernel(x: Array, gaussians: Gaussians) -> tuple[Array, Array]:
+    xp = namespace(x)
+    launch = posterior_launch(x, gaussians)
+    kernels.load("mixture").get_function(launch.kernel)(launch.grid, launch.block, launch.arguments)
+    log_likelihood, responsibilities = launch.results
+    if not bool(xp.all(xp.isfinite(log_likelihood))):
+        raise ValueError(_OVERFLOW)
     return log_likelihood, responsibilities

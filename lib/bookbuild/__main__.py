@@ -1,0 +1,72 @@
+"""The commands behind the Makefile: ``python -m bookbuild build|chapter|serve|pair``."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import http.server
+import sys
+from pathlib import Path
+
+from bookbuild import pairing, site
+from bookbuild.project import BookError, Project
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit status; what went wrong is said in one sentence."""
+    parser = argparse.ArgumentParser(prog="bookbuild", description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="a folder of the book")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="build the site; run what changed")
+    chapter = commands.add_parser("chapter", help="run and typeset one chapter")
+    chapter.add_argument("name", help="the chapter's slug, e.g. ila_sdp")
+    serve = commands.add_parser("serve", help="show the site on localhost")
+    serve.add_argument("--port", type=int, default=8000)
+    commands.add_parser("pair", help="bring Markdown, script and notebook of each chapter together")
+    options = parser.parse_args(arguments)
+    try:
+        project = Project.find(options.root)
+        if options.command == "build":
+            site.build(project)
+        elif options.command == "chapter":
+            site.build(project, only=options.name)
+        elif options.command == "serve":
+            _serve(project, options.port)
+        else:
+            for each in project.chapters:
+                pairing.pair(each)
+    except BookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {_advice(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _advice(error: OSError) -> str:
+    import errno
+
+    where = error.filename or "_build"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({where}); free some room and run the same command again"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        return f"{where} cannot be written ({error.strerror}); make _build a writable folder"
+    return f"{error}"
+
+
+def _serve(project: Project, port: int) -> None:
+    folder = project.build / "html"
+    if not (folder / "index.html").exists():
+        raise BookError("there is no site yet; build it with: make book")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        print(f"http://127.0.0.1:{server.server_port} shows the book; stop it with Ctrl-C")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

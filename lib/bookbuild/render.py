@@ -1,0 +1,40 @@
+"""How the book's own outputs appear on a page: figures with alternative text and caption."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from docutils import nodes
+from myst_nb.core.render import MimeData, MimeRenderPlugin, NbElementRenderer, create_figure_context
+
+from gaussbook.claims import MIME_TYPE
+
+_IMAGES = ("image/svg+xml", "image/png", "image/webp")
+
+
+class Renderer(MimeRenderPlugin):
+    """Draw the outputs of `gaussbook.plotting.figure`; everything else is left to MyST-NB."""
+
+    mime_priority_overrides: ClassVar = [("*", MIME_TYPE, 1000)]  # known to Sphinx, and last
+
+    @staticmethod
+    def handle_mime(
+        renderer: NbElementRenderer, data: MimeData, inline: bool
+    ) -> list[nodes.Element] | None:
+        """Return the nodes of a figure of ours, or None for any other output."""
+        if data.mime_type == MIME_TYPE:
+            return []  # facts for the scoreboard; the page shows the table beside them
+        texts = data.output_metadata.get(data.mime_type, {})
+        if data.mime_type == "text/markdown" and texts.get("caption") is True:
+            return []  # the caption that a notebook shows: here it belongs to the figure
+        if inline or data.mime_type not in _IMAGES or "alt" not in texts:
+            return None
+        (image,) = renderer.render_image(data)
+        image["alt"] = texts["alt"]
+        holder = nodes.Element()
+        with (
+            renderer.renderer.current_node_context(holder),
+            create_figure_context(renderer.renderer, {"caption": texts["caption"]}, data.line or 0),
+        ):
+            renderer.renderer.current_node.append(image)
+        return list(holder.children)

@@ -1,0 +1,170 @@
+"""Gaussian mixtures of points that do not fit into memory, or that lie on many machines (Dask).
+
+`gaussbook.mixture.GaussianMixture` takes a Dask array where it takes a NumPy array.  A pass over
+the data is then a map of its step over the row chunks, each giving the sums that the M-step needs
+(a few K × d × d numbers), and a tree of additions.  The estimates are those in memory up to the
+order of the additions, and a worker holds one chunk at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import add
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from gaussbook.arrays import Array, namespace
+from gaussbook.mixture.kmeans import check_sample_weight
+from gaussbook.mixture.statistics import Statistics, Step
+from gaussbook.validation import check_array
+
+try:
+    import dask
+    import dask.array
+except ImportError as error:
+    raise ImportError(
+        f"mixtures of Dask arrays need Dask, which cannot be imported ({error}); "
+        "install the 'dask' extra"
+    ) from error
+
+__all__ = ["Chunks", "map_rows"]
+
+_FAN_IN = 16  # partial sums added by one task
+
+
+@dataclass
+class Chunks:
+    """The rows of a Dask array, as a source of `Statistics`.
+
+    Attributes
+    ----------
+    x : dask.array.Array, shape (n, d)
+        The points, in chunks of whole rows.
+    sample_weight : dask.array.Array, shape (n,), or None
+        Their weights, in the same chunks.
+    """
+
+    x: Any
+    sample_weight: Any = None
+    in_memory = False
+
+    @classmethod
+    def of(cls, X: Any, sample_weight: Any = None) -> Chunks:
+        """Return checked chunks.
+
+        Parameters
+        ----------
+        X : dask.array.Array, shape (n, d)
+            The points; chunks that part columns are joined.
+        sample_weight : array or dask.array.Array, shape (n,), optional
+            Non-negative weights.
+
+        Returns
+        -------
+        Chunks
+            The source.
+
+        Raises
+        ------
+        ValueError
+            If the shape is not that of a matrix, not known or empty, or the weights do not fit.
+        """
+        if X.ndim != 2 or 0 in X.shape:
+            raise ValueError(f"X must be a matrix with rows and columns, got shape {X.shape}")
+        if math.isnan(X.shape[0]):
+            raise ValueError("X has chunks of unknown length: call its compute_chunk_sizes() first")
+        if X.dtype.kind not in "fiub":
+            raise ValueError(f"X must hold real numbers, got {X.dtype}")
+        X = X.rechunk({1: -1})
+        if sample_weight is not None:
+            if tuple(sample_weight.shape) != (X.shape[0],):
+                raise ValueError(
+                    f"sample_weight must have shape ({X.shape[0]},), got {sample_weight.shape}"
+                )
+            sample_weight = dask.array.asarray(sample_weight).rechunk(X.chunks[0])
+            smallest, total = dask.compute(sample_weight.min(), sample_weight.sum())
+            check_sample_weight(np.asarray([float(smallest), float(total)]), 2)
+        return cls(X, sample_weight)
+
+    @property
+    def namespace(self) -> ModuleType:
+        """The array namespace of the chunks."""
+        return namespace(self.x._meta)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of points and of coordinates."""
+        return self.x.shape
+
+    def reduce(self, step: Step) -> Statistics:
+        """Return the statistics of all points: a map over the chunks and a tree of sums."""
+        chunks = self.x.to_delayed().ravel()
+        weights = [None] * len(chunks)
+        if self.sample_weight is not None:
+            weights = self.sample_weight.to_delayed().ravel()
+        starts = np.cumsum([0, *self.x.chunks[0][:-1]])
+        of_chunk, total = dask.delayed(_of_chunk, pure=False), dask.delayed(_total, pure=False)
+        step = dask.delayed(step, pure=False, traverse=False)  # sent to each worker once
+        parts = [
+            of_chunk(step, chunk, weight, int(start))
+            for chunk, weight, start, rows in zip(
+                chunks, weights, starts, self.x.chunks[0], strict=True
+            )
+            if rows > 0
+        ]
+        while len(parts) > 1:
+            parts = [total(parts[i : i + _FAN_IN]) for i in range(0, len(parts), _FAN_IN)]
+        return parts[0].compute()
+
+    def sample(self, indices: np.ndarray | None) -> tuple[Array, Array | None]:
+        """Return the given rows (all, for None) and their weights, in memory."""
+        rows = slice(None) if indices is None else indices
+        if self.sample_weight is None:
+            return check_array("X", self.x[rows].compute()), None
+        x, weight = dask.compute(self.x[rows], self.sample_weight[rows])
+        return check_array("X", x), check_sample_weight(weight, weight.shape[0])
+
+
+def _of_chunk(step: Step, x: Array, sample_weight: Array | None, first_row: int) -> Statistics:
+    return step(check_array("X", x), sample_weight, first_row)
+
+
+def _total(parts: list[Statistics]) -> Statistics:
+    result = parts[0]
+    for part in parts[1:]:
+        result = add(result, part)
+    return result
+
+
+def map_rows(function: Callable[[Array], Array], X: Any) -> Any:
+    """Apply a function of row blocks to a Dask array, lazily.
+
+    Parameters
+    ----------
+    function : callable
+        Takes an array of shape (n, d) and returns one of shape (n,) or (n, m), row by row.
+    X : dask.array.Array, shape (n, d)
+        The points.
+
+    Returns
+    -------
+    dask.array.Array
+        The results, in the row chunks of `X`.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not a matrix.
+    """
+    if X.ndim != 2:
+        raise ValueError(f"X must have 2 dimension(s), got shape {X.shape}")
+    X = X.rechunk({1: -1})
+    probe = function(namespace(X._meta).zeros((1, X.shape[1])))
+    if probe.ndim == 1:
+        return X.map_blocks(function, dtype=probe.dtype, drop_axis=1, meta=probe[:0])
+    columns = {"chunks": (X.chunks[0], (probe.shape[1],))}
+    return X.map_blocks(function, dtype=probe.dtype, meta=probe[:0], **columns)

@@ -1,0 +1,132 @@
+"""Draws of Gaussian processes against the covariances they must have."""
+
+from __future__ import annotations
+
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gaussbook.arrays import generator, namespace
+from gaussbook.gp.sampling import circulant_embedding
+
+
+class StrictGenerator:
+    """A generator whose draws refuse silent transfers to NumPy."""
+
+    def __init__(self, seed):
+        self._host = np.random.default_rng(seed)
+
+    def __getattr__(self, name):
+        def draw(*args, **kwargs):
+            return array_api_strict.asarray(np.asarray(getattr(self._host, name)(*args, **kwargs)))
+
+        return draw
+
+
+def exponential(lags):
+    return namespace(lags).exp(-lags)
+
+
+def squared_exponential(lags):
+    return namespace(lags).exp(-(lags**2) / 2)
+
+
+@pytest.mark.parametrize("covariance", [exponential, squared_exponential])
+@pytest.mark.parametrize("n", [1, 2, 7, 16])
+def test_paths_have_the_covariance(covariance, n):
+    draws = 200_000
+    paths = circulant_embedding(covariance, n, 0.3, draws, generator(0), length=64)
+    assert paths.shape == (draws, n)
+    lags = 0.3 * np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    # An entry of the empirical matrix has variance (r_ii r_jj + r_ij^2) / draws <= 2 / draws.
+    assert np.abs(paths.T @ paths / draws - covariance(lags)).max() < 5 * np.sqrt(2 / draws)
+    assert np.abs(paths.mean(axis=0)).max() < 5 / np.sqrt(draws)
+
+
+def test_both_halves_of_a_pair_are_independent():
+    draws = 100_000
+    paths = circulant_embedding(exponential, 8, 0.5, 2 * draws, generator(1))
+    cross = paths[:draws].T @ paths[draws:] / draws
+    assert np.abs(cross).max() < 5 / np.sqrt(draws)
+
+
+def test_a_short_circle_closes_on_itself():
+    n, draws = 8, 200_000
+    paths = circulant_embedding(exponential, n, 0.5, draws, generator(2), length=n)
+    lag = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    circular = np.exp(-0.5 * np.minimum(lag, n - lag))
+    assert np.abs(paths.T @ paths / draws - circular).max() < 5 * np.sqrt(2 / draws)
+
+
+def test_the_default_length_is_exact_where_the_circle_is_too_short():
+    # With length n this covariance, which does not die out, has no embedding worth its name.
+    paths = circulant_embedding(exponential, 33, 0.01, 50_000, generator(3))
+    assert np.mean(paths[:, 0] * paths[:, -1]) == pytest.approx(np.exp(-0.32), abs=0.03)
+
+
+def test_odd_numbers_of_paths_and_seeds():
+    five = circulant_embedding(exponential, 10, 0.1, 5, generator(4))
+    again = circulant_embedding(exponential, 10, 0.1, 5, generator(4))
+    assert five.shape == (5, 10)
+    assert np.array_equal(five, again)
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(1, 40), extra=st.integers(0, 50), scale=st.floats(0.1, 10))
+def test_the_paths_scale_with_the_standard_deviation(n, extra, scale):
+    length = 4 * n + extra + 60
+
+    def scaled(lags):
+        return scale**2 * exponential(lags)
+
+    one = circulant_embedding(exponential, n, 1.0, 2, generator(5), length=length)
+    other = circulant_embedding(scaled, n, 1.0, 2, generator(5), length=length)
+    np.testing.assert_allclose(other, scale * one, rtol=1e-10, atol=1e-12)
+
+
+def test_strict_arrays():
+    strict = circulant_embedding(exponential, 9, 0.2, 3, StrictGenerator(6))
+    host = circulant_embedding(exponential, 9, 0.2, 3, generator(6))
+    assert namespace(strict).__name__.startswith("array_api_strict")
+    np.testing.assert_allclose(np.asarray(strict), host, rtol=1e-12, atol=1e-13)
+
+
+def test_a_negative_spectrum_is_reported():
+    def boxcar(lags):  # its spectrum, a sinc, is negative in places
+        return np.where(lags < 1, 1.0, 0.0)
+
+    with pytest.raises(ValueError, match=r"^covariance has no circulant embedding of length 64"):
+        circulant_embedding(boxcar, 16, 0.1, 2, generator(0), length=64)
+    paths = circulant_embedding(boxcar, 16, 0.1, 2, generator(0), length=64, tolerance=1.0)
+    assert np.all(np.isfinite(paths))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n": 0}, "n must be at least 1"),
+        ({"n": 2.5}, "n must be an integer"),
+        ({"step": 0.0}, "step must be above 0"),
+        ({"step": float("nan")}, "step must be finite"),
+        ({"paths": 0}, "paths must be at least 1"),
+        ({"length": 9}, "length must be at least 10"),
+        ({"tolerance": -1}, "tolerance must be at least 0"),
+        ({"rng": 3}, "rng must be a gaussbook.arrays.Generator"),
+        ({"covariance": lambda t: 0 * t}, "covariance must be positive at lag 0"),
+        ({"covariance": lambda t: t[1:]}, "covariance must have shape"),
+        ({"covariance": lambda t: t * np.nan}, "covariance holds NaN"),
+    ],
+)
+def test_bad_inputs(changes, message):
+    arguments = {
+        "covariance": exponential,
+        "n": 10,
+        "step": 0.1,
+        "paths": 2,
+        "rng": generator(0),
+        "length": None,
+    } | changes
+    with pytest.raises(ValueError, match=f"^{message}"):
+        circulant_embedding(**arguments)

@@ -1,0 +1,139 @@
+"""K-means and vector quantisation against scikit-learn and brute force."""
+
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans as Peer
+
+from gaussbook.arrays import generator
+from gaussbook.mixture import assign, k_means, kmeans_plus_plus
+
+
+def clusters(seed=0, n=600, d=3, n_clusters=5, spread=6.0):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(n_clusters, d)) * spread
+    return centres[rng.integers(0, n_clusters, n)] + rng.normal(size=(n, d)), centres
+
+
+@pytest.mark.parametrize(("n", "d", "n_clusters"), [(1, 1, 1), (2001, 3, 7), (5000, 40, 300)])
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+def test_assignment_is_the_nearest_centre(n, d, n_clusters, shift):
+    rng = np.random.default_rng(0)
+    x, centres = rng.normal(size=(n, d)) + shift, rng.normal(size=(n_clusters, d)) + shift
+    labels, squares = assign(x, centres)
+    distances = cdist(x, centres, "sqeuclidean")
+    np.testing.assert_allclose(squares, distances.min(axis=1), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(distances[np.arange(n), labels], squares, rtol=1e-9, atol=1e-9)
+
+
+def test_the_same_clusters_as_scikit_learn():
+    x, _ = clusters()
+    init = x[:5]
+    ours = k_means(x, 5, init=init, tol=0)
+    peer = Peer(5, init=init, n_init=1, tol=0).fit(x)
+    np.testing.assert_allclose(ours.centres, peer.cluster_centers_, atol=1e-12)
+    np.testing.assert_array_equal(ours.labels, peer.labels_)
+    assert ours.inertia == pytest.approx(peer.inertia_, rel=1e-12)
+    assert ours.converged
+
+
+def test_weights_count_points():
+    x, _ = clusters(n=200)
+    weight = np.random.default_rng(1).integers(0, 4, 200)
+    weighted = k_means(x, 5, init=x[:5], sample_weight=weight, tol=0)
+    repeated = k_means(np.repeat(x, weight, axis=0), 5, init=x[:5], tol=0)
+    np.testing.assert_allclose(weighted.centres, repeated.centres, atol=1e-12)
+    assert weighted.inertia == pytest.approx(repeated.inertia)
+
+
+def test_seeding_finds_far_clusters():
+    x, centres = clusters(n_clusters=8, spread=100.0)
+    for seed in range(5):
+        found = kmeans_plus_plus(x, 8, seed=seed)
+        assert cdist(centres, found).min(axis=1).max() < 6  # one in each cluster
+        assert cdist(found, x).min() == pytest.approx(0, abs=1e-10)
+    best = k_means(x, 8, seed=0)
+    assert cdist(centres, best.centres).min(axis=1).max() < 1
+
+
+def test_points_without_weight_are_never_seeds():
+    x, _ = clusters(n=100)
+    weight = np.zeros(100)
+    weight[:6] = 1
+    found = kmeans_plus_plus(x, 6, seed=3, sample_weight=weight)
+    assert cdist(found, x[:6]).min(axis=1).max() < 1e-9
+
+
+def test_more_starts_are_no_worse():
+    x, _ = clusters(n_clusters=12, spread=3.0)
+    one = k_means(x, 12, seed=generator(0), n_init=1)
+    assert k_means(x, 12, seed=generator(0), n_init=5).inertia <= one.inertia
+
+
+def test_empty_clusters_move_to_far_points():
+    x, _ = clusters(n=3000)
+    init = np.concatenate([x[:3], np.full((2, 3), 1e4)])
+    result = k_means(x, 5, init=init)
+    assert np.bincount(result.labels, minlength=5).min() > 0
+
+
+def test_duplicate_points():
+    x = np.ones((10, 2))
+    result = k_means(x, 3)
+    assert result.inertia == pytest.approx(0)
+    assert np.all(np.isfinite(result.centres))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.floats(-100, 100))
+def test_permutation_and_shift_invariance(seed, shift):
+    x, _ = clusters(seed, n=60)
+    rows = np.random.default_rng(seed).permutation(60)
+    plain = k_means(x, 4, init=x[:4])
+    moved = k_means(x[rows] + shift, 4, init=x[:4] + shift)
+    np.testing.assert_allclose(moved.centres, plain.centres + shift, atol=1e-9)
+    np.testing.assert_array_equal(moved.labels, plain.labels[rows])
+
+
+def test_strict_arrays():
+    x, _ = clusters(n=300)
+    ours = k_means(array_api_strict.asarray(x), 5, n_init=2)
+    theirs = k_means(x, 5, n_init=2)
+    np.testing.assert_allclose(np.asarray(ours.centres), theirs.centres, atol=1e-12)
+    np.testing.assert_array_equal(np.asarray(ours.labels), theirs.labels)
+
+
+GOOD = {"x": np.eye(4), "n_clusters": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x", [1.0, 2.0]),
+        ("x", [[np.inf, 1.0]]),
+        ("x", np.full((4, 4), 1e300) * np.eye(4)),
+        ("n_clusters", 5),
+        ("n_clusters", 0),
+        ("n_clusters", 1.5),
+        ("init", np.zeros((3, 4))),
+        ("n_init", 0),
+        ("max_iter", 0),
+        ("tol", -1),
+        ("seed", -1),
+        ("seed", "x"),
+        ("sample_weight", [1.0, 1.0]),
+        ("sample_weight", [-1.0, 1, 1, 1]),
+        ("sample_weight", np.zeros(4)),
+    ],
+)
+def test_bad_input_is_named(name, value):
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=rf"^{name}\b"):
+        k_means(**{**GOOD, name: value})
+
+
+def test_bad_centres():
+    with pytest.raises(ValueError, match=r"^centres"):
+        assign(np.eye(3), np.eye(4))

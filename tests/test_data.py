@@ -1,0 +1,221 @@
+"""Bundled data without a network; full data sets from a loopback server, with all its faults."""
+
+import functools
+import gzip
+import hashlib
+import http.server
+import os
+import tarfile
+import threading
+import time
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from skimage.io import imsave
+
+from gaussbook import data
+
+
+@pytest.mark.parametrize("name", data.TABLES)
+def test_tables_are_bundled(name):
+    table = data.table(name)
+    assert table.data.dtype == np.float64 and np.all(np.isfinite(table.data))
+    assert table.data.shape == (len(table.target), len(table.feature_names))
+    if table.target_names:
+        assert len(np.unique(table.target)) == len(table.target_names)
+
+
+@pytest.mark.parametrize("name", data.PHOTOGRAPHS)
+def test_photographs_are_bundled(name):
+    picture = data.photograph(name)
+    assert picture.ndim in (2, 3) and min(picture.shape[:2]) >= 256
+    assert 0 <= picture.min() < 0.3 and 0.7 < picture.max() <= 1
+
+
+def test_unknown_names_list_the_known_ones():
+    with pytest.raises(ValueError, match=r"^name must be one of breast_cancer.*; got 'mnist'"):
+        data.table("mnist")
+    with pytest.raises(ValueError, match="^name must be one of astronaut"):
+        data.photograph("lena")
+    with pytest.raises(ValueError, match="^name must be one of mnist"):
+        data.images("imagenet")
+    with pytest.raises(ValueError, match="^split must be one of train, test"):
+        data.images("mnist", "validation")
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if "slow" in self.path:
+            time.sleep(3)
+        elif "truncated" in self.path:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"half")
+        else:
+            super().do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A data set of one file on a loopback server, and an empty folder for it."""
+    remote, local = tmp_path / "remote", tmp_path / "local"
+    remote.mkdir()
+    local.mkdir()
+    (remote / "good.bin").write_bytes(b"content")
+    handler = functools.partial(_Handler, directory=str(remote))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+
+        def declare(file, content=b"content"):
+            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+            monkeypatch.setitem(data.DATASETS, "toy", data.Source(url, {file: digest}))
+
+        declare("good.bin")
+        monkeypatch.setenv("GAUSSBOOK_DATA", str(local))
+        monkeypatch.setenv("GAUSSBOOK_DOWNLOAD", "1")
+        monkeypatch.setattr(data, "_TIMEOUT", 0.5)
+        yield declare, local / "toy"
+        server.shutdown()
+
+
+def test_a_good_file_is_downloaded_once_and_kept(served, monkeypatch):
+    _, folder = served
+    assert data.fetch("toy") == {"good.bin": folder / "good.bin"}
+    assert (folder / "good.bin").read_bytes() == b"content"
+    monkeypatch.delenv("GAUSSBOOK_DOWNLOAD")  # offline from now on
+    assert data.fetch("toy")["good.bin"].exists()
+
+
+def test_without_leave_nothing_is_downloaded(served, monkeypatch):
+    _, folder = served
+    monkeypatch.setenv("GAUSSBOOK_DOWNLOAD", "0")
+    with pytest.raises(
+        data.DataError, match=r"good\.bin is missing in .*toy.*GAUSSBOOK_DOWNLOAD=1"
+    ):
+        data.fetch("toy")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("wrong.bin", "hash|404"),
+        ("truncated.bin", "hash|IncompleteRead|broken"),
+        ("slow.bin", "[Tt]ime"),
+        ("absent.bin", "404"),
+    ],
+)
+def test_a_bad_download_is_named_and_not_kept(served, tmp_path, file, words):
+    declare, folder = served
+    (tmp_path / "remote" / "wrong.bin").write_bytes(b"something else")
+    declare(file)
+    with pytest.raises(data.DataError, match=f"toy: {file} is missing in .*({words})"):
+        data.fetch("toy")
+    assert not (folder / file).exists()
+
+
+def test_a_damaged_file_is_replaced_or_named(served, monkeypatch):
+    _, folder = served
+    folder.mkdir()
+    (folder / "good.bin").write_bytes(b"conte")
+    monkeypatch.setenv("GAUSSBOOK_DOWNLOAD", "")
+    with pytest.raises(data.DataError, match=r"good\.bin is damaged"):
+        data.fetch("toy")
+    monkeypatch.setenv("GAUSSBOOK_DOWNLOAD", "1")
+    assert data.fetch("toy")["good.bin"].read_bytes() == b"content"
+
+
+def test_a_folder_that_cannot_be_written(served, monkeypatch):
+    monkeypatch.setenv("GAUSSBOOK_DATA", "/proc/self/fdinfo")
+    with pytest.raises(data.DataError, match=r"could not be downloaded .*Put the file"):
+        data.fetch("toy")
+
+
+def test_a_read_only_folder_with_the_file_is_enough(served):
+    _, folder = served
+    folder.mkdir()
+    (folder / "good.bin").write_bytes(b"content")
+    folder.chmod(0o555)
+    try:
+        assert data.fetch("toy")["good.bin"].read_bytes() == b"content"
+    finally:
+        folder.chmod(0o755)
+
+
+def _place(monkeypatch, folder, name, files):
+    """Put files of our own in the place of a data set's."""
+    (folder / name).mkdir(parents=True)
+    digests = {}
+    for file, content in files.items():
+        (folder / name / file).write_bytes(content)
+        digests[file] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    monkeypatch.setitem(data.DATASETS, name, data.Source("http://127.0.0.1:9/", digests))
+    monkeypatch.setenv("GAUSSBOOK_DATA", str(folder))
+
+
+def _idx(array):
+    sizes = b"".join(int(n).to_bytes(4, "big") for n in array.shape)
+    return gzip.compress(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes())
+
+
+def test_idx_files_are_read(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    labels = rng.integers(0, 10, 5, dtype=np.uint8)
+    files = {
+        "train-images-idx3-ubyte.gz": _idx(pictures),
+        "train-labels-idx1-ubyte.gz": _idx(labels),
+        "t10k-images-idx3-ubyte.gz": _idx(pictures[:2]),
+        "t10k-labels-idx1-ubyte.gz": _idx(labels[:2]),
+    }
+    _place(monkeypatch, tmp_path, "mnist", files)
+    train, test = data.images("mnist"), data.images("mnist", "test")
+    assert_array_equal(train.images, pictures)
+    assert_array_equal(train.labels, labels)
+    assert_array_equal(test.images, pictures[:2])
+
+
+def test_cifar_records_are_read(tmp_path, monkeypatch):
+    rng = np.random.default_rng(1)
+    pictures = rng.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(6, dtype=np.uint8)
+    planes = pictures.transpose(0, 3, 1, 2).reshape(6, -1)
+    records = np.concatenate([labels[:, None], planes], axis=1)
+    archive = tmp_path / "cifar-10-binary.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, rows in (("data_batch_2", [2, 3]), ("data_batch_1", [0, 1]), ("test_batch", [4])):
+            path = tmp_path / f"{name}.bin"
+            path.write_bytes(records[rows].tobytes())
+            tar.add(path, f"cifar-10-batches-bin/{name}.bin")
+    _place(monkeypatch, tmp_path / "d", "cifar10", {archive.name: archive.read_bytes()})
+    train = data.images("cifar10")
+    assert_array_equal(train.images, pictures[:4])
+    assert_array_equal(train.labels, labels[:4])
+    assert_array_equal(data.images("cifar10", "test").images, pictures[4:5])
+
+
+def test_kodak_pictures_lie_the_same_way(tmp_path, monkeypatch):
+    rng = np.random.default_rng(2)
+    wide = rng.integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    files = {}
+    for name, picture in (("01.png", wide), ("02.png", np.rot90(wide, -1))):
+        imsave(tmp_path / name, picture, check_contrast=False)
+        files[name] = (tmp_path / name).read_bytes()
+    _place(monkeypatch, tmp_path / "d", "kodak", files)
+    pictures = data.images("kodak")
+    assert pictures.labels is None
+    assert_array_equal(pictures.images, np.stack([wide, wide]))
+
+
+def test_every_declared_file_has_a_digest():
+    for source in data.DATASETS.values():
+        for digest in source.files.values():
+            algorithm, value = digest.split(":")
+            assert len(value) == hashlib.new(algorithm).digest_size * 2
+    assert os.environ.get("GAUSSBOOK_DOWNLOAD") != "1", "tests must not reach the network"

@@ -1,0 +1,239 @@
+"""Metrics: closed forms, brute force and the libraries' own definitions as oracles."""
+
+import itertools
+import math
+
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gaussbook.metrics import (
+    bd_rate,
+    clustering_error,
+    expected_calibration_error,
+    psnr,
+    ssim,
+)
+
+LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=30)
+
+
+def on(xp, *arrays):
+    return [xp.asarray(a) for a in arrays]
+
+
+@pytest.fixture(params=[np, array_api_strict], ids=["numpy", "strict"])
+def xp(request):
+    return request.param
+
+
+class TestClusteringError:
+    @settings(max_examples=60, deadline=None)
+    @given(st.data())
+    def test_is_the_best_of_all_permutations(self, data):
+        truth = np.asarray(data.draw(LABELS))
+        labels = np.asarray(
+            data.draw(st.lists(st.integers(0, 3), min_size=truth.size, max_size=truth.size))
+        )
+        best = min(
+            np.mean(np.asarray(pi)[labels] != truth) for pi in itertools.permutations(range(4))
+        )
+        assert clustering_error(labels, truth) == pytest.approx(best, abs=1e-15)
+
+    @settings(max_examples=30, deadline=None)
+    @given(LABELS, st.permutations(range(4)))
+    def test_renaming_clusters_changes_nothing(self, truth, pi):
+        truth = np.asarray(truth)
+        assert clustering_error(np.asarray(pi)[truth], truth) == 0
+
+    def test_surplus_clusters_are_errors(self, xp):
+        labels, truth = on(xp, [0, 0, 1, 2], [7, 7, 7, -3])
+        assert clustering_error(labels, truth) == 0.25
+        assert clustering_error(truth, labels) == 0.25
+
+    @pytest.mark.parametrize(
+        ("labels", "truth", "name"),
+        [
+            ([0.0, 1.0], [0, 1], "labels"),
+            ([[0, 1]], [0, 1], "labels"),
+            ([], [], "labels"),
+            ([0, 1], [0.5, 1.0], "truth"),
+            ([0, 1], [0, 1, 1], "truth"),
+        ],
+    )
+    def test_bad_input_is_named(self, labels, truth, name):
+        with pytest.raises(ValueError, match=f"^{name}"):
+            clustering_error(labels, truth)
+
+
+class TestExpectedCalibrationError:
+    def test_two_bins_by_hand(self, xp):
+        # Confidences .6 and .7 (both wrong) share a bin with .9 (right): |1 - 2.2| / 4; and .5,
+        # right, sits on the edge of the lower bin, which is closed on the right: |1 - .5| / 4.
+        p, y = on(xp, [[0.6, 0.4], [0.3, 0.7], [0.1, 0.9], [0.5, 0.5]], [1, 0, 1, 0])
+        assert expected_calibration_error(p, y, bins=2) == pytest.approx((1.2 + 0.5) / 4)
+
+    def test_a_sure_and_right_prediction_is_calibrated(self, xp):
+        p, y = on(xp, np.eye(3), [0, 1, 2])
+        assert expected_calibration_error(p, y) == 0
+        assert expected_calibration_error(p, *on(xp, [1, 2, 0])) == 1
+
+    def test_labels_drawn_from_the_probabilities_are_calibrated(self):
+        rng = np.random.default_rng(0)
+        p = rng.dirichlet(np.ones(3), size=40_000)
+        y = np.argmax(np.cumsum(p, axis=1) > rng.random((len(p), 1)), axis=1)
+        assert expected_calibration_error(p, y) < 0.02
+        sharpened = p**3 / np.sum(p**3, axis=1, keepdims=True)
+        assert expected_calibration_error(sharpened, y) > 0.1
+
+    def test_agrees_with_bin_by_bin_means(self):
+        rng = np.random.default_rng(1)
+        p = rng.dirichlet(np.ones(4), size=500)
+        y = rng.integers(0, 4, size=500)
+        confidence, correct = p.max(axis=1), p.argmax(axis=1) == y
+        edges = np.linspace(0, 1, 16)
+        expected = 0.0
+        for low, high in itertools.pairwise(edges):
+            inside = (confidence > low) & (confidence <= high)
+            if inside.any():
+                expected += inside.mean() * abs(correct[inside].mean() - confidence[inside].mean())
+        assert expected_calibration_error(p, y, 15) == pytest.approx(expected, abs=1e-12)
+
+    @pytest.mark.parametrize(
+        ("p", "y", "bins", "name"),
+        [
+            ([[0.5, 0.6]], [0], 5, "probabilities"),
+            ([0.5, 0.5], [0, 1], 5, "probabilities"),
+            ([[1.5, -0.5]], [0], 5, "probabilities"),
+            ([[0.5, 0.5]], [2], 5, "labels"),
+            ([[0.5, 0.5]], [-1], 5, "labels"),
+            ([[0.5, 0.5]], [0, 1], 5, "labels"),
+            ([[0.5, 0.5]], [0], 0, "bins"),
+        ],
+    )
+    def test_bad_input_is_named(self, p, y, bins, name):
+        with pytest.raises(ValueError, match=f"^{name}"):
+            expected_calibration_error(p, y, bins)
+
+
+class TestBdRate:
+    rate = np.array([0.1, 0.2, 0.5, 1.1, 2.0])
+    quality = np.array([27.0, 30.0, 33.5, 36.0, 41.0])
+
+    def test_a_code_that_needs_a_constant_share_more(self, xp):
+        rate, quality = on(xp, self.rate, self.quality)
+        assert bd_rate(rate, quality, 1.25 * rate, quality) == pytest.approx(25)
+        assert bd_rate(1.25 * rate, quality, rate, quality) == pytest.approx(-20)
+
+    def test_straight_curves_in_closed_form(self):
+        # log r = 0.2 q and log r = 0.2 (q - 1.5) over different, overlapping ranges.
+        q_a, q_b = np.linspace(30, 40, 6), np.linspace(33, 45, 5)
+        measured = bd_rate(np.exp(0.2 * q_a), q_a, np.exp(0.2 * (q_b - 1.5)), q_b)
+        assert measured == pytest.approx(100 * math.expm1(-0.3))
+
+    def test_order_of_the_points_does_not_matter(self):
+        back = slice(None, None, -1)
+        measured = bd_rate(self.rate[back], self.quality[back], self.rate, self.quality + 1)
+        assert measured == pytest.approx(
+            bd_rate(self.rate, self.quality, self.rate, self.quality + 1)
+        )
+        assert measured < 0
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.lists(st.floats(0.2, 3), min_size=3, max_size=6),
+        st.lists(st.floats(0.2, 3), min_size=3, max_size=6),
+    )
+    def test_swapping_the_codes_inverts_the_ratio(self, steps_a, steps_b):
+        q_a, q_b = 30 + np.cumsum(steps_a), 30 + np.cumsum(steps_b)
+        if max(q_a[0], q_b[0]) + 1e-3 > min(q_a[-1], q_b[-1]):
+            return
+        r_a, r_b = 0.1 * np.arange(1, q_a.size + 1), 0.15 * np.arange(1, q_b.size + 1)
+        there, back = bd_rate(r_a, q_a, r_b, q_b), bd_rate(r_b, q_b, r_a, q_a)
+        assert (1 + there / 100) * (1 + back / 100) == pytest.approx(1)
+
+    @pytest.mark.parametrize(
+        ("change", "name"),
+        [
+            ({"rate_a": [1.0]}, "psnr_a"),
+            ({"rate_a": [1.0], "psnr_a": [30.0]}, "rate_a"),
+            ({"rate_a": [0.0, 1.0, 2.0]}, "rate_a"),
+            ({"rate_b": [1.0, 1.0, 2.0]}, "rate_b"),
+            ({"psnr_b": [30.0, 29.0, 35.0]}, "psnr_b must increase"),
+            ({"psnr_b": [50.0, 51.0, 52.0]}, "psnr_b spans"),
+            ({"psnr_a": [30.0, math.nan, 35.0]}, "psnr_a"),
+        ],
+    )
+    def test_bad_input_is_named(self, change, name):
+        good = {key: [1.0, 2.0, 3.0] for key in ("rate_a", "rate_b")}
+        good |= {key: [30.0, 33.0, 35.0] for key in ("psnr_a", "psnr_b")}
+        with pytest.raises(ValueError, match=f"^{name}"):
+            bd_rate(**(good | change))
+
+
+class TestPsnr:
+    def test_a_constant_error_in_closed_form(self, xp):
+        reference = np.linspace(0, 200, 48).reshape(6, 8)
+        image, reference = on(xp, reference + 5, reference)
+        assert psnr(image, reference, peak=255) == pytest.approx(20 * math.log10(255 / 5))
+
+    def test_equal_images_give_infinity(self, xp):
+        (image,) = on(xp, np.full((3, 3), 0.5))
+        assert psnr(image, image) == math.inf
+
+    @pytest.mark.parametrize(
+        ("image", "reference", "peak", "name"),
+        [
+            (np.zeros((2, 2)), np.zeros((2, 3)), 1, "image"),
+            (np.zeros((2, 2)), np.full((2, 2), 1.5), 1, "reference"),
+            (np.zeros((2, 2)), np.full((2, 2), -0.1), 1, "reference"),
+            (np.zeros((2, 2)), np.zeros((2, 2)), 0, "peak"),
+            (np.full((2, 2), np.nan), np.zeros((2, 2)), 1, "image"),
+        ],
+    )
+    def test_bad_input_is_named(self, image, reference, peak, name):
+        with pytest.raises(ValueError, match=f"^{name}"):
+            psnr(image, reference, peak)
+
+
+class TestSsim:
+    def images(self, *shape):
+        rng = np.random.default_rng(0)
+        reference = rng.random(shape)
+        return reference, reference + 0.1 * rng.normal(size=shape)
+
+    def test_constant_images_in_closed_form(self, xp):
+        # Without variance only the luminance factor (2ab + c) / (a^2 + b^2 + c) is left.
+        image, reference = on(xp, np.full((16, 16), 0.4), np.full((16, 16), 0.5))
+        c = 0.01**2
+        expected = (2 * 0.4 * 0.5 + c) / (0.4**2 + 0.5**2 + c)
+        assert ssim(image, reference) == pytest.approx(expected, rel=1e-6)
+
+    def test_equal_images_give_one_and_noise_less(self):
+        reference, noisy = self.images(20, 24)
+        assert ssim(reference, reference) == pytest.approx(1)
+        assert 0 < ssim(noisy, reference) < 0.999
+
+    def test_channels_are_averaged(self):
+        reference, noisy = self.images(3, 16, 17)
+        mean = np.mean([ssim(a, b) for a, b in zip(noisy, reference, strict=True)])
+        assert ssim(noisy, reference, channel_axis=0) == pytest.approx(mean)
+
+    def test_scale_goes_with_the_peak(self):
+        reference, noisy = self.images(16, 16)
+        assert ssim(255 * noisy, 255 * reference, peak=255) == pytest.approx(ssim(noisy, reference))
+
+    @pytest.mark.parametrize(
+        ("shape", "channel_axis", "name"),
+        [
+            ((10, 30), None, "image must be at least"),
+            ((16, 16, 3), None, "image must have 2 axes"),
+            ((16, 16), 0, "image must have 3 axes"),
+            ((16, 16, 3), 3, "channel_axis"),
+        ],
+    )
+    def test_bad_shapes_are_named(self, shape, channel_axis, name):
+        with pytest.raises(ValueError, match=f"^{name}"):
+            ssim(np.zeros(shape), np.zeros(shape), channel_axis=channel_axis)

@@ -1,0 +1,121 @@
+"""Bad input is refused with the argument's name; good input passes unchanged."""
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from gaussbook import validation as v
+
+
+def test_good_arrays_pass_untouched():
+    x = np.ones((3, 2), dtype=np.float32)
+    assert v.check_array("x", x, ndim=2, shape=(None, 2)) is x
+    s = strict.ones((2,))
+    assert v.check_array("s", s) is s
+
+
+def test_lists_and_integers_become_float64():
+    for x in ([1, 2], np.array([1, 2]), [True, False], 3):
+        assert v.check_array("x", x).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "words"),
+    [
+        ([], {}, "is empty"),
+        (np.zeros((0, 3)), {}, "is empty"),
+        ([1.0, np.nan], {}, "NaN or infinite"),
+        ([np.inf], {}, "NaN or infinite"),
+        ([[1.0]], {"ndim": 1}, r"1 dimension\(s\), got shape \(1, 1\)"),
+        ([[1.0]], {"ndim": (1, 3)}, "1 or 3 dimension"),
+        ([[1.0, 2.0]], {"shape": (None, 3)}, r"shape \(any, 3\), got \(1, 2\)"),
+        ([1.0], {"shape": (1, 1)}, "must have shape"),
+        (["a"], {}, "not an array of numbers|real numbers"),
+        ([[1, 2], [3]], {}, "not an array of numbers"),
+        (None, {}, "real numbers|NaN"),
+        ([1j], {}, "real numbers|not an array of numbers"),
+        ([0.5], {"integers": True}, "must hold integers"),
+        (object(), {}, "real numbers"),
+    ],
+)
+def test_bad_arrays(x, options, words):
+    with pytest.raises(ValueError, match=f"^x .*({words})"):
+        v.check_array("x", x, **options)
+
+
+@given(hnp.arrays(st.sampled_from([np.float64, np.int64, bool]), hnp.array_shapes(max_dims=3)))
+def test_arrays_pass_finite_or_not_at_all(x):
+    if np.all(np.isfinite(x)):
+        np.testing.assert_array_equal(v.check_array("x", x), x.astype(np.float64))
+    else:
+        with pytest.raises(ValueError, match="^x "):
+            v.check_array("x", x)
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "words"),
+    [
+        (0, {"above": 0}, "above 0, got 0"),
+        (-1, {"at_least": 0}, "at least 0"),
+        (1, {"below": 1}, "below 1"),
+        (2, {"at_most": 1}, "at most 1"),
+        (float("nan"), {}, "finite"),
+        ("x", {}, "must be a number"),
+        (None, {}, "must be a number"),
+    ],
+)
+def test_bad_scalars(value, bounds, words):
+    with pytest.raises(ValueError, match=f"^lengthscale .*{words}"):
+        v.check_scalar("lengthscale", value, **bounds)
+
+
+def test_good_scalars_and_integers():
+    assert v.check_scalar("x", np.float32(0.5), above=0, below=1) == 0.5
+    assert v.check_integer("k", np.int64(3), at_least=3, at_most=3) == 3
+
+
+@pytest.mark.parametrize("value", [1.0, "1", True, None, 0, 9])
+def test_bad_integers(value):
+    with pytest.raises(ValueError, match="^k must be"):
+        v.check_integer("k", value, at_least=1, at_most=8)
+
+
+def test_choices_are_listed():
+    assert v.check_choice("kind", "full", ("full", "diag")) == "full"
+    with pytest.raises(ValueError, match="^kind must be one of full, diag; got 'ful'"):
+        v.check_choice("kind", "ful", ("full", "diag"))
+
+
+def test_probabilities():
+    v.check_probabilities("weights", np.array([[0.25, 0.75], [1.0, 0.0]]))
+    with pytest.raises(ValueError, match=r"^weights must sum to 1, off by 0\.1"):
+        v.check_probabilities("weights", [0.5, 0.4])
+    with pytest.raises(ValueError, match="^weights holds negative"):
+        v.check_probabilities("weights", [1.5, -0.5])
+
+
+def test_covariances_come_back_with_their_cholesky_factors():
+    a = np.random.default_rng(0).normal(size=(4, 3, 3))
+    covariance = a @ a.transpose(0, 2, 1) + np.eye(3)
+    same, factor = v.check_covariance("covariance", covariance)
+    assert same is covariance
+    np.testing.assert_allclose(factor @ factor.transpose(0, 2, 1), covariance, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        (np.ones((2, 3)), "square"),
+        (np.ones(3), "square"),
+        ([[1.0, 0.5], [0.4, 1.0]], "not symmetric"),
+        ([[1.0, 2.0], [2.0, 1.0]], "not positive definite"),
+        ([[0.0]], "not positive definite"),
+        ([[np.nan]], "NaN"),
+    ],
+)
+def test_bad_covariances(matrix, words):
+    with pytest.raises(ValueError, match=f"^covariance .*{words}"):
+        v.check_covariance("covariance", matrix)
