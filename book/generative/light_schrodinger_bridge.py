@@ -144,6 +144,9 @@ from time import process_time
 
 import numpy as np
 import ot
+from sklearn.decomposition import PCA
+from sklearn.neighbors import KNeighborsClassifier
+
 from gaussbook import data, mixture
 from gaussbook.arrays import backend, generator, to_device, to_host
 from gaussbook.claims import Claims
@@ -153,8 +156,6 @@ from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
 from gaussbook.transport import bures_wasserstein, energy_distance
-from sklearn.decomposition import PCA
-from sklearn.neighbors import KNeighborsClassifier
 
 claims = Claims("light_schrodinger_bridge")
 xp = backend()
