@@ -52,7 +52,7 @@ def energy_distance(x: Array, y: Array, *, unbiased: bool = False) -> float:
     Notes
     -----
     Distances are taken from :math:`\lVert x\rVert^2+\lVert y\rVert^2-2x^\top y` in float64, about
-    ``2 (n + m)**2 d / 2`` multiply-adds in blocks of bounded memory.  The distance of two points
+    ``(n + m)**2 d / 2`` multiply-adds in blocks of bounded memory.  The distance of two points
     which nearly coincide is off by up to 1e-8 of their distance from the centre of the data.
     """
     x = check_array("x", x, ndim=2)
