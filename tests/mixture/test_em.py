@@ -106,6 +106,52 @@ def test_components_that_are_narrow_against_their_distance(covariance_type, offs
     np.testing.assert_allclose(ours.covariances_, expected, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_the_step_in_which_components_become_narrow(covariance_type):
+    # The E-step's components are wide, so sums about one common point are good enough for it, but
+    # not for the M-step's variances.
+    rng = np.random.default_rng(2)
+    means = np.array([[-1.0, 2.0], [1.0, -1.0]])
+    x = np.repeat(means, 500, axis=0) + 1e-5 * rng.normal(size=(1000, 2))
+    arguments = start(covariance_type, means) | {"max_iter": 1, "reg_covar": 0}
+    arguments["precisions_init"] = 20 * arguments["precisions_init"]
+    ours = GaussianMixture(2, **arguments).fit(x)
+    expected = np.stack([np.cov(x[:500].T, bias=True), np.cov(x[500:].T, bias=True)])
+    if covariance_type == "diag":
+        expected = np.diagonal(expected, axis1=1, axis2=2)
+    np.testing.assert_allclose(ours.covariances_, expected, rtol=1e-9, atol=1e-19)
+
+
+def test_the_step_in_which_components_become_flat():
+    # Variances keep their digits here, but the smallest eigenvalue would not.
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(size=(2, 1000))
+    x = np.stack([first, first + 1e-4 * second], axis=1)
+    x[:500] -= 100.0
+    x[500:] += 100.0
+    arguments = start("full", np.array([[-100.0, -100.0], [100.0, 100.0]]))
+    ours = GaussianMixture(2, **arguments, max_iter=1, reg_covar=0).fit(x)
+    for rows, covariance in zip((x[:500], x[500:]), ours.covariances_, strict=True):
+        smallest = np.linalg.eigvalsh(np.cov(rows.T, bias=True))[0]
+        assert np.linalg.eigvalsh(covariance)[0] == pytest.approx(smallest, rel=1e-6)
+
+
+def test_a_step_that_takes_narrow_components_far():
+    rng = np.random.default_rng(4)
+    means = np.array([[-1e6], [1e6]])
+    x = np.repeat(means + 1e3, 500, axis=0) + 1e-3 * rng.normal(size=(1000, 1))
+    ours = GaussianMixture(2, **start("diag", means), max_iter=1, reg_covar=0).fit(x)
+    expected = [[x[:500].var()], [x[500:].var()]]
+    np.testing.assert_allclose(ours.covariances_, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("tol", [1e-2, 3e-3, 1e-3, 1e-4])
+def test_it_ends_when_scikit_learn_does(tol):
+    x, means = points(n_components=4, spread=0.5)  # slow: an iteration gains little
+    arguments = start("spherical", means) | {"max_iter": 500, "tol": tol}
+    assert_same_fit(GaussianMixture(4, **arguments).fit(x), Peer(4, **arguments).fit(x), 1e-7)
+
+
 @ALL_TYPES
 def test_k_means_start_far_from_the_origin(covariance_type):
     x, _ = points(spread=30.0)
@@ -189,6 +235,15 @@ def test_dead_components_are_reseeded_on_request(covariance_type):
     assert mixture.reseeded_[0] == (1, 2)
     assert mixture.weights_.min() > 0.05
     assert mixture.lower_bound_ > left.lower_bound_ + 0.05
+
+
+def test_every_reseeding_is_reported():
+    x, means = points(n_components=3)
+    bad = np.concatenate([means[:1], np.full((2, 3), 1e3)])
+    mixture = GaussianMixture(3, **start("full", bad), reseed_below=0.3, max_iter=6, tol=0).fit(x)
+    assert mixture.reseeded_[:2] == [(1, 1), (1, 2)]
+    assert mixture.reseeded_ == sorted(mixture.reseeded_)
+    assert len({iteration for iteration, _ in mixture.reseeded_}) > 1
 
 
 def test_collapse_is_an_error_that_says_what_to_do():
