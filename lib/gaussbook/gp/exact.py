@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 
 from gaussbook.arrays import Array, Generator, namespace, to_host
 from gaussbook.gp.cholesky import (
+    add_to_diagonal,
     cholesky_inverse,
     jittered_cholesky,
     log_determinant,
@@ -34,10 +35,6 @@ def _data(x: Array, y: Array) -> tuple[Array, Array]:
     if y.shape[0] != x.shape[0]:
         raise ValueError(f"y must have {x.shape[0]} rows like x, got shape {tuple(y.shape)}")
     return x, y[:, None] if y.ndim == 1 else y
-
-
-def _with_noise(K: Array, noise_variance: float) -> Array:
-    return K + noise_variance * namespace(K).eye(K.shape[0], dtype=K.dtype)
 
 
 def log_marginal_likelihood(
@@ -84,14 +81,15 @@ def log_marginal_likelihood(
     x, y = _data(x, y)
     noise_variance = check_scalar("noise_variance", noise_variance, at_least=0)
     K, pullback = covariance.vjp(x)
-    L, _ = jittered_cholesky(_with_noise(K, noise_variance))
+    L, _ = jittered_cholesky(add_to_diagonal(K, noise_variance))
     xp = namespace(L)
     n, outputs = y.shape
     alpha = solve_triangular(L, solve_triangular(L, y), transpose=True)
     value = -0.5 * (
         float(xp.sum(y * alpha)) + outputs * (log_determinant(L) + n * math.log(2 * math.pi))
     )
-    by_K = 0.5 * (alpha @ xp.matrix_transpose(alpha) - outputs * cholesky_inverse(L))
+    by_K = (0.5 * alpha) @ xp.matrix_transpose(alpha)
+    by_K -= 0.5 * outputs * cholesky_inverse(L)
     by_noise = noise_variance * float(xp.sum(xp.linalg.diagonal(by_K)))
     return value, np.append(pullback(by_K), by_noise)
 
@@ -177,7 +175,7 @@ class GaussianProcessRegressor:
             start = min((self._search(s) for s in starts), key=lambda found: found[1])[0]
         self.covariance_ = self.covariance.with_theta(start[:-1])
         self.noise_variance_ = math.exp(start[-1])
-        K = _with_noise(self.covariance_(self._x), self.noise_variance_)
+        K = add_to_diagonal(self.covariance_(self._x), self.noise_variance_)
         self._cholesky, self.jitter_ = jittered_cholesky(K)
         half = solve_triangular(self._cholesky, self._y)
         self._alpha = solve_triangular(self._cholesky, half, transpose=True)
