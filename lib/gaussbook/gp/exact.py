@@ -1,0 +1,294 @@
+r"""Exact Gaussian process regression by one Cholesky factorisation.
+
+The model is :math:`y = f(x) + \varepsilon`, :math:`f \sim GP(0, k)`,
+:math:`\varepsilon \sim N(0, \tau^2)`; several outputs share one covariance (Rasmussen and
+Williams, 2006, algorithm 2.1).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.optimize import minimize
+
+from gaussbook.arrays import Array, Generator, namespace, to_host
+from gaussbook.gp.cholesky import (
+    add_to_diagonal,
+    cholesky_inverse,
+    jittered_cholesky,
+    log_determinant,
+    solve_triangular,
+)
+from gaussbook.gp.covariances import Covariance
+from gaussbook.gp.sampling import sample_gaussian
+from gaussbook.validation import check_array, check_integer, check_scalar
+
+__all__ = ["GaussianProcessRegressor", "condition_on_value", "log_marginal_likelihood"]
+
+
+def _data(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return checked points (n, d) and targets (n, c)."""
+    x = check_array("x", x, ndim=(1, 2))
+    x = x[:, None] if x.ndim == 1 else x
+    y = check_array("y", y, ndim=(1, 2))
+    if y.shape[0] != x.shape[0]:
+        raise ValueError(f"y must have {x.shape[0]} rows like x, got shape {tuple(y.shape)}")
+    return x, y[:, None] if y.ndim == 1 else y
+
+
+def log_marginal_likelihood(
+    covariance: Covariance, noise_variance: float, x: Array, y: Array
+) -> tuple[float, np.ndarray]:
+    r"""Return the log marginal likelihood of the data and its gradient.
+
+    With :math:`K = k(x, x) + \tau^2 I` and :math:`\alpha = K^{-1}y`,
+
+    .. math:: \log p(y) = -\tfrac12 y^\top\alpha - \tfrac12\log\det K - \tfrac n2\log 2\pi,
+              \qquad \frac{\partial \log p}{\partial K}
+              = \tfrac12\left(\alpha\alpha^\top - K^{-1}\right),
+
+    and one pullback takes that matrix to all hyper-parameters.
+
+    Parameters
+    ----------
+    covariance : Covariance
+        The prior's covariance :math:`k`.
+    noise_variance : float
+        The variance :math:`\tau^2` of the noise.
+    x : array, shape (n, d) or (n,)
+        Points.
+    y : array, shape (n,) or (n, c)
+        Targets; their columns are independent given the covariance.
+
+    Returns
+    -------
+    value : float
+        The log marginal likelihood, summed over the columns of `y`.
+    gradient : numpy.ndarray, shape (p + 1,)
+        Its derivatives by ``covariance.theta`` and, last, by :math:`\log\tau^2`.
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit, `noise_variance` is negative, or the covariance matrix is not
+        positive definite (see `jittered_cholesky`).
+
+    Notes
+    -----
+    :math:`n^3` flops (factor and inverse) and a few passes over matrices of :math:`n^2`.
+    """
+    x, y = _data(x, y)
+    noise_variance = check_scalar("noise_variance", noise_variance, at_least=0)
+    K, pullback = covariance.vjp(x)
+    L, _ = jittered_cholesky(add_to_diagonal(K, noise_variance))
+    xp = namespace(L)
+    n, outputs = y.shape
+    alpha = solve_triangular(L, solve_triangular(L, y), transpose=True)
+    value = -0.5 * (
+        float(xp.sum(y * alpha)) + outputs * (log_determinant(L) + n * math.log(2 * math.pi))
+    )
+    by_K = (0.5 * alpha) @ xp.matrix_transpose(alpha)
+    by_K -= 0.5 * outputs * cholesky_inverse(L)
+    by_noise = noise_variance * float(xp.sum(xp.linalg.diagonal(by_K)))
+    return value, np.append(pullback(by_K), by_noise)
+
+
+class GaussianProcessRegressor:
+    r"""Gaussian process regression with hyper-parameters by maximum marginal likelihood.
+
+    Parameters
+    ----------
+    covariance : Covariance
+        The prior's covariance; its hyper-parameters are where the search starts.
+    noise_variance : float
+        The noise's variance, likewise.
+    fixed_noise : bool
+        Keep the noise as it is.
+
+    Attributes
+    ----------
+    covariance_ : Covariance
+        The covariance with the hyper-parameters found.
+    noise_variance_ : float
+        The noise's variance found.
+    log_marginal_likelihood_ : float
+        The value reached.
+    jitter_ : float
+        What the Cholesky factorisation added to the diagonal (0: nothing).
+    """
+
+    def __init__(
+        self, covariance: Covariance, noise_variance: float = 1e-2, *, fixed_noise: bool = False
+    ):
+        if not isinstance(covariance, Covariance):
+            raise ValueError(f"covariance must be a Covariance, got {type(covariance).__name__}")
+        self.covariance = covariance
+        self.noise_variance = check_scalar("noise_variance", noise_variance, above=0)
+        self.fixed_noise = fixed_noise
+
+    def fit(
+        self,
+        x: Array,
+        y: Array,
+        *,
+        optimise: bool = True,
+        restarts: int = 0,
+        rng: Generator | None = None,
+    ) -> GaussianProcessRegressor:
+        """Find the hyper-parameters and factor the covariance of the data.
+
+        Parameters
+        ----------
+        x : array, shape (n, d) or (n,)
+            Points.
+        y : array, shape (n,) or (n, c)
+            Targets, with prior mean zero.
+        optimise : bool
+            Search the hyper-parameters by L-BFGS-B; else keep them.
+        restarts : int
+            Further searches, from starts whose parameters are shifted by normal numbers of
+            standard deviation 1.5 (in the logarithm); the best one is kept.
+        rng : Generator, optional
+            Source of the shifts; needed if `restarts` is not 0.
+
+        Returns
+        -------
+        GaussianProcessRegressor
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If the data do not fit or `rng` is missing.
+        """
+        self._x, self._y = _data(x, y)
+        self._single = y.ndim == 1
+        restarts = check_integer("restarts", restarts, at_least=0)
+        if restarts and rng is None:
+            raise ValueError("rng is needed to draw the restarts")
+        start = np.append(self.covariance.theta, math.log(self.noise_variance))
+        if optimise:
+            starts = [start]
+            for _ in range(restarts):
+                starts.append(start + 1.5 * to_host(rng.standard_normal(len(start))))
+            start = min((self._search(s) for s in starts), key=lambda found: found[1])[0]
+        self.covariance_ = self.covariance.with_theta(start[:-1])
+        self.noise_variance_ = math.exp(start[-1])
+        K = add_to_diagonal(self.covariance_(self._x), self.noise_variance_)
+        self._cholesky, self.jitter_ = jittered_cholesky(K)
+        half = solve_triangular(self._cholesky, self._y)
+        self._alpha = solve_triangular(self._cholesky, half, transpose=True)
+        xp = namespace(half)
+        n, outputs = self._y.shape
+        logs = log_determinant(self._cholesky) + n * math.log(2 * math.pi)
+        self.log_marginal_likelihood_ = -0.5 * (float(xp.sum(half * half)) + outputs * logs)
+        return self
+
+    def _search(self, start: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the best hyper-parameters from one start and minus their log-likelihood."""
+
+        def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+            covariance = self.covariance.with_theta(parameters[:-1])
+            try:
+                value, gradient = log_marginal_likelihood(
+                    covariance, math.exp(parameters[-1]), self._x, self._y
+                )
+            except ValueError:  # not positive definite: the line search turns back
+                return 1e25, np.zeros_like(parameters)
+            return -value, -gradient
+
+        wide = [(v - 12, v + 12) for v in start]
+        if self.fixed_noise:
+            wide[-1] = (math.log(self.noise_variance),) * 2
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=wide)
+        return found.x, float(found.fun)
+
+    def predict(
+        self, x: Array, *, return_std: bool = False, return_cov: bool = False
+    ) -> Array | tuple[Array, Array]:
+        r"""Return the posterior mean of :math:`f`, with its deviation or covariance if asked.
+
+        Parameters
+        ----------
+        x : array, shape (m, d) or (m,)
+            New points.
+        return_std, return_cov : bool
+            Return also the posterior standard deviation (m,) or covariance (m, m) of :math:`f`,
+            without the noise.
+
+        Returns
+        -------
+        mean : array, shape (m,) or (m, c)
+            :math:`k(x, X)\,\alpha`.
+        deviation or covariance : array
+            As asked; the same for every output.
+
+        Raises
+        ------
+        ValueError
+            If both are asked for, or the points do not fit.
+        """
+        if return_std and return_cov:
+            raise ValueError("return_std and return_cov exclude each other")
+        cross = self.covariance_(x, self._x)
+        mean = cross @ self._alpha
+        mean = mean[:, 0] if self._single else mean
+        if not (return_std or return_cov):
+            return mean
+        xp = namespace(cross)
+        half = solve_triangular(self._cholesky, xp.matrix_transpose(cross))
+        if return_cov:
+            return mean, self.covariance_(x) - xp.matrix_transpose(half) @ half
+        variance = self.covariance_.diagonal(x) - xp.sum(half * half, axis=0)
+        return mean, xp.sqrt(xp.where(variance > 0, variance, 0.0))  # below zero only by rounding
+
+    def sample(self, x: Array, n: int, rng: Generator) -> Array:
+        """Draw `n` functions from the posterior at `m` points, of the first output; (n, m)."""
+        mean, covariance = self.predict(x, return_cov=True)
+        return sample_gaussian(mean if self._single else mean[:, 0], covariance, n, rng)
+
+
+def condition_on_value(
+    mean: Array, covariance: Array, index: int, value: float, noise_variance: float
+) -> tuple[Array, Array]:
+    r"""Return a Gaussian on a grid after one more noisy observation, by a rank-one update.
+
+    .. math:: m \leftarrow m + \frac{C_{\cdot i}}{C_{ii} + \tau^2}(y - m_i), \qquad
+              C \leftarrow C - \frac{C_{\cdot i}C_{i\cdot}}{C_{ii} + \tau^2}.
+
+    Parameters
+    ----------
+    mean : array, shape (m,)
+        Mean on the grid.
+    covariance : array, shape (m, m)
+        Covariance on the grid.
+    index : int
+        Where it was observed.
+    value : float
+        What was observed.
+    noise_variance : float
+        The variance :math:`\tau^2` of the observation.
+
+    Returns
+    -------
+    mean, covariance : array
+        The updated Gaussian; :math:`m^2` flops.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, `index` is off the grid, or the observation has no variance at all.
+    """
+    mean = check_array("mean", mean, ndim=1)
+    m = mean.shape[0]
+    covariance = check_array("covariance", covariance, shape=(m, m))
+    index = check_integer("index", index, at_least=0, at_most=m - 1)
+    value = check_scalar("value", value)
+    noise_variance = check_scalar("noise_variance", noise_variance, at_least=0)
+    total = float(covariance[index, index]) + noise_variance
+    if not total > 0:
+        raise ValueError(f"noise_variance is {noise_variance:g} where the value is known already")
+    column = covariance[:, index]
+    gain = column / total
+    return mean + gain * (value - mean[index]), covariance - gain[:, None] * column[None, :]

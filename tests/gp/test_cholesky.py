@@ -1,0 +1,90 @@
+"""Cholesky factors with jitter, triangular solves and inverses."""
+
+from __future__ import annotations
+
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gaussbook.arrays import namespace
+from gaussbook.gp.cholesky import (
+    cholesky_inverse,
+    jittered_cholesky,
+    log_determinant,
+    solve_triangular,
+)
+
+
+def _positive(n, seed=0, dtype=np.float64):
+    a = np.random.default_rng(seed).normal(size=(n, n))
+    return (a @ a.T + np.eye(n)).astype(dtype)
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(1, 20), seed=st.integers(0, 1000))
+def test_factor_solve_inverse_and_determinant(n, seed):
+    K = _positive(n, seed)
+    b = np.random.default_rng(seed).normal(size=(n, 3))
+    L, jitter = jittered_cholesky(K)
+    assert jitter == 0
+    np.testing.assert_allclose(L @ L.T, K, atol=1e-12 * np.trace(K))
+    solution = solve_triangular(L, solve_triangular(L, b), transpose=True)
+    np.testing.assert_allclose(K @ solution, b, atol=1e-9)
+    np.testing.assert_allclose(solve_triangular(L, b[:, 0]), solve_triangular(L, b)[:, 0])
+    np.testing.assert_allclose(K @ cholesky_inverse(L), np.eye(n), atol=1e-9)
+    assert log_determinant(L) == pytest.approx(np.linalg.slogdet(K)[1], abs=1e-9)
+
+
+def test_jitter_escalates_and_is_reported():
+    x = np.linspace(0, 1, 200)[:, None]
+    K = 3.0 * np.exp(-((x - x.T) ** 2) / 2)  # of numerical rank about 12
+    L, jitter = jittered_cholesky(K)
+    assert 0 < jitter <= 3e-9
+    np.testing.assert_allclose(L @ L.T, K + jitter * np.eye(200), atol=1e-13)
+
+
+def test_single_precision_starts_higher():
+    x = np.linspace(0, 1, 100, dtype=np.float32)[:, None]
+    L, jitter = jittered_cholesky(np.exp(-((x - x.T) ** 2) / 2))
+    assert L.dtype == np.float32
+    assert 1e-6 <= jitter <= 1e-4
+
+
+def test_batches_share_the_jitter():
+    K = np.stack([_positive(4), np.ones((4, 4))])
+    L, jitter = jittered_cholesky(K)
+    np.testing.assert_allclose(L @ np.swapaxes(L, 1, 2), K + jitter * np.eye(4), atol=1e-12)
+
+
+def test_strict_arrays():
+    K = _positive(6)
+    L, _ = jittered_cholesky(array_api_strict.asarray(K))
+    assert namespace(L).__name__.startswith("array_api_strict")
+    host = np.asarray(L)
+    b = np.arange(12.0).reshape(6, 2)
+    strict = array_api_strict.asarray(b)
+    for transpose in (False, True):
+        ours = solve_triangular(L, strict, transpose=transpose)
+        expected = solve_triangular(host, b, transpose=transpose)
+        np.testing.assert_allclose(np.asarray(ours), expected, rtol=1e-10)
+    np.testing.assert_allclose(np.asarray(cholesky_inverse(L)), np.linalg.inv(K), atol=1e-10)
+    assert log_determinant(L) == pytest.approx(log_determinant(host))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "options", "message"),
+    [
+        (np.ones(3), {}, "covariance must be square"),
+        (np.ones((2, 3)), {}, "covariance must be square"),
+        (np.array([[1.0, np.nan], [np.nan, 1.0]]), {}, "covariance holds NaN"),
+        (np.array([[1.0, 2.0], [2.0, 1.0]]), {}, "covariance is not positive definite"),
+        (-np.eye(2), {}, "covariance is not positive definite"),
+        (np.ones((3, 3)), {"largest": 0}, "covariance is not positive definite"),
+        (np.eye(2), {"largest": -1}, "largest must be at least 0"),
+    ],
+)
+def test_bad_inputs(matrix, options, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        jittered_cholesky(matrix, **options)

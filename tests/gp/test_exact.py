@@ -1,0 +1,168 @@
+"""Exact Gaussian process regression against scikit-learn and the textbook formulas."""
+
+from __future__ import annotations
+
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+from sklearn.gaussian_process import GaussianProcessRegressor as Peer
+from sklearn.gaussian_process import kernels as peer
+
+from gaussbook.arrays import generator, namespace
+from gaussbook.gp.covariances import Matern32, Matern52, SquaredExponential
+from gaussbook.gp.exact import (
+    GaussianProcessRegressor,
+    condition_on_value,
+    log_marginal_likelihood,
+)
+
+from .strict import StrictGenerator
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 3))
+Y = np.sin(X[:, 0]) + X[:, 1] * X[:, 2] + 0.1 * RNG.normal(size=40)
+NEW = RNG.normal(size=(7, 3))
+LENGTHS = [0.8, 1.5, 2.5]
+
+
+def test_likelihood_and_gradient_agree_with_scikit_learn():
+    kernel = 1.3 * peer.RBF(LENGTHS) + peer.WhiteKernel(0.05)
+    theirs = Peer(kernel, optimizer=None).fit(X, Y)
+    value, gradient = theirs.log_marginal_likelihood(kernel.theta, eval_gradient=True)
+    ours, by_theta = log_marginal_likelihood(SquaredExponential(1.3, LENGTHS), 0.05, X, Y)
+    assert ours == pytest.approx(value, rel=1e-8)  # scikit-learn adds 1e-10 to the diagonal
+    np.testing.assert_allclose(by_theta, gradient, rtol=1e-6)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_likelihood_is_the_normal_density_and_its_gradient_a_difference(outputs):
+    k = Matern52(0.7, LENGTHS) + Matern32(0.4, 0.9).on([1])
+    y = RNG.normal(size=(40, outputs))
+    value, gradient = log_marginal_likelihood(k, 0.3, X, y)
+    exact = multivariate_normal(cov=k(X) + 0.3 * np.eye(40)).logpdf(y.T).sum()
+    assert value == pytest.approx(exact, rel=1e-10)
+    parameters = np.append(k.theta, np.log(0.3))
+
+    def at(p):
+        return log_marginal_likelihood(k.with_theta(p[:-1]), np.exp(p[-1]), X, y)[0]
+
+    steps = 1e-5 * np.eye(len(parameters))
+    differences = [(at(parameters + s) - at(parameters - s)) / 2e-5 for s in steps]
+    np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-7)
+
+
+def test_prediction_agrees_with_scikit_learn():
+    theirs = Peer(1.3 * peer.RBF(LENGTHS), alpha=0.05, optimizer=None).fit(X, Y)
+    mean, covariance = theirs.predict(NEW, return_cov=True)
+    ours = GaussianProcessRegressor(SquaredExponential(1.3, LENGTHS), 0.05)
+    ours.fit(X, Y, optimise=False)
+    np.testing.assert_allclose(ours.predict(NEW), mean, rtol=1e-9)
+    np.testing.assert_allclose(ours.predict(NEW, return_cov=True)[1], covariance, atol=1e-10)
+    deviation = ours.predict(NEW, return_std=True)[1]
+    np.testing.assert_allclose(deviation**2, np.diag(covariance), rtol=1e-8)
+    assert ours.jitter_ == 0
+
+
+def test_hyper_parameters_reach_scikit_learns_optimum():
+    kernel = 1.0 * peer.RBF([1.0] * 3, (1e-4, 1e4)) + peer.WhiteKernel(0.1, (1e-6, 10))
+    theirs = Peer(kernel).fit(X, Y).log_marginal_likelihood_value_
+    ours = GaussianProcessRegressor(SquaredExponential(1.0, [1.0] * 3), 0.1).fit(X, Y)
+    assert ours.log_marginal_likelihood_ >= theirs - 1e-3
+    again = log_marginal_likelihood(ours.covariance_, ours.noise_variance_, X, Y)
+    assert ours.log_marginal_likelihood_ == pytest.approx(again[0], rel=1e-10)
+    assert np.abs(again[1]).max() < 0.02
+
+
+def test_restarts_never_do_worse_and_fixed_noise_stays():
+    start = SquaredExponential(1.0, [30.0] * 3)
+    one = GaussianProcessRegressor(start, 0.5, fixed_noise=True).fit(X, Y)
+    many = GaussianProcessRegressor(start, 0.5, fixed_noise=True)
+    many.fit(X, Y, restarts=3, rng=generator(0))
+    assert many.log_marginal_likelihood_ >= one.log_marginal_likelihood_ - 1e-9
+    assert one.noise_variance_ == pytest.approx(0.5)
+
+
+def test_outputs_are_predicted_one_by_one():
+    y = np.stack([Y, X[:, 0]], axis=1)
+    k = Matern52(1.0, LENGTHS)
+    both = GaussianProcessRegressor(k, 0.05).fit(X, y, optimise=False).predict(NEW)
+    for c in range(2):
+        alone = GaussianProcessRegressor(k, 0.05).fit(X, y[:, c], optimise=False).predict(NEW)
+        np.testing.assert_allclose(both[:, c], alone, rtol=1e-10)
+
+
+def test_samples_have_the_posterior_moments():
+    model = GaussianProcessRegressor(Matern52(1.0, LENGTHS), 0.05).fit(X, Y, optimise=False)
+    mean, covariance = model.predict(NEW, return_cov=True)
+    draws = model.sample(NEW, 100_000, generator(0))
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.02)
+    np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.02)
+
+
+@settings(max_examples=25, deadline=None)
+@given(index=st.integers(0, 6), value=st.floats(-5, 5), noise=st.floats(0.01, 10))
+def test_one_more_observation_equals_fitting_again(index, value, noise):
+    x = np.linspace(0, 3, 7)
+    k = Matern52(1.2, 0.8)
+    mean, covariance = condition_on_value(np.zeros(7), k(x), index, value, noise)
+    model = GaussianProcessRegressor(k, noise)
+    model.fit(x[index : index + 1], np.array([value]), optimise=False)
+    expected_mean, expected = model.predict(x, return_cov=True)
+    np.testing.assert_allclose(mean, expected_mean, atol=1e-12)
+    np.testing.assert_allclose(covariance, expected, atol=1e-12)
+
+
+def test_strict_arrays():
+    x, y, new = map(array_api_strict.asarray, (X, Y, NEW))
+    k = SquaredExponential(1.3, LENGTHS)
+    value, gradient = log_marginal_likelihood(k, 0.05, x, y)
+    expected = log_marginal_likelihood(k, 0.05, X, Y)
+    assert value == pytest.approx(expected[0])
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-8)
+    strict = GaussianProcessRegressor(k, 0.05).fit(x, y, optimise=False)
+    plain = GaussianProcessRegressor(k, 0.05).fit(X, Y, optimise=False)
+    mean, deviation = strict.predict(new, return_std=True)
+    assert namespace(mean).__name__.startswith("array_api_strict")
+    np.testing.assert_allclose(np.asarray(mean), plain.predict(NEW), rtol=1e-9)
+    np.testing.assert_allclose(np.asarray(deviation), plain.predict(NEW, return_std=True)[1])
+    assert strict.sample(new, 2, StrictGenerator(0)).shape == (2, 7)
+    updated = condition_on_value(mean, strict.predict(new, return_cov=True)[1], 3, 0.5, 0.1)
+    assert updated[1].shape == (7, 7)
+
+
+K1 = SquaredExponential()
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: GaussianProcessRegressor("rbf"), "covariance must be a Covariance"),
+        (lambda: GaussianProcessRegressor(K1, 0.0), "noise_variance must be above 0"),
+        (lambda: GaussianProcessRegressor(K1).fit(X, Y[:5]), "y must have 40 rows"),
+        (lambda: GaussianProcessRegressor(K1).fit(X, Y * np.inf), "y holds NaN"),
+        (lambda: GaussianProcessRegressor(K1).fit(X, Y, restarts=1), "rng is needed"),
+        (lambda: GaussianProcessRegressor(K1).fit(X, Y, restarts=-1), "restarts must be at least"),
+        (lambda: log_marginal_likelihood(K1, -1.0, X, Y), "noise_variance must be at least 0"),
+        (
+            lambda: (
+                GaussianProcessRegressor(K1)
+                .fit(X, Y, optimise=False)
+                .predict(NEW, return_std=True, return_cov=True)
+            ),
+            "return_std and return_cov exclude",
+        ),
+        (
+            lambda: GaussianProcessRegressor(K1).fit(X, Y, optimise=False).predict(NEW[:, :2]),
+            "y must have 2 column",
+        ),
+        (lambda: condition_on_value(np.zeros(2), np.eye(3), 0, 0.0, 1.0), "covariance must have"),
+        (lambda: condition_on_value(np.zeros(2), np.eye(2), 2, 0.0, 1.0), "index must be at most"),
+        (lambda: condition_on_value(np.zeros(2), 0 * np.eye(2), 0, 0.0, 0.0), "noise_variance is"),
+    ],
+)
+def test_bad_inputs(act, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        act()

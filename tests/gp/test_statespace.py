@@ -1,0 +1,158 @@
+"""The O(n) form of the Matérn processes against the exact posterior."""
+
+from __future__ import annotations
+
+import time
+
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import expm, solve_discrete_lyapunov
+
+from gaussbook.arrays import namespace
+from gaussbook.gp.covariances import Matern12, Matern32, Matern52, SquaredExponential
+from gaussbook.gp.exact import GaussianProcessRegressor
+from gaussbook.gp.statespace import StateSpaceRegressor, kalman_smoother, matern_transitions
+
+KINDS = [Matern12, Matern32, Matern52]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transitions_solve_the_differential_equation(kind):
+    covariance = kind(1.7, 0.6)
+    gaps = np.array([0.0, 1e-3, 0.05, 0.3, 1.0, 4.0])
+    A, Q, P = matern_transitions(covariance, gaps)
+    p = A.shape[1]
+    rate = np.sqrt(2 * p - 1) / 0.6
+    binomials = {1: [1], 2: [1, 2], 3: [1, 3, 3]}[p]
+    F = rate * (np.eye(p, k=1) + np.outer(np.eye(p)[-1], -np.array(binomials)))
+    for k, gap in enumerate(gaps):
+        np.testing.assert_allclose(A[k], expm(F * gap), atol=1e-12)
+        np.testing.assert_allclose(Q[k], P - A[k] @ P @ A[k].T, atol=1e-14)
+    np.testing.assert_allclose(solve_discrete_lyapunov(A[3], Q[3]), P, atol=1e-10)
+    np.testing.assert_allclose((A @ P)[:, 0, 0], covariance(gaps, np.zeros(1))[:, 0], rtol=1e-12)
+
+
+def test_noise_of_a_short_gap_keeps_its_digits():
+    gaps = np.array([1e-4])
+    _, Q, _ = matern_transitions(Matern52(1.0, np.sqrt(5.0)), gaps)  # rate 1
+    leading = 16 / 3 * 1e-4 ** np.array([[5, 4, 3], [4, 3, 2], [3, 2, 1]])
+    np.testing.assert_allclose(
+        Q[0], leading / np.array([[20, 8, 6], [8, 3, 2], [6, 2, 1]]), rtol=1e-3
+    )
+    assert np.linalg.eigvalsh(Q[0] / np.sqrt(np.outer(np.diag(Q[0]), np.diag(Q[0]))))[0] > 1e-3
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kind=st.sampled_from(KINDS),
+    n=st.integers(1, 60),
+    length=st.floats(0.05, 20),
+    noise=st.floats(1e-6, 10),
+    seed=st.integers(0, 10**6),
+)
+def test_posterior_and_likelihood_are_exact(kind, n, length, noise, seed):
+    rng = np.random.default_rng(seed)
+    t, y, new = rng.uniform(0, 5, n), rng.normal(size=n), rng.uniform(-2, 7, 9)
+    covariance = kind(1.3, length)
+    ours = StateSpaceRegressor(covariance, noise).fit(t, y)
+    exact = GaussianProcessRegressor(covariance, noise).fit(t, y, optimise=False)
+    tolerance = {"rtol": 1e-6, "atol": 1e-8 / min(noise, 1)}
+    for times in (new, None):
+        ours_mean, ours_std = ours.predict(times, return_std=True)
+        mean, std = exact.predict(t if times is None else times, return_std=True)
+        np.testing.assert_allclose(ours_mean, mean, **tolerance)
+        np.testing.assert_allclose(ours_std**2, std**2, **tolerance)
+    expected = exact.log_marginal_likelihood_
+    assert ours.log_marginal_likelihood_ == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def test_repeated_times_are_several_observations():
+    t, y = np.array([1.0, 1.0, 1.0, 2.0]), np.array([0.1, 0.3, 0.2, -1.0])
+    ours = StateSpaceRegressor(Matern52(1.0, 0.8), 0.1).fit(t, y)
+    exact = GaussianProcessRegressor(Matern52(1.0, 0.8), 0.1).fit(t, y, optimise=False)
+    np.testing.assert_allclose(ours.predict(), exact.predict(t), rtol=1e-10)
+    assert ours.log_marginal_likelihood_ == pytest.approx(exact.log_marginal_likelihood_)
+
+
+def test_a_fine_grid_stays_accurate():
+    # With steps of 1e-5 lengths, entries of the prior's precision matrix are of order 1e25.
+    t = np.linspace(0, 0.015, 1500)
+    y = np.sin(30 * t) + 0.1 * np.random.default_rng(0).normal(size=t.size)
+    ours = StateSpaceRegressor(Matern52(1.0, 1.0), 0.01).fit(t, y)
+    exact = GaussianProcessRegressor(Matern52(1.0, 1.0), 0.01).fit(t, y, optimise=False)
+    np.testing.assert_allclose(ours.predict(), exact.predict(t), atol=1e-9)
+    std, expected_std = (m.predict(t, return_std=True)[1] for m in (ours, exact))
+    np.testing.assert_allclose(std, expected_std, rtol=1e-7)
+    expected = exact.log_marginal_likelihood_
+    assert ours.log_marginal_likelihood_ == pytest.approx(expected, rel=1e-9)
+
+
+def test_cost_grows_linearly():
+    def seconds(n):
+        t = np.linspace(0, n / 1000, n)
+        start = time.process_time()
+        StateSpaceRegressor(Matern52(), 0.1).fit(t, np.sin(t))
+        return time.process_time() - start
+
+    seconds(1000)
+    assert seconds(80_000) < 8 * seconds(10_000) * 2  # n^1.5 would be 23 times
+
+
+def test_observed_leaves_out_the_rest():
+    t, y = np.linspace(0, 3, 30), np.random.default_rng(1).normal(size=30)
+    seen = np.arange(30) % 3 == 0
+    gaps = np.diff(t, prepend=t[0])
+    transitions = matern_transitions(Matern32(1.0, 0.5), gaps)
+    mean, variance, value = kalman_smoother(*transitions, y, 0.2, seen)
+    exact = GaussianProcessRegressor(Matern32(1.0, 0.5), 0.2)
+    exact.fit(t[seen], y[seen], optimise=False)
+    np.testing.assert_allclose(mean, exact.predict(t), atol=1e-11)
+    np.testing.assert_allclose(variance, exact.predict(t, return_std=True)[1] ** 2, atol=1e-11)
+    assert value == pytest.approx(exact.log_marginal_likelihood_)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_strict_arrays(kind):
+    t, y = np.linspace(0, 4, 23), np.random.default_rng(2).normal(size=23)
+    ours = StateSpaceRegressor(kind(1.0, 0.7), 0.1)
+    ours.fit(array_api_strict.asarray(t), array_api_strict.asarray(y))
+    mean, std = ours.predict(array_api_strict.asarray(t[:5] + 0.1), return_std=True)
+    assert namespace(mean).__name__.startswith("array_api_strict")
+    plain = StateSpaceRegressor(kind(1.0, 0.7), 0.1).fit(t, y)
+    expected, expected_std = plain.predict(t[:5] + 0.1, return_std=True)
+    np.testing.assert_allclose(np.asarray(mean), expected, rtol=1e-9)
+    np.testing.assert_allclose(np.asarray(std), expected_std, rtol=1e-9)
+
+
+M = Matern52()
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: StateSpaceRegressor(SquaredExponential()), "covariance must be one of Matern12"),
+        (lambda: StateSpaceRegressor(Matern12(1.0, [1.0, 2.0])), "covariance must have one length"),
+        (lambda: StateSpaceRegressor(M, 0.0), "noise_variance must be above 0"),
+        (lambda: StateSpaceRegressor(M).fit(np.zeros((3, 1)), np.zeros(3)), "t must have 1"),
+        (lambda: StateSpaceRegressor(M).fit(np.zeros(3), np.zeros(2)), "y must have shape"),
+        (lambda: StateSpaceRegressor(M).fit(np.zeros(0), np.zeros(0)), "t is empty"),
+        (lambda: StateSpaceRegressor(M).fit([0.0, np.nan], [0.0, 1.0]), "t holds NaN"),
+        (lambda: matern_transitions(M, np.array([-1.0])), "gaps holds negative"),
+        (
+            lambda: kalman_smoother(np.ones((2, 1, 1)), np.ones((3, 1, 1)), np.eye(1), [0, 0], 1),
+            "noises must have shape",
+        ),
+        (
+            lambda: kalman_smoother(
+                np.ones((2, 1, 1)), np.ones((2, 1, 1)), np.eye(1), [0, 0], 1, np.ones(3, bool)
+            ),
+            "observed must have shape",
+        ),
+    ],
+)
+def test_bad_inputs(act, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        act()
