@@ -245,7 +245,7 @@ class Totals(BoardDirective):
 
 
 def _without_thebe(app: Sphinx, config: Config) -> None:
-    """Silence Jupyter Book's live-code extension: it names outside hosts, and twice on each page."""
+    """Silence the live-code extension of Jupyter Book: it names outside hosts on every page."""
     for listeners in app.events.listeners.values():
         for listener in [each for each in listeners if each.handler.__module__ == "sphinx_thebe"]:
             listeners.remove(listener)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from gaussbook.mixture.parameters import Parameters, estimate, split_heaviest
 from gaussbook.mixture.statistics import Assignment
 
