@@ -1,0 +1,48 @@
+"""Chapters as tests: one nbmake item each, run once for each change."""
+
+import subprocess
+import sys
+
+
+def _pytest(mini, *options):
+    command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
+    command += ["--nbmake", "--overwrite", f"--rootdir={mini.root}", *options]
+    return subprocess.run(
+        [*command, "book"],
+        cwd=mini.root,
+        env=mini.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_one_item_for_each_chapter_made_from_the_text_forms(mini):
+    listing = _pytest(mini, "--collect-only").stdout
+    assert sorted(line for line in listing.splitlines() if ".ipynb" in line) == [
+        "book/mixtures/one.ipynb::one.ipynb",
+        "book/mixtures/two.ipynb::two.ipynb",
+    ]
+
+
+def test_a_fresh_chapter_passes_without_running_unless_told_to(mini):
+    first = _pytest(mini)
+    assert first.returncode == 0, first.stdout
+    assert mini.executions() == ["one", "two"]
+    second = _pytest(mini)
+    assert second.returncode == 0 and "one: 1 hold (unchanged)" in second.stdout
+    assert mini.executions() == []
+    assert _pytest(mini, "--rerun-chapters").returncode == 0
+    assert mini.executions() == ["one", "two"]
+
+
+def test_a_pair_that_disagrees_fails_and_is_named(mini):
+    script = mini.chapter("one").with_suffix(".py")
+    _pytest(mini, "--collect-only")
+    script.write_text(script.read_text().replace("Some prose", "Other prose"))
+    text = mini.chapter("one").read_text()
+    mini.chapter("one").write_text(text.replace("Some prose", "Third prose"))
+    result = _pytest(mini)
+    assert result.returncode == 1
+    assert "edited differently" in result.stdout and "jupytext --sync" in result.stdout
+    assert mini.executions() == ["two"]
