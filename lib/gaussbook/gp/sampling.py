@@ -210,6 +210,8 @@ def circulant_embedding(
         length = 1 << max(2 * n - 3, 0).bit_length()
     length = check_integer("length", length, at_least=n)
     tolerance = check_scalar("tolerance", tolerance, at_least=0)
+    if not callable(covariance):
+        raise ValueError(f"covariance must be a function, got {type(covariance).__name__}")
     rng = _checked(rng)
     pairs = (paths + 1) // 2
     noise = rng.standard_normal((pairs, length)) + 1j * rng.standard_normal((pairs, length))
