@@ -125,9 +125,6 @@ def collapsed_bound(
 
     Notes
     -----
-    With :math:`u = D^{-1}\Phi y/\tau^2`, the derivatives by the three covariances are
-    :math:`\tfrac12(K^{-1} - D^{-1} - uu^\top - K^{-1}\Phi\Phi^\top K^{-1}/\tau^2)`,
-    :math:`(u(y - \Phi^\top u)^\top + (K^{-1} - D^{-1})\Phi)/\tau^2` and :math:`-1/2\tau^2`.
     About :math:`6nm^2` flops and :math:`3nm` numbers of memory.
     """
     x, y, _ = regression_data(x, y)
@@ -144,8 +141,24 @@ def collapsed_bound(
     missing = float(xp.sum(variances)) / tau - f.explained
     value = -0.5 * (squares + outputs * (logs + missing))
 
+    by_K, by_Phi, by_noise = _cotangents(f, Phi, y, tau)
+    by_noise = by_noise + 0.5 * outputs * (missing - n)
+    by_variances = xp.full((n,), -0.5 * outputs / tau, dtype=x.dtype)
+    gradient = pull_K(by_K) + pull_Phi(by_Phi) + pull_variances(by_variances)
+    return value, np.append(gradient, by_noise)
+
+
+def _cotangents(f: _Factors, Phi: Array, y: Array, tau: float) -> tuple[Array, Array, float]:
+    r"""Return the bound's derivatives by K, Phi and, in part, the logarithm of the noise.
+
+    With :math:`u = D^{-1}\Phi y/\tau^2` they are
+    :math:`\tfrac12(K^{-1} - D^{-1} - uu^\top - K^{-1}\Phi\Phi^\top K^{-1}/\tau^2)` and
+    :math:`(u(y - \Phi^\top u)^\top + (K^{-1} - D^{-1})\Phi)/\tau^2`.
+    """
+    xp = namespace(Phi)
+    outputs, identity = y.shape[1], xp.eye(Phi.shape[0], dtype=Phi.dtype)
     inverse_K = cholesky_inverse(f.L)
-    whitened = solve_triangular(f.M, solve_triangular(f.L, xp.eye(K.shape[0], dtype=K.dtype)))
+    whitened = solve_triangular(f.M, solve_triangular(f.L, identity))
     inverse_D = xp.matrix_transpose(whitened) @ whitened
     projected = solve_triangular(f.L, f.A, transpose=True)  # K^-1 Phi / sqrt(tau)
     residual = y - xp.matrix_transpose(Phi) @ f.u
@@ -153,11 +166,9 @@ def collapsed_bound(
     by_K = 0.5 * (by_K - f.u @ xp.matrix_transpose(f.u))
     by_Phi = f.u @ xp.matrix_transpose(residual) / tau
     by_Phi = by_Phi + outputs / tau * (math.sqrt(tau) * projected - inverse_D @ Phi)
-    by_variances = xp.full((n,), -0.5 * outputs / tau, dtype=x.dtype)
     used = float(xp.sum(inverse_D * (Phi @ xp.matrix_transpose(Phi)))) / tau
-    by_noise = float(xp.sum(residual * residual)) / tau + outputs * (used + missing - n)
-    gradient = pull_K(by_K) + pull_Phi(by_Phi) + pull_variances(by_variances)
-    return value, np.append(gradient, 0.5 * by_noise)
+    by_noise = 0.5 * (float(xp.sum(residual * residual)) / tau + outputs * used)
+    return by_K, by_Phi, by_noise
 
 
 class SparseRegressor:

@@ -1,4 +1,15 @@
-"""Draws of Gaussian processes: exact, on grids by the Fourier transform, and by random features."""
+r"""Draws of Gaussian processes: exact, on grids by the Fourier transform, and by random features.
+
+On a regular grid the covariance matrix of a stationary process is the corner of a circulant matrix
+of some order :math:`m`, whose eigenvectors are the Fourier modes and whose eigenvalues
+:math:`\lambda_j` are the transform of its first row :math:`r(\min(k, m - k)\,h)`.  From complex
+white noise :math:`z`,
+
+.. math:: y_k = \sum_j \sqrt{\lambda_j / m}\; z_j\, e^{-2\pi i jk/m}
+
+has real and imaginary parts that are two independent paths (Dietrich and Newsam, *SIAM J. Sci.
+Comput.* 18, 1997).
+"""
 
 from __future__ import annotations
 
@@ -154,16 +165,7 @@ def circulant_embedding(
     length: int | None = None,
     tolerance: float = 1e-8,
 ) -> Array:
-    r"""Draw stationary Gaussian paths on a regular grid in :math:`O(m \log m)` each.
-
-    The covariance matrix of the grid is the corner of a circulant matrix of order :math:`m`, which
-    the Fourier transform diagonalises.  With its eigenvalues :math:`\lambda_j`, the transform of
-    the first row :math:`r(\min(k, m - k)\,h)`, and complex white noise :math:`z`,
-
-    .. math:: y_k = \sum_j \sqrt{\lambda_j / m}\; z_j\, e^{-2\pi i jk/m}
-
-    has real and imaginary parts that are two independent paths (Dietrich and Newsam, *SIAM J. Sci.
-    Comput.* 18, 1997).
+    r"""Draw stationary Gaussian paths on a regular grid, by one Fourier transform for each pair.
 
     Parameters
     ----------
@@ -190,34 +192,26 @@ def circulant_embedding(
     Returns
     -------
     array, shape (paths, n)
-        The paths, float64.
+        The paths, float64; about :math:`5 m \log_2 m` flops and :math:`48 m` bytes for each pair.
 
     Raises
     ------
     ValueError
-        If an argument is out of range, or if the circulant matrix has a larger negative part
-        than `tolerance`: the function is not a covariance, or needs a longer circle.
-
-    Notes
-    -----
-    About :math:`5 m \log_2 m` flops for each pair of paths; 48 bytes of working memory for each of
-    their :math:`m` points.
+        If an argument is out of range, or the circulant matrix has a larger negative part than
+        `tolerance`: the function is not a covariance, or needs a longer circle.
     """
     n = check_integer("n", n, at_least=1)
-    step = check_scalar("step", step, above=0)
     paths = check_integer("paths", paths, at_least=1)
-    if length is None:
-        length = 1 << max(2 * n - 3, 0).bit_length()
+    step = check_scalar("step", step, above=0)
+    length = 1 << max(2 * n - 3, 0).bit_length() if length is None else length
     length = check_integer("length", length, at_least=n)
-    tolerance = check_scalar("tolerance", tolerance, at_least=0)
     if not callable(covariance):
         raise ValueError(f"covariance must be a function, got {type(covariance).__name__}")
-    rng = _checked(rng)
-    pairs = (paths + 1) // 2
-    noise = rng.standard_normal((pairs, length)) + 1j * rng.standard_normal((pairs, length))
+    pairs = ((paths + 1) // 2, length)
+    noise = _checked(rng).standard_normal(pairs) + 1j * rng.standard_normal(pairs)
     xp = namespace(noise)
-    lags = step * xp.arange(length // 2 + 1, dtype=xp.float64)
-    eigenvalues = _circulant_eigenvalues(covariance(lags), length, tolerance)
+    half_row = covariance(step * xp.arange(length // 2 + 1, dtype=xp.float64))
+    eigenvalues = _circulant_eigenvalues(half_row, length, tolerance)
     y = xp.fft.fft(xp.sqrt(eigenvalues / length) * noise, axis=-1)[:, :n]
     return xp.concat([xp.real(y), xp.imag(y)], axis=0)[:paths, :]
 
@@ -225,6 +219,7 @@ def circulant_embedding(
 def _circulant_eigenvalues(half_row: Array, length: int, tolerance: float) -> Array:
     """Return the eigenvalues of a symmetric circulant matrix from the first half of its row."""
     half_row = check_array("covariance", half_row, shape=(length // 2 + 1,))
+    tolerance = check_scalar("tolerance", tolerance, at_least=0)
     xp = namespace(half_row)
     if not float(half_row[0]) > 0:
         raise ValueError(f"covariance must be positive at lag 0, got {float(half_row[0]):g}")
