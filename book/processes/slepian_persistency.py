@@ -67,7 +67,7 @@
 #
 # **What the signal looks like from a zero.** Stand at a zero where the signal goes up. Given the
 # slope there, the future is again Gaussian; the slope itself follows not the Gaussian law but the Rayleigh
-# law, because steep crossings are the rule among crossings. This is the Slepian model,
+# law, because a steep signal comes through zero more often than a flat one. This is the Slepian model,
 #
 # $$X_0(t) = -R\,\frac{r'(t)}{\sqrt{\lambda_2}} + \Delta(t), \qquad
 # \operatorname{Cov}(\Delta(t), \Delta(s)) = r(t-s) - r(t)\,r(s) - \frac{r'(t)\,r'(s)}{\lambda_2},$$
@@ -75,9 +75,11 @@
 # with $R$ of density $\rho e^{-\rho^2/2}$, $\rho > 0$, independent of the Gaussian residual $\Delta$, whose
 # covariance is that of $X$ once its value and slope at 0 are known.
 #
-# **Its mean sign.** Write $a = -r'(t)/\sqrt{\lambda_2}$ and $\sigma^2 = 1 - r(t)^2 - a^2$. A Rayleigh variable is
-# the radius of a two-dimensional normal vector, so $P(aR + \sigma Z > 0)$ is the share of a solid
-# angle, $\tfrac12\bigl(1 + a/\sqrt{a^2+\sigma^2}\bigr)$, and
+# **Its mean sign.** At one time $t$, $X_0(t)$ is $aR + \sigma Z$ with $a = -r'(t)/\sqrt{\lambda_2}$,
+# $\sigma^2 = 1 - r(t)^2 - a^2$ and $Z$ standard normal. A Rayleigh variable is the length of a normal vector in
+# the plane, so $R$ and $Z$ are the radius and the height of a normal vector in space, whose direction is
+# uniform. The condition $aR + \sigma Z > 0$ cuts a cone out of the directions, with the share
+# $\tfrac12\bigl(1 + a/\sqrt{a^2+\sigma^2}\bigr)$. The mean sign is therefore
 #
 # ```{math}
 # :label: slepian-mean
@@ -85,9 +87,10 @@
 # ```
 #
 # **The approximation.** A *switch process* jumps between $+1$ and $-1$ after independent intervals with
-# common law $T$. Start it with a switch to $+1$ at time 0 and let $\psi(s) = \mathbb E\,e^{-sT}$. Its mean $M(t)$
-# either has not changed sign yet or starts afresh with the other one,
-# $M(t) = P(T>t) - \int_0^t M(t-u)\,dF_T(u)$, so that
+# common law $T$, with distribution function $F_T$. Start it with a switch to $+1$ at time 0. Up to time $t$ it
+# either has not switched or has started afresh with the other sign, so its mean satisfies
+# $M(t) = P(T>t) - \int_0^t M(t-u)\,dF_T(u)$. With $\psi(s) = \mathbb E\,e^{-sT}$ and the Laplace transform
+# $\mathcal L M(s) = \int_0^\infty e^{-st}M(t)\,dt$ this reads
 # $\mathcal L M(s) = \frac1s\,\frac{1-\psi(s)}{1+\psi(s)}$. The *Slepian-based* IIA asks for $M = E$:
 #
 # $$\psi(s) = \frac{1 - s\,\mathcal L E(s)}{1 + s\,\mathcal L E(s)}.$$
@@ -115,9 +118,12 @@
 #
 # Read aloud: after a time $W$ the switch process forgets its sign and draws a new one by a fair coin; $T$
 # ends with the first draw that differs. The chance of not having forgotten by time $t$ is exactly $E(t)$.
-# This proves claim 2, and also that $\mathbb E\,W = \mu/2$ and $\mathbb E\,T = \mu$, as Rice demands.
+# This proves claim 2. The means are right, too: by equation {eq}`slepian-equivalence`
+# $\mathbb E\,W = \int_0^\infty E(t)\,dt = \tfrac\mu2 R_D(0) = \tfrac\mu2$, and $\mathbb E\,\nu = 2$ gives $\mathbb E\,T = \mu$, as Rice
+# demands. $E$ falls in particular where $\arcsin r$ is convex.
 #
-# **Its exponent.** The tail of $T$ is governed by the rightmost pole of $\psi$, where $\psi_W(-\theta) = 2$:
+# **Its exponent.** The tail of $T$ is governed by the rightmost pole of $\psi$, where $\psi_W(-\theta) = 2$. Since
+# $s\,\mathcal L E(s) = 1 - \psi_W(s)$, that is
 #
 # ```{math}
 # :label: slepian-exponent
