@@ -223,9 +223,9 @@ def paths(model: Model, h: float, rng) -> Array:
 with figure(
     2,
     1,
-    alt="Two random signals over twenty mean intervals. Diffusion varies smoothly, and "
-    "its stays above and below zero have similar lengths. Random acceleration mixes "
-    "long stays with clusters of short ones.",
+    alt="Two random signals over twenty mean intervals. Diffusion varies slowly "
+    "and is smooth; random acceleration wiggles more and mixes a long stay on one side of zero "
+    "with clusters of short ones.",
     height=3.6,
     sharex=True,
     caption="A piece of a path of two models, time in units of the mean interval. The shaded stays "
@@ -254,8 +254,8 @@ def clipped_mean(model: Model, t: Array) -> Array:
 
 
 # %%
-dt = 0.005  # the lattice on which the interval laws are computed
-t = dt * xp.arange(32_000)
+delta = 0.005  # the lattice on which the interval laws are computed
+t = delta * xp.arange(32_000)
 with figure(
     1,
     2,
@@ -279,8 +279,8 @@ with figure(
 # All four curves on the right fall: $1 - E$ is a distribution function. The random acceleration leaves 1
 # with a slope because its $r$ has a term in $|t|^3$: there the signal can turn back at once.
 #
-# **The law of the intervals.** On a lattice of step $h$, let $w_k = E((k-1)h) - E(kh)$ be the mass of $W$ in
-# $((k-1)h, kh]$, placed at index $k$, with $w_0 = 0$. Equation {eq}`slepian-geometric` holds for generating functions,
+# **The law of the intervals.** On a lattice of step $\delta$, let $w_k = E((k-1)\delta) - E(k\delta)$ be the mass of $W$ in
+# $((k-1)\delta, k\delta]$, placed at index $k$, with $w_0 = 0$. Equation {eq}`slepian-geometric` holds for generating functions,
 # $\hat\psi = \hat w/(2 - \hat w)$, and is evaluated on a circle by the FFT. The circle has radius $\rho < 1$
 # (multiply by $\rho^k$ before, by $\rho^{-k}$ after) to keep the tail of $T$ from wrapping around.
 
@@ -296,9 +296,9 @@ def switch_law(E: Array) -> tuple[Array, Array]:
 
 
 # %% [markdown]
-# Each mass sits at the upper end of its cell, so the lattice $W$ is late by $h/2$ on average and the lattice $T$,
-# a sum of two $W$ on average, by $h$. We shall see just this error in the means below, and choose $h = 0.005$ so
-# that it does not matter.
+# Each mass sits at the upper end of its cell, so the lattice $W$ is late by $\delta/2$ on average and the lattice
+# $T$, a sum of two $W$ on average, by $\delta$. We shall see just this error in the means below, and choose
+# $\delta = 0.005$ so that it does not matter.
 
 # %%
 E = {model.name: clipped_mean(model, t) for model in models}
@@ -387,7 +387,7 @@ with figure(
 # ### The stochastic form
 #
 # Rice's formula fixes the means, $\mathbb E\,T = \mu$, hence $\mathbb E\,W = \mu/2$. They test the lattice law from the
-# generating function, up to the lattice error of $h$ and $h/2$.
+# generating function, up to the lattice error of $\delta$ and $\delta/2$.
 
 # %%
 mean_error = {}
@@ -426,7 +426,7 @@ def draw_intervals(E: Array, size: int, rng) -> Array:
 
 def ks_distance(T: Array, F: Array, above: float = 0.0) -> float:
     """Kolmogorov-Smirnov distance of a sample from the law F on the lattice t, given T > above."""
-    T, shortest = xp.sort(T), F[round(above / dt)]
+    T, shortest = xp.sort(T), F[round(above / delta)]
     F_T = (xp.interp(T, t, F) - shortest) / (1 - shortest)
     steps = xp.arange(len(T) + 1) / len(T)
     return float(xp.max(xp.maximum(steps[1:] - F_T, F_T - steps[:-1])))
@@ -667,7 +667,7 @@ def compare(model: Model, T: Array) -> dict:
     """KS distances and tail slopes of simulated intervals, the IIA law and the exponential law."""
     F, exponential = laws[model.name], -xp.expm1(-t / model.mu)
     tail = [int(xp.sum(T > c * model.mu)) for c in (2, 5)]
-    cells = [round(c * model.mu / dt) for c in (2, 5)]
+    cells = [round(c * model.mu / delta) for c in (2, 5)]
     return {
         "ks": ks_distance(T, F, h),
         "ks_exponential": ks_distance(T, exponential, h),
@@ -719,7 +719,7 @@ with figure(
         T = to_host(xp.concat(sample[model.name])) / model.mu
         F, x = to_host(laws[model.name]), to_host(t) / model.mu
         axes[0].hist(T, bins=120, range=(0, 4), density=True, histtype="step", color=color)
-        axes[0].plot(x[1:], (F[1:] - F[:-1]) / dt * model.mu, color=color, label=model.name)
+        axes[0].plot(x[1:], (F[1:] - F[:-1]) / delta * model.mu, color=color, label=model.name)
         axes[1].semilogy(x, 1 - F, color=color)
         at = [0.25 * k for k in range(25)]
         axes[1].semilogy(at, [(T > a).mean() for a in at], "o", color=color)
@@ -858,7 +858,7 @@ with figure(
     for (model, mean_sign, f), style in zip(curves, ("-", "--", ":"), strict=True):
         x = to_host(t) / model.mu
         axes[0].plot(x, to_host(mean_sign), style, label=model.name)
-        axes[1].plot(x[1:], to_host(f)[1:] / dt * model.mu, style)
+        axes[1].plot(x[1:], to_host(f)[1:] / delta * model.mu, style)
     for ax, label in zip(axes, ("mean sign E(t)", "density of T (per μ)"), strict=True):
         ax.axhline(0, color="#444444", lw=0.8)
         ax.set(xlabel="time t / μ", ylabel=label, xlim=(0, 6))
@@ -873,7 +873,7 @@ def negative_mass(f: Array) -> float:
 
 table(
     [
-        [m.name, float(xp.min(mean_sign)), float(xp.min(f)) / dt, negative_mass(f)]
+        [m.name, float(xp.min(mean_sign)), float(xp.min(f)) / delta, negative_mass(f)]
         for m, mean_sign, f in curves
     ],
     ["Covariance", "Least E(t)", "Least density (per unit of time)", "Negative mass"],
@@ -885,7 +885,7 @@ f = curves[0][2]
 claims.check(
     "C6.a",
     "damped cosine, a = 0.3: least density of the approximation",
-    measured=float(xp.min(f)) / dt,
+    measured=float(xp.min(f)) / delta,
     at_most=-0.005,
 )
 claims.check(
@@ -894,7 +894,7 @@ claims.check(
 claims.check(
     "C6.c",
     "monotone covariances: least density, four models",
-    measured=min(float(xp.min(f)) / dt for _, f in masses.values()),
+    measured=min(float(xp.min(f)) / delta for _, f in masses.values()),
     at_least=-1e-8,
 )
 

@@ -288,9 +288,8 @@ def kalman_smoother(
     About :math:`60 n p^3` flops in some :math:`75\sqrt n` batched array operations.
     """
     A = check_array("transitions", transitions, ndim=3)
-    n, p = A.shape[0], A.shape[1]
-    A = check_array("transitions", A, shape=(n, p, p))
-    Q = check_array("noises", noises, shape=(n, p, p))
+    n, p = A.shape[:2]
+    Q = check_array("noises", noises, shape=tuple(A.shape))
     P = check_array("start", start, shape=(p, p))
     y = check_array("y", y, shape=(n,))
     noise_variance = check_scalar("noise_variance", noise_variance, above=0)
@@ -304,8 +303,8 @@ def kalman_smoother(
     totals = _forward(A, Q, y, weight, noise_variance, m, zero)
     forward = _forward(A, Q, y, weight, noise_variance, *_starts(totals, P))
     mean, variance = _backward(A, forward, *_adjoints(forward))
-    joined = (xp.reshape(xp.matrix_transpose(part), (-1,))[:n] for part in (mean, variance))
-    return *joined, forward.log_likelihood
+    mean, variance = (xp.reshape(xp.matrix_transpose(v), (-1,))[:n] for v in (mean, variance))
+    return mean, variance, forward.log_likelihood
 
 
 def _weights(observed: Array, y: Array) -> Array:
