@@ -95,6 +95,16 @@ CALLS = {
         _fit_exact,
         {"covariance": K, "noise_variance": 0.1, "x": X, "y": Y, "new": X[:2]},
     ),
+    "condition_on_data": (
+        exact.condition_on_data,
+        {
+            "covariance": K(X),
+            "cross": K(X[:2], X),
+            "variances": np.ones(2),
+            "y": Y,
+            "noise_variance": 0.1,
+        },
+    ),
     "condition_on_value": (
         exact.condition_on_value,
         {"mean": Y, "covariance": K(X), "index": 3, "value": 1.0, "noise_variance": 0.1},

@@ -26,6 +26,7 @@ from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = [
     "GaussianProcessRegressor",
+    "condition_on_data",
     "condition_on_value",
     "log_marginal_likelihood",
     "regression_data",
@@ -271,6 +272,51 @@ class GaussianProcessRegressor:
         """Draw `n` functions from the posterior at `m` points, of the first output; (n, m)."""
         mean, covariance = self.predict(x, return_cov=True)
         return sample_gaussian(mean if self._single else mean[:, 0], covariance, n, rng)
+
+
+def condition_on_data(
+    covariance: Array, cross: Array, variances: Array, y: Array, noise_variance: float
+) -> tuple[Array, Array]:
+    r"""Return posterior means and variances of many small regressions at once.
+
+    .. math:: m = C (K + \tau^2 I)^{-1} y, \qquad
+              v = \mathrm{diag}\left(V - C (K + \tau^2 I)^{-1} C^\top\right).
+
+    Parameters
+    ----------
+    covariance : array, shape (..., n, n)
+        Prior covariances :math:`K` of the data's values, one for each regression.
+    cross : array, shape (..., m, n)
+        Prior covariances :math:`C` of new values and the data's.
+    variances : array, shape (..., m)
+        Prior variances of the new values.
+    y : array, shape (..., n)
+        The data, with prior mean zero.
+    noise_variance : float
+        The variance :math:`\tau^2` of the noise.
+
+    Returns
+    -------
+    mean, variance : array, shape (..., m)
+        The posterior of the new values, without the noise.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit or a matrix is not positive definite.
+    """
+    K = check_array("covariance", covariance)
+    noise_variance = check_scalar("noise_variance", noise_variance, at_least=0)
+    *batch, n, _ = K.shape if K.ndim > 1 else (0, 0)
+    cross = check_array("cross", cross, shape=(*batch, None, n))
+    variances = check_array("variances", variances, shape=tuple(cross.shape[:-1]))
+    y = check_array("y", y, shape=(*batch, n))
+    xp = namespace(K, cross, variances, y)
+    L, _ = jittered_cholesky(K + noise_variance * xp.eye(n, dtype=K.dtype))
+    targets = xp.concat([xp.matrix_transpose(cross), y[..., None]], axis=-1)
+    whitened = solve_triangular(L, targets)
+    half, z = whitened[..., :-1], whitened[..., -1:]
+    return xp.sum(half * z, axis=-2), variances - xp.sum(half * half, axis=-2)
 
 
 def condition_on_value(

@@ -33,37 +33,38 @@ _DEGREES = {Matern12: 1, Matern32: 3, Matern52: 5, SquaredExponential: math.inf}
 
 
 def sample_gaussian(mean: Array, covariance: Array, n: int, rng: Generator) -> Array:
-    """Draw from a multivariate normal distribution by a Cholesky factor.
+    """Draw from multivariate normal distributions by Cholesky factors.
 
     Parameters
     ----------
-    mean : array, shape (m,)
-        The mean.
-    covariance : array, shape (m, m)
-        The covariance; a semidefinite one gets the jitter of
+    mean : array, shape (m,) or that of a batch, (..., m)
+        The means.
+    covariance : array, shape (..., m, m)
+        The covariances, one or a batch; semidefinite ones get the jitter of
         `gaussbook.gp.cholesky.jittered_cholesky`.
     n : int
-        Number of draws.
+        Number of draws from each.
     rng : Generator
         Source of the noise.
 
     Returns
     -------
-    array, shape (n, m)
-        The draws; ``m**3 / 3 + 2 * n * m**2`` flops.
+    array, shape (n, ..., m)
+        The draws; ``m**3 / 3 + 2 * n * m**2`` flops for each covariance.
 
     Raises
     ------
     ValueError
         If the shapes do not fit or the covariance is not positive semidefinite.
     """
-    mean = check_array("mean", mean, ndim=1)
-    m = mean.shape[0]
-    covariance = check_array("covariance", covariance, shape=(m, m))
     n = check_integer("n", n, at_least=1)
     L, _ = jittered_cholesky(covariance)
-    xp = namespace(L)
-    return mean + _checked(rng).standard_normal((n, m)) @ xp.matrix_transpose(L)
+    mean = check_array("mean", mean)
+    if tuple(mean.shape) not in {tuple(L.shape[-1:]), tuple(L.shape[:-1])}:
+        raise ValueError(f"mean must have shape {tuple(L.shape[:-1])}, got {tuple(mean.shape)}")
+    xp = namespace(L, mean)
+    noise = _checked(rng).standard_normal((*L.shape[:-2], n, L.shape[-1]))
+    return mean + xp.moveaxis(noise @ xp.matrix_transpose(L), -2, 0)
 
 
 def _checked(rng: Generator) -> Generator:
