@@ -911,7 +911,7 @@ claims.check(
 # with a recipe that takes five lines to draw from, and where the covariance oscillates it fails as the paper
 # says it may. How close is close? For diffusion the approximation has the exponent to within one
 # per cent and a law that 50 000 intervals cannot tell from the true one. Random acceleration marks the
-# other end: exponent 6 % too large, exactly as theory says, and a distance between the laws that our
+# other end: an exponent 6 % above the exact one, which the simulation confirms, and a distance between the laws that our
 # first grid understated. Its successive intervals are the least independent ones, which is where an
 # approximation of that name should fail first.
 
