@@ -67,7 +67,7 @@
 #
 # **What the signal looks like from a zero.** Stand at a zero where the signal goes up. Given the
 # slope there, the future is again Gaussian; the slope itself follows not the Gaussian law but the Rayleigh
-# law, because steep crossings are the rule among crossings. This is the Slepian model,
+# law, because a steep signal comes through zero more often than a flat one. This is the Slepian model,
 #
 # $$X_0(t) = -R\,\frac{r'(t)}{\sqrt{\lambda_2}} + \Delta(t), \qquad
 # \operatorname{Cov}(\Delta(t), \Delta(s)) = r(t-s) - r(t)\,r(s) - \frac{r'(t)\,r'(s)}{\lambda_2},$$
@@ -75,9 +75,11 @@
 # with $R$ of density $\rho e^{-\rho^2/2}$, $\rho > 0$, independent of the Gaussian residual $\Delta$, whose
 # covariance is that of $X$ once its value and slope at 0 are known.
 #
-# **Its mean sign.** Write $a = -r'(t)/\sqrt{\lambda_2}$ and $\sigma^2 = 1 - r(t)^2 - a^2$. A Rayleigh variable is
-# the radius of a two-dimensional normal vector, so $P(aR + \sigma Z > 0)$ is the share of a solid
-# angle, $\tfrac12\bigl(1 + a/\sqrt{a^2+\sigma^2}\bigr)$, and
+# **Its mean sign.** At one time $t$, $X_0(t)$ is $aR + \sigma Z$ with $a = -r'(t)/\sqrt{\lambda_2}$,
+# $\sigma^2 = 1 - r(t)^2 - a^2$ and $Z$ standard normal. A Rayleigh variable is the length of a normal vector in
+# the plane, so $R$ and $Z$ are the radius and the height of a normal vector in space, whose direction is
+# uniform. The condition $aR + \sigma Z > 0$ cuts a cone out of the directions, with the share
+# $\tfrac12\bigl(1 + a/\sqrt{a^2+\sigma^2}\bigr)$. The mean sign is therefore
 #
 # ```{math}
 # :label: slepian-mean
@@ -85,9 +87,10 @@
 # ```
 #
 # **The approximation.** A *switch process* jumps between $+1$ and $-1$ after independent intervals with
-# common law $T$. Start it with a switch to $+1$ at time 0 and let $\psi(s) = \mathbb E\,e^{-sT}$. Its mean $M(t)$
-# either has not changed sign yet or starts afresh with the other one,
-# $M(t) = P(T>t) - \int_0^t M(t-u)\,dF_T(u)$, so that
+# common law $T$, with distribution function $F_T$. Start it with a switch to $+1$ at time 0. Up to time $t$ it
+# either has not switched or has started afresh with the other sign, so its mean satisfies
+# $M(t) = P(T>t) - \int_0^t M(t-u)\,dF_T(u)$. With $\psi(s) = \mathbb E\,e^{-sT}$ and the Laplace transform
+# $\mathcal L M(s) = \int_0^\infty e^{-st}M(t)\,dt$ this reads
 # $\mathcal L M(s) = \frac1s\,\frac{1-\psi(s)}{1+\psi(s)}$. The *Slepian-based* IIA asks for $M = E$:
 #
 # $$\psi(s) = \frac{1 - s\,\mathcal L E(s)}{1 + s\,\mathcal L E(s)}.$$
@@ -115,9 +118,12 @@
 #
 # Read aloud: after a time $W$ the switch process forgets its sign and draws a new one by a fair coin; $T$
 # ends with the first draw that differs. The chance of not having forgotten by time $t$ is exactly $E(t)$.
-# This proves claim 2, and also that $\mathbb E\,W = \mu/2$ and $\mathbb E\,T = \mu$, as Rice demands.
+# This proves claim 2. The means are right, too: by equation {eq}`slepian-equivalence`
+# $\mathbb E\,W = \int_0^\infty E(t)\,dt = \tfrac\mu2 R_D(0) = \tfrac\mu2$, and $\mathbb E\,\nu = 2$ gives $\mathbb E\,T = \mu$, as Rice
+# demands. $E$ falls in particular where $\arcsin r$ is convex.
 #
-# **Its exponent.** The tail of $T$ is governed by the rightmost pole of $\psi$, where $\psi_W(-\theta) = 2$:
+# **Its exponent.** The tail of $T$ is governed by the rightmost pole of $\psi$, where $\psi_W(-\theta) = 2$. Since
+# $s\,\mathcal L E(s) = 1 - \psi_W(s)$, that is
 #
 # ```{math}
 # :label: slepian-exponent
@@ -219,9 +225,9 @@ def paths(model: Model, h: float, rng) -> Array:
 with figure(
     2,
     1,
-    alt="Two random signals over twenty mean intervals. Diffusion varies smoothly, and "
-    "its stays above and below zero have similar lengths. Random acceleration mixes "
-    "long stays with clusters of short ones.",
+    alt="Two random signals over twenty mean intervals. Diffusion varies slowly "
+    "and is smooth; random acceleration wiggles more and mixes a long stay on one side of zero "
+    "with clusters of short ones.",
     height=3.6,
     sharex=True,
     caption="A piece of a path of two models, time in units of the mean interval. The shaded stays "
@@ -251,8 +257,8 @@ def clipped_mean(model: Model, t: Array) -> Array:
 
 
 # %%
-dt = 0.005  # the lattice on which the interval laws are computed
-t = dt * xp.arange(32_000)
+delta = 0.005  # the lattice on which the interval laws are computed
+t = delta * xp.arange(32_000)
 with figure(
     1,
     2,
@@ -276,8 +282,8 @@ with figure(
 # All four curves on the right fall: $1 - E$ is a distribution function. The random acceleration leaves 1
 # with a slope because its $r$ has a term in $|t|^3$: there the signal can turn back at once.
 #
-# **The law of the intervals.** On a lattice of step $h$, let $w_k = E((k-1)h) - E(kh)$ be the mass of $W$ in
-# $((k-1)h, kh]$, placed at index $k$, with $w_0 = 0$. Equation {eq}`slepian-geometric` holds for generating functions,
+# **The law of the intervals.** On a lattice of step $\delta$, let $w_k = E((k-1)\delta) - E(k\delta)$ be the mass of $W$ in
+# $((k-1)\delta, k\delta]$, placed at index $k$, with $w_0 = 0$. Equation {eq}`slepian-geometric` holds for generating functions,
 # $\hat\psi = \hat w/(2 - \hat w)$, and is evaluated on a circle by the FFT. The circle has radius $\rho < 1$
 # (multiply by $\rho^k$ before, by $\rho^{-k}$ after) to keep the tail of $T$ from wrapping around.
 
@@ -294,9 +300,9 @@ def switch_law(E: Array) -> tuple[Array, Array]:
 
 
 # %% [markdown]
-# Each mass sits at the upper end of its cell, so the lattice $W$ is late by $h/2$ on average and the lattice $T$,
-# a sum of two $W$ on average, by $h$. We shall see just this error in the means below, and choose $h = 0.005$ so
-# that it does not matter.
+# Each mass sits at the upper end of its cell, so the lattice $W$ is late by $\delta/2$ on average and the lattice
+# $T$, a sum of two $W$ on average, by $\delta$. We shall see just this error in the means below, and choose
+# $\delta = 0.005$ so that it does not matter.
 
 # %%
 E = {model.name: clipped_mean(model, t) for model in models}
@@ -386,7 +392,7 @@ with figure(
 # ### The stochastic form
 #
 # Rice's formula fixes the means, $\mathbb E\,T = \mu$, hence $\mathbb E\,W = \mu/2$. They test the lattice law from the
-# generating function, up to the lattice error of $h$ and $h/2$.
+# generating function, up to the lattice error of $\delta$ and $\delta/2$.
 
 # %%
 mean_error = {}
@@ -426,7 +432,7 @@ def draw_intervals(E: Array, size: int, rng) -> Array:
 
 def ks_distance(T: Array, F: Array, above: float = 0.0) -> float:
     """Kolmogorov-Smirnov distance of a sample from the law F on the lattice t, given T > above."""
-    T, shortest = xp.sort(T), F[round(above / dt)]
+    T, shortest = xp.sort(T), F[round(above / delta)]
     F_T = (xp.interp(T, t, F) - shortest) / (1 - shortest)
     steps = xp.arange(len(T) + 1) / len(T)
     return float(xp.max(xp.maximum(steps[1:] - F_T, F_T - steps[:-1])))
@@ -672,7 +678,7 @@ def compare(model: Model, T: Array) -> dict:
     """KS distances and tail slopes of simulated intervals, the IIA law and the exponential law."""
     F, exponential = laws[model.name], -xp.expm1(-t / model.mu)
     tail = [int(xp.sum(T > c * model.mu)) for c in (2, 5)]
-    cells = [round(c * model.mu / dt) for c in (2, 5)]
+    cells = [round(c * model.mu / delta) for c in (2, 5)]
     return {
         "ks": ks_distance(T, F, h),
         "ks_exponential": ks_distance(T, exponential, h),
@@ -724,7 +730,7 @@ with figure(
         T = to_host(xp.concat(sample[model.name])) / model.mu
         F, x = to_host(laws[model.name]), to_host(t) / model.mu
         axes[0].hist(T, bins=120, range=(0, 4), density=True, histtype="step", color=color)
-        axes[0].plot(x[1:], (F[1:] - F[:-1]) / dt * model.mu, color=color, label=model.name)
+        axes[0].plot(x[1:], (F[1:] - F[:-1]) / delta * model.mu, color=color, label=model.name)
         axes[1].semilogy(x, 1 - F, color=color)
         at = [0.25 * k for k in range(25)]
         axes[1].semilogy(at, [(T > a).mean() for a in at], "o", color=color)
@@ -865,7 +871,7 @@ with figure(
     for (model, mean_sign, f), style in zip(curves, ("-", "--", ":"), strict=True):
         x = to_host(t) / model.mu
         axes[0].plot(x, to_host(mean_sign), style, label=model.name)
-        axes[1].plot(x[1:], to_host(f)[1:] / dt * model.mu, style)
+        axes[1].plot(x[1:], to_host(f)[1:] / delta * model.mu, style)
     for ax, label in zip(axes, ("mean sign E(t)", "density of T (per μ)"), strict=True):
         ax.axhline(0, color="#444444", lw=0.8)
         ax.set(xlabel="time t / μ", ylabel=label, xlim=(0, 6))
@@ -880,7 +886,7 @@ def negative_mass(f: Array) -> float:
 
 table(
     [
-        [m.name, float(xp.min(mean_sign)), float(xp.min(f)) / dt, negative_mass(f)]
+        [m.name, float(xp.min(mean_sign)), float(xp.min(f)) / delta, negative_mass(f)]
         for m, mean_sign, f in curves
     ],
     ["Covariance", "Least E(t)", "Least density (per unit of time)", "Negative mass"],
@@ -892,7 +898,7 @@ f = curves[0][2]
 claims.check(
     "C6.a",
     "damped cosine, a = 0.3: least density of the approximation",
-    measured=float(xp.min(f)) / dt,
+    measured=float(xp.min(f)) / delta,
     at_most=-0.005,
 )
 claims.check(
@@ -901,7 +907,7 @@ claims.check(
 claims.check(
     "C6.c",
     "monotone covariances: least density, four models",
-    measured=min(float(xp.min(f)) / dt for _, f in masses.values()),
+    measured=min(float(xp.min(f)) / delta for _, f in masses.values()),
     at_least=-1e-8,
 )
 
@@ -918,7 +924,7 @@ claims.check(
 # with a recipe that takes five lines to draw from, and where the covariance oscillates it fails as the paper
 # says it may. How close is close? For diffusion the approximation has the exponent to within one
 # per cent and a law that 50 000 intervals cannot tell from the true one. Random acceleration marks the
-# other end: exponent 6 % too large, exactly as theory says, and a distance between the laws that our
+# other end: an exponent 6 % above the exact one, which the simulation confirms, and a distance between the laws that our
 # first grid understated. Its successive intervals are the least independent ones, which is where an
 # approximation of that name should fail first.
 

@@ -207,7 +207,7 @@ def test_parameters_are_named_and_replaced(covariance):
         (lambda: NeuralNetwork(0), "depth must be at least 1"),
         (lambda: NeuralNetwork(1, "tanh"), "activation must be one of"),
         (lambda: NeuralNetwork(bias_variance=0), "bias_variance must be above 0"),
-        (lambda: SquaredExponential() + 3, "second must be a covariance"),
+        (lambda: SquaredExponential() + 3, "second must be a Covariance"),
         (lambda: SquaredExponential().on([]), "columns is empty"),
         (lambda: SquaredExponential().on([7])(X), "x has 5 columns"),
         (lambda: SquaredExponential(1.0, [1.0, 2.0])(X), "x has 5 columns"),

@@ -15,6 +15,7 @@ from gaussbook.arrays import generator, namespace
 from gaussbook.gp.covariances import Matern32, Matern52, SquaredExponential
 from gaussbook.gp.exact import (
     GaussianProcessRegressor,
+    condition_on_data,
     condition_on_value,
     log_marginal_likelihood,
 )
@@ -115,6 +116,25 @@ def test_one_more_observation_equals_fitting_again(index, value, noise):
     np.testing.assert_allclose(covariance, expected, atol=1e-12)
 
 
+def test_many_regressions_at_once():
+    x = RNG.uniform(0, 3, (5, 6))
+    y, new = RNG.normal(size=(5, 6)), np.linspace(0, 3, 4)
+    ks = [Matern52(1.0 + b, 0.5 + 0.2 * b) for b in range(5)]
+    K = np.stack([k(row) for k, row in zip(ks, x, strict=True)])
+    cross = np.stack([k(new, row) for k, row in zip(ks, x, strict=True)])
+    variances = np.stack([k.diagonal(new) for k in ks])
+    mean, variance = condition_on_data(K, cross, variances, y, 0.1)
+    strict = [array_api_strict.asarray(a) for a in (K, cross, variances, y)]
+    np.testing.assert_allclose(np.asarray(condition_on_data(*strict, 0.1)[0]), mean, rtol=1e-9)
+    for b, k in enumerate(ks):
+        model = GaussianProcessRegressor(k, 0.1).fit(x[b], y[b], optimise=False)
+        expected, deviation = model.predict(new, return_std=True)
+        np.testing.assert_allclose(mean[b], expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(variance[b], deviation**2, rtol=1e-8, atol=1e-12)
+        alone = condition_on_data(K[b], cross[b], variances[b], y[b], 0.1)
+        np.testing.assert_allclose(alone[0], mean[b], rtol=1e-12)
+
+
 def test_strict_arrays():
     x, y, new = map(array_api_strict.asarray, (X, Y, NEW))
     k = SquaredExponential(1.3, LENGTHS)
@@ -157,6 +177,14 @@ K1 = SquaredExponential()
         (
             lambda: GaussianProcessRegressor(K1).fit(X, Y, optimise=False).predict(NEW[:, :2]),
             "y must have 2 column",
+        ),
+        (
+            lambda: condition_on_data(np.eye(2), np.ones((3, 2)), np.ones(2), np.ones(2), 0.1),
+            "variances must have shape",
+        ),
+        (
+            lambda: condition_on_data(np.eye(2), np.ones((3, 3)), np.ones(3), np.ones(2), 0.1),
+            "cross must have shape",
         ),
         (lambda: condition_on_value(np.zeros(2), np.eye(3), 0, 0.0, 1.0), "covariance must have"),
         (lambda: condition_on_value(np.zeros(2), np.eye(2), 2, 0.0, 1.0), "index must be at most"),

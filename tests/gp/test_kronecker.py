@@ -98,7 +98,8 @@ K2 = [Matern32(), Matern32()]
     [
         (lambda: kronecker_multiply([np.eye(2)], np.zeros((2, 2))), "factors must be 2"),
         (lambda: kronecker_multiply([np.eye(3)], np.zeros(2)), r"factors\[0\] must have shape"),
-        (lambda: GridRegressor([]), "covariances must be covariances"),
+        (lambda: GridRegressor([]), "covariances is empty"),
+        (lambda: GridRegressor([3]), r"covariances\[0\] must be a Covariance"),
         (lambda: GridRegressor(K2, 0.0), "noise_variance must be above 0"),
         (lambda: GridRegressor(K2).fit(AXES, Y), "axes must be 2"),
         (lambda: GridRegressor(K2).fit(AXES[:2], Y), "y must have shape"),

@@ -131,6 +131,16 @@ def test_exact_draws_have_mean_and_covariance():
     np.testing.assert_allclose(np.cov(draws.T), covariance, atol=0.06)
 
 
+def test_exact_draws_from_a_batch():
+    covariances = np.stack([np.eye(2), np.array([[2.0, 1.0], [1.0, 3.0]]), 0.1 * np.eye(2)])
+    mean = np.arange(6.0).reshape(3, 2)
+    draws = sample_gaussian(mean, covariances, 100_000, generator(1))
+    assert draws.shape == (100_000, 3, 2)
+    assert np.abs(draws.mean(axis=0) - mean).max() < 0.03
+    for b in range(3):
+        np.testing.assert_allclose(np.cov(draws[:, b].T), covariances[b], atol=0.05)
+
+
 def test_exact_draws_of_a_singular_covariance():
     draws = sample_gaussian(np.zeros(3), np.ones((3, 3)), 5, generator(0))
     np.testing.assert_allclose(draws - draws[:, :1], 0, atol=1e-4)
@@ -158,7 +168,7 @@ def test_exact_draws_and_features_on_strict_arrays():
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda g: sample_gaussian(np.zeros(2), np.eye(3), 1, g), "covariance must have shape"),
+        (lambda g: sample_gaussian(np.zeros(2), np.eye(3), 1, g), "mean must have shape"),
         (lambda g: sample_gaussian(np.zeros(2), -np.eye(2), 1, g), "covariance is not positive"),
         (lambda g: sample_gaussian(np.zeros(2), np.eye(2), 0, g), "n must be at least 1"),
         (lambda g: sample_gaussian(np.zeros(2), np.eye(2), 1, None), "rng must be"),

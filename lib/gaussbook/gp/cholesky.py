@@ -94,9 +94,9 @@ def solve_triangular(cholesky: Array, b: Array, *, transpose: bool = False) -> A
 
     Parameters
     ----------
-    cholesky : array, shape (n, n)
-        A lower triangular matrix :math:`L`; what is above its diagonal is not read.
-    b : array, shape (n,) or (n, m)
+    cholesky : array, shape (n, n) or that of a batch, (..., n, n)
+        Lower triangular matrices :math:`L`; what is above the diagonal is not read.
+    b : array, shape (n,) or (n, m); (..., n, m) for a batch
         Right-hand sides.
     transpose : bool
         Solve with the transpose.
@@ -107,11 +107,11 @@ def solve_triangular(cholesky: Array, b: Array, *, transpose: bool = False) -> A
         The solution.
     """
     xp = namespace(cholesky, b)
-    if is_numpy_array(cholesky):
+    if is_numpy_array(cholesky) and cholesky.ndim == 2:
         from scipy.linalg import solve_triangular as solve
-    elif is_cupy_array(cholesky):
+    elif is_cupy_array(cholesky) and cholesky.ndim == 2:
         from cupyx.scipy.linalg import solve_triangular as solve
-    else:  # the array standard has no triangular solver
+    else:  # elimination by a general solver finds nothing to do or to exchange below
         L = xp.tril(cholesky)
         matrix = b[:, None] if b.ndim == 1 else b
         return xp.reshape(

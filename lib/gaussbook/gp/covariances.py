@@ -32,6 +32,8 @@ __all__ = [
     "RationalQuadratic",
     "SquaredExponential",
     "Sum",
+    "as_points",
+    "check_process",
 ]
 
 Pullback = Callable[[Array], np.ndarray]
@@ -49,8 +51,16 @@ class Covariance(ABC):
     """
 
     def __init__(self, theta: Sequence[float], names: Sequence[str]):
-        self.theta = np.asarray(theta, dtype=np.float64)
         self.names = tuple(names)
+        self.theta = self._in_range(np.array(theta, dtype=np.float64))
+
+    def _in_range(self, theta: np.ndarray) -> np.ndarray:
+        """Refuse values whose exponentials, or squares of these, would overflow."""
+        for name, value in zip(self.names, theta, strict=True):
+            if name.startswith("log ") and abs(value) > 300:
+                name = name.removeprefix("log ").replace(" ", "_")
+                raise ValueError(f"{name} is out of range: its logarithm is {value:g}")
+        return theta
 
     def with_theta(self, theta: Any) -> Covariance:
         """Return a copy with other hyper-parameters.
@@ -66,7 +76,8 @@ class Covariance(ABC):
             If `theta` has another length or is not finite.
         """
         other = copy.copy(self)
-        other.theta = np.array(to_host(check_array("theta", theta, shape=self.theta.shape)))
+        theta = to_host(check_array("theta", theta, shape=self.theta.shape))
+        other.theta = self._in_range(np.array(theta))
         return other
 
     def __call__(self, x: Array, y: Array | None = None) -> Array:
@@ -89,11 +100,11 @@ class Covariance(ABC):
         ValueError
             If the points are not finite or their dimensions do not fit.
         """
-        return self._evaluate(*_points(x, y))
+        return self._evaluate(*as_points(x, y))
 
     def diagonal(self, x: Array) -> Array:
         """Return the variances ``k(x_i, x_i)``, shape (n,), without the matrix."""
-        return self._variances(_points(x, None)[0])
+        return self._variances(as_points(x, None)[0])
 
     def vjp(self, x: Array, y: Array | None = None) -> tuple[Array, Pullback]:
         r"""Return the covariance matrix and the pullback of its hyper-parameters.
@@ -111,11 +122,11 @@ class Covariance(ABC):
             Maps a matrix :math:`M` (n, m) to the numpy vector
             :math:`\sum_{ij} M_{ij}\,\partial K_{ij}/\partial\theta_p`, shape (p,).
         """
-        return self._vjp(*_points(x, y))
+        return self._vjp(*as_points(x, y))
 
     def diagonal_vjp(self, x: Array) -> tuple[Array, Pullback]:
         """Return the variances and the pullback of a vector (n,) to the hyper-parameters."""
-        return self._variances_vjp(_points(x, None)[0])
+        return self._variances_vjp(as_points(x, None)[0])
 
     def on(self, columns: Sequence[int]) -> Columns:
         """Return this covariance of some columns of the points only."""
@@ -140,8 +151,53 @@ class Covariance(ABC):
     def _variances_vjp(self, x: Array) -> tuple[Array, Pullback]: ...
 
 
-def _points(x: Array, y: Array | None) -> tuple[Array, Array | None]:
-    """Return both sets of points with shape (n, d)."""
+def check_process(name: str, covariance: Any) -> Covariance:
+    """Return `covariance` if it is a `Covariance`.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error.
+    covariance : object
+        What was passed for it.
+
+    Returns
+    -------
+    Covariance
+        The same object.
+
+    Raises
+    ------
+    ValueError
+        If it is something else; the message begins with `name`.
+    """
+    if not isinstance(covariance, Covariance):
+        raise ValueError(f"{name} must be a Covariance, got {type(covariance).__name__}")
+    return covariance
+
+
+def as_points(x: Array, y: Array | None) -> tuple[Array, Array | None]:
+    """Return two sets of points as arrays with one row for each point.
+
+    Parameters
+    ----------
+    x : array, shape (n, d) or (n,)
+        Points; a vector stands for points on a line.
+    y : array, shape (m, d) or (m,), optional
+        Other points of the same dimension.
+
+    Returns
+    -------
+    x : array, shape (n, d)
+        The points.
+    y : array, shape (m, d), or None
+        The other points.
+
+    Raises
+    ------
+    ValueError
+        If the points are not finite or their dimensions differ.
+    """
     x = check_array("x", x, ndim=(1, 2))
     x = x[:, None] if x.ndim == 1 else x
     if y is None:
@@ -192,10 +248,7 @@ class _Pair(Covariance):
     """Two covariances combined; ``theta`` is that of the first, then that of the second."""
 
     def __init__(self, first: Covariance, second: Covariance):
-        for name, part in (("first", first), ("second", second)):
-            if not isinstance(part, Covariance):
-                raise ValueError(f"{name} must be a covariance, got {type(part).__name__}")
-        self.first, self.second = first, second
+        self.first, self.second = check_process("first", first), check_process("second", second)
         super().__init__(np.concatenate([first.theta, second.theta]), first.names + second.names)
 
     def with_theta(self, theta: Any) -> _Pair:
@@ -316,7 +369,7 @@ class _Stationary(Covariance):
     @property
     def lengthscale(self) -> np.ndarray:
         """The lengths: one, or one for each column."""
-        return np.exp(self.theta[1 : len(self.names)][: self._lengths])
+        return np.exp(self.theta[1 : 1 + self._lengths])
 
     @property
     def _lengths(self) -> int:

@@ -20,21 +20,49 @@ from gaussbook.gp.cholesky import (
     log_determinant,
     solve_triangular,
 )
-from gaussbook.gp.covariances import Covariance
+from gaussbook.gp.covariances import Covariance, check_process
 from gaussbook.gp.sampling import sample_gaussian
 from gaussbook.validation import check_array, check_integer, check_scalar
 
-__all__ = ["GaussianProcessRegressor", "condition_on_value", "log_marginal_likelihood"]
+__all__ = [
+    "GaussianProcessRegressor",
+    "condition_on_data",
+    "condition_on_value",
+    "log_marginal_likelihood",
+    "regression_data",
+]
 
 
-def _data(x: Array, y: Array) -> tuple[Array, Array]:
-    """Return checked points (n, d) and targets (n, c)."""
+def regression_data(x: Array, y: Array) -> tuple[Array, Array, bool]:
+    """Return checked points and targets of a regression.
+
+    Parameters
+    ----------
+    x : array, shape (n, d) or (n,)
+        Points.
+    y : array, shape (n,) or (n, c)
+        Targets.
+
+    Returns
+    -------
+    x : array, shape (n, d)
+        The points.
+    y : array, shape (n, c)
+        The targets.
+    single : bool
+        Whether the targets were a vector.
+
+    Raises
+    ------
+    ValueError
+        If either is not finite or their lengths differ.
+    """
     x = check_array("x", x, ndim=(1, 2))
     x = x[:, None] if x.ndim == 1 else x
     y = check_array("y", y, ndim=(1, 2))
     if y.shape[0] != x.shape[0]:
         raise ValueError(f"y must have {x.shape[0]} rows like x, got shape {tuple(y.shape)}")
-    return x, y[:, None] if y.ndim == 1 else y
+    return (x, y[:, None], True) if y.ndim == 1 else (x, y, False)
 
 
 def log_marginal_likelihood(
@@ -78,9 +106,9 @@ def log_marginal_likelihood(
     -----
     :math:`n^3` flops (factor and inverse) and a few passes over matrices of :math:`n^2`.
     """
-    x, y = _data(x, y)
+    x, y, _ = regression_data(x, y)
     noise_variance = check_scalar("noise_variance", noise_variance, at_least=0)
-    K, pullback = covariance.vjp(x)
+    K, pullback = check_process("covariance", covariance).vjp(x)
     L, _ = jittered_cholesky(add_to_diagonal(K, noise_variance))
     xp = namespace(L)
     n, outputs = y.shape
@@ -121,9 +149,7 @@ class GaussianProcessRegressor:
     def __init__(
         self, covariance: Covariance, noise_variance: float = 1e-2, *, fixed_noise: bool = False
     ):
-        if not isinstance(covariance, Covariance):
-            raise ValueError(f"covariance must be a Covariance, got {type(covariance).__name__}")
-        self.covariance = covariance
+        self.covariance = check_process("covariance", covariance)
         self.noise_variance = check_scalar("noise_variance", noise_variance, above=0)
         self.fixed_noise = fixed_noise
 
@@ -162,8 +188,7 @@ class GaussianProcessRegressor:
         ValueError
             If the data do not fit or `rng` is missing.
         """
-        self._x, self._y = _data(x, y)
-        self._single = y.ndim == 1
+        self._x, self._y, self._single = regression_data(x, y)
         restarts = check_integer("restarts", restarts, at_least=0)
         if restarts and rng is None:
             raise ValueError("rng is needed to draw the restarts")
@@ -247,6 +272,51 @@ class GaussianProcessRegressor:
         """Draw `n` functions from the posterior at `m` points, of the first output; (n, m)."""
         mean, covariance = self.predict(x, return_cov=True)
         return sample_gaussian(mean if self._single else mean[:, 0], covariance, n, rng)
+
+
+def condition_on_data(
+    covariance: Array, cross: Array, variances: Array, y: Array, noise_variance: float
+) -> tuple[Array, Array]:
+    r"""Return posterior means and variances of many small regressions at once.
+
+    .. math:: m = C (K + \tau^2 I)^{-1} y, \qquad
+              v = \mathrm{diag}\left(V - C (K + \tau^2 I)^{-1} C^\top\right).
+
+    Parameters
+    ----------
+    covariance : array, shape (..., n, n)
+        Prior covariances :math:`K` of the data's values, one for each regression.
+    cross : array, shape (..., m, n)
+        Prior covariances :math:`C` of new values and the data's.
+    variances : array, shape (..., m)
+        Prior variances of the new values.
+    y : array, shape (..., n)
+        The data, with prior mean zero.
+    noise_variance : float
+        The variance :math:`\tau^2` of the noise.
+
+    Returns
+    -------
+    mean, variance : array, shape (..., m)
+        The posterior of the new values, without the noise.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit or a matrix is not positive definite.
+    """
+    K = check_array("covariance", covariance)
+    noise_variance = check_scalar("noise_variance", noise_variance, at_least=0)
+    *batch, n, _ = K.shape if K.ndim > 1 else (0, 0)
+    cross = check_array("cross", cross, shape=(*batch, None, n))
+    variances = check_array("variances", variances, shape=tuple(cross.shape[:-1]))
+    y = check_array("y", y, shape=(*batch, n))
+    xp = namespace(K, cross, variances, y)
+    L, _ = jittered_cholesky(K + noise_variance * xp.eye(n, dtype=K.dtype))
+    targets = xp.concat([xp.matrix_transpose(cross), y[..., None]], axis=-1)
+    whitened = solve_triangular(L, targets)
+    half, z = whitened[..., :-1], whitened[..., -1:]
+    return xp.sum(half * z, axis=-2), variances - xp.sum(half * half, axis=-2)
 
 
 def condition_on_value(

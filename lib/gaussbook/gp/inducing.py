@@ -23,7 +23,8 @@ from gaussbook.gp.cholesky import (
     log_determinant,
     solve_triangular,
 )
-from gaussbook.gp.covariances import Covariance
+from gaussbook.gp.covariances import Covariance, check_process
+from gaussbook.gp.exact import regression_data
 from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = ["SparseRegressor", "collapsed_bound", "greedy_inducing_points"]
@@ -55,7 +56,7 @@ def greedy_inducing_points(covariance: Covariance, x: Array, m: int) -> Array:
     x = _columns(check_array("x", x, ndim=(1, 2)))
     m = check_integer("m", m, at_least=1, at_most=x.shape[0])
     xp = namespace(x)
-    left = covariance.diagonal(x)
+    left = check_process("covariance", covariance).diagonal(x)
     enough = 1e-12 * float(xp.max(left))
     rows = xp.zeros((0, x.shape[0]), dtype=x.dtype)
     chosen = []
@@ -124,15 +125,13 @@ def collapsed_bound(
 
     Notes
     -----
-    With :math:`u = D^{-1}\Phi y/\tau^2`, the derivatives by the three covariances are
-    :math:`\tfrac12(K^{-1} - D^{-1} - uu^\top - K^{-1}\Phi\Phi^\top K^{-1}/\tau^2)`,
-    :math:`(u(y - \Phi^\top u)^\top + (K^{-1} - D^{-1})\Phi)/\tau^2` and :math:`-1/2\tau^2`.
     About :math:`6nm^2` flops and :math:`3nm` numbers of memory.
     """
-    x, y, noise_variance = _check(x, y, noise_variance)
-    tau = noise_variance
-    K, pull_K = covariance.vjp(_columns(z))
-    Phi, pull_Phi = covariance.vjp(_columns(z), x)
+    x, y, _ = regression_data(x, y)
+    tau = check_scalar("noise_variance", noise_variance, above=0)
+    z = _columns(check_array("z", z, ndim=(1, 2)))
+    K, pull_K = check_process("covariance", covariance).vjp(z)
+    Phi, pull_Phi = covariance.vjp(z, x)
     variances, pull_variances = covariance.diagonal_vjp(x)
     f = _Factors(K, Phi, y, tau)
     xp = namespace(K)
@@ -142,8 +141,24 @@ def collapsed_bound(
     missing = float(xp.sum(variances)) / tau - f.explained
     value = -0.5 * (squares + outputs * (logs + missing))
 
+    by_K, by_Phi, by_noise = _cotangents(f, Phi, y, tau)
+    by_noise = by_noise + 0.5 * outputs * (missing - n)
+    by_variances = xp.full((n,), -0.5 * outputs / tau, dtype=x.dtype)
+    gradient = pull_K(by_K) + pull_Phi(by_Phi) + pull_variances(by_variances)
+    return value, np.append(gradient, by_noise)
+
+
+def _cotangents(f: _Factors, Phi: Array, y: Array, tau: float) -> tuple[Array, Array, float]:
+    r"""Return the bound's derivatives by K, Phi and, in part, the logarithm of the noise.
+
+    With :math:`u = D^{-1}\Phi y/\tau^2` they are
+    :math:`\tfrac12(K^{-1} - D^{-1} - uu^\top - K^{-1}\Phi\Phi^\top K^{-1}/\tau^2)` and
+    :math:`(u(y - \Phi^\top u)^\top + (K^{-1} - D^{-1})\Phi)/\tau^2`.
+    """
+    xp = namespace(Phi)
+    outputs, identity = y.shape[1], xp.eye(Phi.shape[0], dtype=Phi.dtype)
     inverse_K = cholesky_inverse(f.L)
-    whitened = solve_triangular(f.M, solve_triangular(f.L, xp.eye(K.shape[0], dtype=K.dtype)))
+    whitened = solve_triangular(f.M, solve_triangular(f.L, identity))
     inverse_D = xp.matrix_transpose(whitened) @ whitened
     projected = solve_triangular(f.L, f.A, transpose=True)  # K^-1 Phi / sqrt(tau)
     residual = y - xp.matrix_transpose(Phi) @ f.u
@@ -151,19 +166,9 @@ def collapsed_bound(
     by_K = 0.5 * (by_K - f.u @ xp.matrix_transpose(f.u))
     by_Phi = f.u @ xp.matrix_transpose(residual) / tau
     by_Phi = by_Phi + outputs / tau * (math.sqrt(tau) * projected - inverse_D @ Phi)
-    by_variances = xp.full((n,), -0.5 * outputs / tau, dtype=x.dtype)
     used = float(xp.sum(inverse_D * (Phi @ xp.matrix_transpose(Phi)))) / tau
-    by_noise = float(xp.sum(residual * residual)) / tau + outputs * (used + missing - n)
-    gradient = pull_K(by_K) + pull_Phi(by_Phi) + pull_variances(by_variances)
-    return value, np.append(gradient, 0.5 * by_noise)
-
-
-def _check(x: Array, y: Array, noise_variance: float) -> tuple[Array, Array, float]:
-    x = _columns(check_array("x", x, ndim=(1, 2)))
-    y = _columns(check_array("y", y, ndim=(1, 2)))
-    if y.shape[0] != x.shape[0]:
-        raise ValueError(f"y must have {x.shape[0]} rows like x, got shape {tuple(y.shape)}")
-    return x, y, check_scalar("noise_variance", noise_variance, above=0)
+    by_noise = 0.5 * (float(xp.sum(residual * residual)) / tau + outputs * used)
+    return by_K, by_Phi, by_noise
 
 
 class SparseRegressor:
@@ -189,9 +194,7 @@ class SparseRegressor:
     """
 
     def __init__(self, covariance: Covariance, z: Array, noise_variance: float = 1e-2):
-        if not isinstance(covariance, Covariance):
-            raise ValueError(f"covariance must be a Covariance, got {type(covariance).__name__}")
-        self.covariance = covariance
+        self.covariance = check_process("covariance", covariance)
         self.z = _columns(check_array("z", z, ndim=(1, 2)))
         self.noise_variance = check_scalar("noise_variance", noise_variance, above=0)
 
@@ -217,8 +220,7 @@ class SparseRegressor:
         ValueError
             If the data do not fit.
         """
-        self._single = y.ndim == 1
-        x, y, _ = _check(x, y, self.noise_variance)
+        x, y, self._single = regression_data(x, y)
         parameters = np.append(self.covariance.theta, math.log(self.noise_variance))
         if optimise:
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gaussbook.arrays import Array, namespace
-from gaussbook.gp.covariances import Covariance
+from gaussbook.gp.covariances import Covariance, check_process
 from gaussbook.validation import check_array, check_scalar
 
 __all__ = ["GridRegressor", "grid_log_marginal_likelihood", "kronecker_multiply"]
@@ -41,8 +41,8 @@ def kronecker_multiply(factors: Sequence[Array], tensor: Array) -> Array:
         If the shapes do not fit.
     """
     tensor = check_array("tensor", tensor)
-    if len(factors) != tensor.ndim:
-        raise ValueError(f"factors must be {tensor.ndim} matrices, got {len(factors)}")
+    if not isinstance(factors, Sequence) or len(factors) != tensor.ndim:
+        raise ValueError(f"factors must be {tensor.ndim} matrices, one for each axis")
     xp = namespace(tensor)
     for d, factor in enumerate(factors):
         factor = check_array(f"factors[{d}]", factor, shape=(None, tensor.shape[d]))
@@ -93,6 +93,8 @@ def _outer(vectors: Sequence[Array]) -> Array:
 def _check_grid(
     covariances: Sequence[Covariance], axes: Sequence[Array], y: Array
 ) -> tuple[list[Array], Array]:
+    for d, covariance in enumerate(covariances):
+        check_process(f"covariances[{d}]", covariance)
     if len(axes) != len(covariances) or not len(axes):
         raise ValueError(f"axes must be {len(covariances)}, one for each covariance")
     axes = [check_array(f"axes[{d}]", axis, ndim=(1, 2)) for d, axis in enumerate(axes)]
@@ -156,8 +158,10 @@ class GridRegressor:
 
     def __init__(self, covariances: Sequence[Covariance], noise_variance: float = 1e-2):
         self.covariances = tuple(covariances)
-        if not self.covariances or not all(isinstance(k, Covariance) for k in self.covariances):
-            raise ValueError("covariances must be covariances, one for each axis")
+        if not self.covariances:
+            raise ValueError("covariances is empty")
+        for d, covariance in enumerate(self.covariances):
+            check_process(f"covariances[{d}]", covariance)
         self.noise_variance = check_scalar("noise_variance", noise_variance, above=0)
 
     def fit(self, axes: Sequence[Array], y: Array) -> GridRegressor:

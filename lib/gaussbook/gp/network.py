@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gaussbook.arrays import Array, namespace
-from gaussbook.gp.covariances import Covariance, Pullback, _points
+from gaussbook.gp.covariances import Covariance, Pullback, as_points
 from gaussbook.validation import check_choice, check_integer, check_scalar
 
 __all__ = ["NeuralNetwork"]
@@ -98,7 +98,7 @@ class NeuralNetwork(Covariance):
             The tangent kernel.
         """
         variance, weight, bias = (math.exp(v) for v in self.theta)
-        K = self._input(*_points(x, y), weight, bias)
+        K = self._input(*as_points(x, y), weight, bias)
         theta = K.cross
         for layer in range(self.depth):
             last = layer == self.depth - 1

@@ -1,4 +1,15 @@
-"""Draws of Gaussian processes: exact, on grids by the Fourier transform, and by random features."""
+r"""Draws of Gaussian processes: exact, on grids by the Fourier transform, and by random features.
+
+On a regular grid the covariance matrix of a stationary process is the corner of a circulant matrix
+of some order :math:`m`, whose eigenvectors are the Fourier modes and whose eigenvalues
+:math:`\lambda_j` are the transform of its first row :math:`r(\min(k, m - k)\,h)`.  From complex
+white noise :math:`z`,
+
+.. math:: y_k = \sum_j \sqrt{\lambda_j / m}\; z_j\, e^{-2\pi i jk/m}
+
+has real and imaginary parts that are two independent paths (Dietrich and Newsam, *SIAM J. Sci.
+Comput.* 18, 1997).
+"""
 
 from __future__ import annotations
 
@@ -22,37 +33,38 @@ _DEGREES = {Matern12: 1, Matern32: 3, Matern52: 5, SquaredExponential: math.inf}
 
 
 def sample_gaussian(mean: Array, covariance: Array, n: int, rng: Generator) -> Array:
-    """Draw from a multivariate normal distribution by a Cholesky factor.
+    """Draw from multivariate normal distributions by Cholesky factors.
 
     Parameters
     ----------
-    mean : array, shape (m,)
-        The mean.
-    covariance : array, shape (m, m)
-        The covariance; a semidefinite one gets the jitter of
+    mean : array, shape (m,) or that of a batch, (..., m)
+        The means.
+    covariance : array, shape (..., m, m)
+        The covariances, one or a batch; semidefinite ones get the jitter of
         `gaussbook.gp.cholesky.jittered_cholesky`.
     n : int
-        Number of draws.
+        Number of draws from each.
     rng : Generator
         Source of the noise.
 
     Returns
     -------
-    array, shape (n, m)
-        The draws; ``m**3 / 3 + 2 * n * m**2`` flops.
+    array, shape (n, ..., m)
+        The draws; ``m**3 / 3 + 2 * n * m**2`` flops for each covariance.
 
     Raises
     ------
     ValueError
         If the shapes do not fit or the covariance is not positive semidefinite.
     """
-    mean = check_array("mean", mean, ndim=1)
-    m = mean.shape[0]
-    covariance = check_array("covariance", covariance, shape=(m, m))
     n = check_integer("n", n, at_least=1)
     L, _ = jittered_cholesky(covariance)
-    xp = namespace(L)
-    return mean + _checked(rng).standard_normal((n, m)) @ xp.matrix_transpose(L)
+    mean = check_array("mean", mean)
+    if tuple(mean.shape) not in {tuple(L.shape[-1:]), tuple(L.shape[:-1])}:
+        raise ValueError(f"mean must have shape {tuple(L.shape[:-1])}, got {tuple(mean.shape)}")
+    xp = namespace(L, mean)
+    noise = _checked(rng).standard_normal((*L.shape[:-2], n, L.shape[-1]))
+    return mean + xp.moveaxis(noise @ xp.matrix_transpose(L), -2, 0)
 
 
 def _checked(rng: Generator) -> Generator:
@@ -154,16 +166,7 @@ def circulant_embedding(
     length: int | None = None,
     tolerance: float = 1e-8,
 ) -> Array:
-    r"""Draw stationary Gaussian paths on a regular grid in :math:`O(m \log m)` each.
-
-    The covariance matrix of the grid is the corner of a circulant matrix of order :math:`m`, which
-    the Fourier transform diagonalises.  With its eigenvalues :math:`\lambda_j`, the transform of
-    the first row :math:`r(\min(k, m - k)\,h)`, and complex white noise :math:`z`,
-
-    .. math:: y_k = \sum_j \sqrt{\lambda_j / m}\; z_j\, e^{-2\pi i jk/m}
-
-    has real and imaginary parts that are two independent paths (Dietrich and Newsam, *SIAM J. Sci.
-    Comput.* 18, 1997).
+    r"""Draw stationary Gaussian paths on a regular grid, by one Fourier transform for each pair.
 
     Parameters
     ----------
@@ -190,32 +193,26 @@ def circulant_embedding(
     Returns
     -------
     array, shape (paths, n)
-        The paths, float64.
+        The paths, float64; about :math:`5 m \log_2 m` flops and :math:`48 m` bytes for each pair.
 
     Raises
     ------
     ValueError
-        If an argument is out of range, or if the circulant matrix has a larger negative part
-        than `tolerance`: the function is not a covariance, or needs a longer circle.
-
-    Notes
-    -----
-    About :math:`5 m \log_2 m` flops for each pair of paths; 48 bytes of working memory for each of
-    their :math:`m` points.
+        If an argument is out of range, or the circulant matrix has a larger negative part than
+        `tolerance`: the function is not a covariance, or needs a longer circle.
     """
     n = check_integer("n", n, at_least=1)
-    step = check_scalar("step", step, above=0)
     paths = check_integer("paths", paths, at_least=1)
-    if length is None:
-        length = 1 << max(2 * n - 3, 0).bit_length()
+    step = check_scalar("step", step, above=0)
+    length = 1 << max(2 * n - 3, 0).bit_length() if length is None else length
     length = check_integer("length", length, at_least=n)
-    tolerance = check_scalar("tolerance", tolerance, at_least=0)
-    rng = _checked(rng)
-    pairs = (paths + 1) // 2
-    noise = rng.standard_normal((pairs, length)) + 1j * rng.standard_normal((pairs, length))
+    if not callable(covariance):
+        raise ValueError(f"covariance must be a function, got {type(covariance).__name__}")
+    pairs = ((paths + 1) // 2, length)
+    noise = _checked(rng).standard_normal(pairs) + 1j * rng.standard_normal(pairs)
     xp = namespace(noise)
-    lags = step * xp.arange(length // 2 + 1, dtype=xp.float64)
-    eigenvalues = _circulant_eigenvalues(covariance(lags), length, tolerance)
+    half_row = covariance(step * xp.arange(length // 2 + 1, dtype=xp.float64))
+    eigenvalues = _circulant_eigenvalues(half_row, length, tolerance)
     y = xp.fft.fft(xp.sqrt(eigenvalues / length) * noise, axis=-1)[:, :n]
     return xp.concat([xp.real(y), xp.imag(y)], axis=0)[:paths, :]
 
@@ -223,6 +220,7 @@ def circulant_embedding(
 def _circulant_eigenvalues(half_row: Array, length: int, tolerance: float) -> Array:
     """Return the eigenvalues of a symmetric circulant matrix from the first half of its row."""
     half_row = check_array("covariance", half_row, shape=(length // 2 + 1,))
+    tolerance = check_scalar("tolerance", tolerance, at_least=0)
     xp = namespace(half_row)
     if not float(half_row[0]) > 0:
         raise ValueError(f"covariance must be positive at lag 0, got {float(half_row[0]):g}")

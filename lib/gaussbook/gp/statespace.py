@@ -81,16 +81,11 @@ def matern_transitions(
     function.  The difference :math:`P_\infty - AP_\infty A^\top` is the same, but for Matérn 5/2
     it is :math:`O(\Delta^5)` and would drown in rounding on fine grids.
     """
-    if type(covariance) not in _ORDER:
-        names = ", ".join(kind.__name__ for kind in _ORDER)
-        raise ValueError(f"covariance must be one of {names}, got {type(covariance).__name__}")
-    if len(covariance.lengthscale) != 1:
-        raise ValueError("covariance must have one lengthscale")
+    p = _order(covariance)
     gaps = check_array("gaps", gaps, ndim=1)
     xp = namespace(gaps)
     if bool(xp.any(gaps < 0)):
         raise ValueError("gaps holds negative values")
-    p = _ORDER[type(covariance)]
     u = gaps * (math.sqrt(2 * p - 1) / float(covariance.lengthscale[0]))
     decay = xp.exp(-u)
     powers = [xp.ones_like(u), u, u * u]
@@ -112,6 +107,15 @@ def matern_transitions(
         xp.reshape(xp.stack(Q, axis=1), shape),
         covariance.variance * xp.asarray(_STATIONARY[p], dtype=u.dtype),
     )
+
+
+def _order(covariance: Matern12 | Matern32 | Matern52) -> int:
+    if type(covariance) not in _ORDER:
+        names = ", ".join(kind.__name__ for kind in _ORDER)
+        raise ValueError(f"covariance must be one of {names}, got {type(covariance).__name__}")
+    if len(covariance.lengthscale) != 1:
+        raise ValueError("covariance must have one lengthscale")
+    return _ORDER[type(covariance)]
 
 
 def _damped_moment(k: int, u: Array) -> Array:
@@ -284,40 +288,40 @@ def kalman_smoother(
     About :math:`60 n p^3` flops in some :math:`75\sqrt n` batched array operations.
     """
     A = check_array("transitions", transitions, ndim=3)
-    n, p = A.shape[0], A.shape[1]
-    A = check_array("transitions", A, shape=(n, p, p))
-    Q = check_array("noises", noises, shape=(n, p, p))
+    n, p = A.shape[:2]
+    Q = check_array("noises", noises, shape=tuple(A.shape))
     P = check_array("start", start, shape=(p, p))
     y = check_array("y", y, shape=(n,))
     noise_variance = check_scalar("noise_variance", noise_variance, above=0)
     xp = namespace(A, Q, P, y)
-    if observed is None:
-        weight = xp.ones_like(y)
-    else:
-        if tuple(observed.shape) != (n,):
-            raise ValueError(f"observed must have shape ({n},), got {tuple(observed.shape)}")
-        weight = xp.astype(observed, y.dtype)
+    weight = xp.ones_like(y) if observed is None else _weights(observed, y)
     # Blocks are cheap to run side by side and dear to join one by one.
     steps = max(1, round(math.sqrt(n) / 3))
-    blocks = -(-n // steps)
-    fill = steps * blocks - n
-    identity = xp.zeros((fill, p, p), dtype=A.dtype) + xp.eye(p, dtype=A.dtype)
-    A = _cut(xp.concat([A, identity]), steps)
-    Q = _cut(xp.concat([Q, xp.zeros((fill, p, p), dtype=Q.dtype)]), steps)
-    nothing = xp.zeros((fill,), dtype=y.dtype)
-    y, weight = (_cut(xp.concat([part, nothing]), steps) for part in (y, weight))
+    A, Q, y, weight = (_cut(part, steps) for part in (A, Q, y, weight))
+    blocks = A.shape[1]
     m, zero = xp.zeros((blocks, p), dtype=A.dtype), xp.zeros((blocks, p, p), dtype=A.dtype)
     totals = _forward(A, Q, y, weight, noise_variance, m, zero)
     forward = _forward(A, Q, y, weight, noise_variance, *_starts(totals, P))
     mean, variance = _backward(A, forward, *_adjoints(forward))
-    joined = (xp.reshape(xp.matrix_transpose(part), (-1,))[:n] for part in (mean, variance))
-    return *joined, forward.log_likelihood
+    mean, variance = (xp.reshape(xp.matrix_transpose(v), (-1,))[:n] for v in (mean, variance))
+    return mean, variance, forward.log_likelihood
+
+
+def _weights(observed: Array, y: Array) -> Array:
+    """Return one for each observation there is and zero for the others."""
+    if tuple(observed.shape) != tuple(y.shape):
+        raise ValueError(f"observed must have shape {tuple(y.shape)}, got {tuple(observed.shape)}")
+    return namespace(observed, y).astype(observed, y.dtype)
 
 
 def _cut(series: Array, steps: int) -> Array:
-    """Return a series (n, ...) as (steps, n / steps, ...): consecutive blocks side by side."""
+    """Return a series (n, ...), zeros appended, as (steps, n / steps, ...): blocks side by side.
+
+    Appended steps reset the state to zero and are not observed: nothing follows them.
+    """
     xp = namespace(series)
-    blocks = xp.reshape(series, (-1, steps, *series.shape[1:]))
+    fill = xp.zeros((-series.shape[0] % steps, *series.shape[1:]), dtype=series.dtype)
+    blocks = xp.reshape(xp.concat([series, fill]), (-1, steps, *series.shape[1:]))
     return xp.permute_dims(blocks, (1, 0, *range(2, blocks.ndim)))
 
 
@@ -340,7 +344,7 @@ class StateSpaceRegressor:
     def __init__(self, covariance: Matern12 | Matern32 | Matern52, noise_variance: float = 1e-2):
         self.covariance = covariance
         self.noise_variance = check_scalar("noise_variance", noise_variance, above=0)
-        matern_transitions(covariance, np.zeros(1))
+        _order(covariance)
 
     def fit(self, t: Array, y: Array) -> StateSpaceRegressor:
         """Take in the data.
