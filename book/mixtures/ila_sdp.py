@@ -1113,9 +1113,10 @@ claims.report()
 # ## At paper scale
 #
 # With `GAUSSBOOK_SCALE=paper` the same cells run the phase transition of E1 with 200 points, 11
-# separations and 50 seeds, and E2–E4 and E6 with 200 points in each group. Nearly all of the time goes into the
-# eigendecompositions of $K$ matrices of size $n\times n$ for each data set and step, about $10n^3$
-# operations each, batched over everything that is still running; the rest reads and writes those matrices
-# a few times. None of this has been run on a GPU yet. For $n$ in the thousands the matrices themselves
-# become the obstacle, and one would replace $Z_k$ by $U_kU_k^\top$ with a thin non-negative $U_k$
-# (Burer and Monteiro's factorisation), which gives up convexity; we have not implemented that.
+# separations and 50 seeds, and E2–E4 and E6 with 200 points in each group. Nearly all of the time
+# goes into the eigendecompositions of $K$ matrices of size $n\times n$ for each data set and step,
+# about $10n^3$ operations each, batched over everything that is still running; the rest reads and
+# writes those matrices a few times. None of this has been run on a GPU yet. For $n$ in the thousands
+# the matrices themselves become the obstacle, and one would replace $Z_k$ by $U_kU_k^\top$ with a
+# thin non-negative $U_k$ (Burer and Monteiro's factorisation), which gives up convexity; we have not
+# implemented that.
