@@ -20,10 +20,8 @@ from array_api_compat import is_dask_array
 from gaussbook.arrays import Array, Generator, generator, namespace, to_host
 from gaussbook.mixture.densities import (
     Gaussians,
-    block_columns,
-    block_width,
+    log_density_blocks,
     normalise_columns,
-    row_blocks,
 )
 from gaussbook.mixture.kmeans import check_sample_weight, k_means, kmeans_plus_plus
 from gaussbook.mixture.parameters import (
@@ -397,9 +395,8 @@ class GaussianMixture:
         gaussians = self._parameters().gaussians()
         X = check_array("X", X, shape=(None, self.means_.shape[1]))
         xp = namespace(X, self.means_)
-        for start, stop in row_blocks(X, block_width(gaussians)):
-            columns = block_columns(X, start, stop, xp.float64)
-            yield gaussians.log_densities(columns)
+        for _, _, log_joint in log_density_blocks(X, gaussians, xp.float64):
+            yield log_joint
 
     @_by_chunks_of_dask
     def predict(self, X: Array) -> Array:

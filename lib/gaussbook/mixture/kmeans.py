@@ -75,7 +75,7 @@ def assign(x: Array, centres: Array) -> tuple[Array, Array]:
     centres = xp.astype(centres, dtype, copy=False)
     labels = xp.empty(x.shape[0], dtype=xp.int64)
     squares = xp.empty(x.shape[0], dtype=dtype)
-    for start, stop in row_blocks(x, sum(centres.shape)):
+    for start, stop in row_blocks(x, max(centres.shape)):
         labels[start:stop], squares[start:stop] = nearest(x[start:stop, :], centres)
     if not bool(xp.all(xp.isfinite(squares))):
         raise ValueError("x holds points whose squared distance to the centres overflows")
@@ -288,7 +288,7 @@ def _update(x: Array, centres: Array, sample_weight: Array | None) -> Array:
     sums = xp.zeros((n_clusters, d), dtype=x.dtype)
     counts = xp.zeros(n_clusters, dtype=x.dtype)
     farthest, clusters = [], xp.arange(n_clusters)
-    for start, stop in row_blocks(x, n_clusters + d):
+    for start, stop in row_blocks(x, max(n_clusters, d)):
         rows = x[start:stop, :]
         labels, squares = nearest(rows, centres)
         members = xp.astype(clusters[:, None] == labels, x.dtype)
