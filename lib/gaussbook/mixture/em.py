@@ -98,8 +98,9 @@ class GaussianMixture:
     n_init : int
         Number of starts, of which the likeliest result is kept.
     init_params : {'kmeans', 'k-means++', 'random'}
-        Start from the clusters of k-means, from the points nearest to each of K spread-out points,
-        or from random responsibilities.
+        Start from the clusters of k-means, from the points nearest to each of K spread-out points
+        (scikit-learn starts from those K points alone, with next to no variance), or from random
+        responsibilities.
     weights_init : array, shape (K,), optional
         First weights, in place of the start's.
     means_init : array, shape (K, d), optional
@@ -500,7 +501,7 @@ def _source(X: Array, sample_weight: Array | None) -> Any:
 
         return Chunks.of(X, sample_weight)
     X = check_array("X", X, ndim=2)
-    return Rows(X, check_sample_weight(sample_weight, X.shape[0]))
+    return Rows(X, check_sample_weight(sample_weight, X))
 
 
 def _invert(precisions: Array, covariance_type: str, n_components: int, d: int) -> Array:
