@@ -1,5 +1,6 @@
 """The machines that kernels are tested on: the host (always) and a GPU (where there is one)."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,9 +11,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `import host_cuda`
 
 @pytest.fixture(scope="session")
 def host_module():
-    """Return a function: kernel file name -> `host_cuda.HostModule`."""
+    """Return a function: kernel file name -> `host_cuda.HostModule`; skip without a compiler."""
     import host_cuda
 
+    if shutil.which(host_cuda.COMPILER) is None:
+        pytest.skip(f"no C++ compiler to run kernels on the host ({host_cuda.COMPILER})")
     return host_cuda.host_module
 
 

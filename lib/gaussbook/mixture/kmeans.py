@@ -223,8 +223,7 @@ def k_means(
     max_iter : int
         Most iterations of a start.
     tol : float
-        An iteration that moves the centres by less than `tol` times the mean variance of the
-        coordinates (sum of squares) is the last.
+        The last iteration moves the centres by at most `tol` mean variances (sum of squares).
     seed : int or Generator
         Source of the draws.
     sample_weight : array, shape (n,), optional
@@ -233,8 +232,7 @@ def k_means(
     Returns
     -------
     KMeans
-        Centres, labels, inertia, iterations.  A cluster that loses all its points is moved to the
-        point farthest from its centre.
+        The best start.  A cluster without points is moved to the point farthest from its centre.
 
     Raises
     ------
