@@ -2,10 +2,15 @@
 
 `HostModule` stands in for `cupy.RawModule`: the same source text, launched with the same grid,
 block and arguments, on NumPy arrays.  `cuda_shim.h` supplies the CUDA built-ins.
+
+A new file ``kernels/<name>.cu`` needs ``test_<name>_kernels.py`` here, which takes the fixture
+`host_module`, launches every kernel by ``host_module("<name>").launch(...)``, with
+``reverse=False`` and ``True``, and compares the results with the array path.
 """
 
 import ctypes
 import hashlib
+import os
 import re
 import subprocess
 import tempfile
@@ -15,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
+COMPILER = os.environ.get("CXX", "g++")
 # No fused multiply-adds that the array path does not have; no errno in the way of vectorising.
 FLAGS = ["-std=c++17", "-O2", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno"]
 # -D_FORTIFY_SOURCE, on by default in some systems, takes a change of stacks for an attack.
@@ -46,7 +52,7 @@ def host_source(code: str) -> tuple[str, list[str]]:
     """Return C++ for the host, and the names of the kernels in it."""
     # Macros may make kernels: expand them (and only them) before looking.
     expanded = subprocess.run(
-        ["g++", "-E", "-x", "c++", "-"], input=code, capture_output=True, text=True, check=True
+        [COMPILER, "-E", "-x", "c++", "-"], input=code, capture_output=True, text=True, check=True
     ).stdout
     names = KERNEL.findall(expanded)
     expanded = DYNAMIC_SHARED.sub(r"\1* \2 = cuda_shim::dynamic_shared_memory<\1>();", expanded)
@@ -72,7 +78,7 @@ class HostModule:
         stem = hashlib.sha256(text.encode()).hexdigest()[:16]
         library = Path(self._folder.name, f"{stem}.so")
         done = subprocess.run(
-            ["g++", *FLAGS, "-I", str(HERE), "-o", str(library), "-"],
+            [COMPILER, *FLAGS, "-I", str(HERE), "-o", str(library), "-"],
             input=text, capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode:

@@ -62,7 +62,7 @@ extern "C" __global__ void grid(int* result) {
 
 
 @pytest.fixture(scope="module")
-def module():
+def module(host_module):
     return host_cuda.HostModule(CODE)
 
 
@@ -134,7 +134,7 @@ def test_wrong_arguments(module, arguments, message):
         module.launch("sum_of_squares", (1,), (128,), arguments, shared=1024)
 
 
-def test_a_kernel_that_is_no_cpp():
+def test_a_kernel_that_is_no_cpp(host_module):
     with pytest.raises(ValueError, match="does not compile"):
         host_cuda.HostModule('extern "C" __global__ void f() { oh }')
     with pytest.raises(ValueError, match="one variable"):

@@ -64,6 +64,31 @@ def test_components_without_weight(host_module):
     close(launch.results[0], densities._posterior_arrays(x, gaussians)[0], np.float64)
 
 
+class HostRawModule:
+    """What `kernels.load` returns on a GPU, with the host in its place."""
+
+    def __init__(self, host):
+        self.host = host
+
+    def get_function(self, kernel):
+        return lambda grid, block, arguments: self.host.launch(kernel, grid, block, arguments)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_posterior_through_the_kernel(host_module, monkeypatch, kernel):
+    monkeypatch.setattr(kernels, "load", lambda name: HostRawModule(host_module(name)))
+    monkeypatch.setattr(densities, "is_cupy_array", lambda x: True)
+    x, means, covariances, log_weights = mixture(kernel, 97, 7, 5)
+    ours = densities.posterior(x, log_weights, means, covariances)
+    theirs = densities._posterior_arrays(x, Gaussians(means, covariances, None, log_weights))
+    for a, b in zip(ours, theirs, strict=True):
+        tolerance = 1e-11 if x.dtype == np.float64 else 1e-5
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+    far = np.full_like(x, 1e30 if x.dtype == np.float32 else 1e200)
+    with pytest.raises(ValueError, match=r"^x holds points so far"):
+        densities.posterior(far, log_weights, means, covariances)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize(("n", "d", "n_components"), [*SHAPES, (100_003, 16, 16)])
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -1,10 +1,12 @@
 """The M-step's estimates from given sums, and the splitting of components."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from gaussbook.mixture.parameters import Parameters, estimate, split_heaviest
-from gaussbook.mixture.statistics import Assignment
+from gaussbook.mixture.statistics import Assignment, Expectation, RandomShares
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -32,6 +34,20 @@ def test_sums_of_parts_are_the_sum():
     parts = step(x[:20], weight[:20]) + step(x[20:], weight[20:], 20)
     for name in ("weight", "counts", "first", "second"):
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["expectation", "assignment", "random"])
+def test_steps_travel_to_other_machines(kind):
+    x = np.random.default_rng(2).normal(size=(40, 2))
+    parameters = Parameters("full", np.array([0.5, 0.5]), x[:2], np.tile(np.eye(2), (2, 1, 1)))
+    step = {
+        "expectation": lambda: Expectation.of(parameters.gaussians()),
+        "assignment": lambda: Assignment.of(x[:2], diagonal=True),
+        "random": lambda: RandomShares.of(x[0], 2, False, np.random.default_rng(0)),
+    }[kind]()
+    here, there = step(x, None), pickle.loads(pickle.dumps(step))(x, None)
+    for name in ("log_likelihood", "counts", "first", "second"):
+        np.testing.assert_array_equal(getattr(here, name), getattr(there, name))
 
 
 def test_eigenvalues_are_raised_and_counted():

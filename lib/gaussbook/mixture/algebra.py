@@ -165,20 +165,29 @@ def conditional(
     except ValueError as error:
         raise ValueError(f"values: {error}") from error
     log_shares = log_joint - log_density[:, None]
-    others = xp.take(means, xp.asarray(rest), axis=1)
+    return Mixture(log_shares, *_regressions(means, covariances, given, rest, values))
+
+
+def _regressions(
+    means: Array, covariances: Array, given: list[int], rest: list[int], values: Array
+) -> tuple[Array, Array]:
+    """Return each component's conditional means (n, K, m) and covariances."""
+    xp = namespace(means)
+    index = xp.asarray(rest)
+    others = xp.take(means, index, axis=1)
     if covariances.ndim == 2:
         shape = (values.shape[0], *others.shape)
-        kept = xp.take(covariances, xp.asarray(rest), axis=1)
-        return Mixture(log_shares, xp.broadcast_to(others, shape), kept)
+        return xp.broadcast_to(others, shape), xp.take(covariances, index, axis=1)
+    known = xp.take(means, xp.asarray(given), axis=1)
     # With S_BB^-1 = P P^T the gain is (S_AB P) P^T, and what it explains a symmetric square.
-    factors = Gaussians(law.means, law.covariances).precision_factors
+    factors = Gaussians(known, _select(covariances, given, given)).precision_factors
     half = _select(covariances, rest, given) @ factors
     gain = half @ xp.matrix_transpose(factors)
-    offsets = xp.permute_dims(values[:, None, :] - law.means, (1, 2, 0))
+    offsets = xp.permute_dims(values[:, None, :] - known, (1, 2, 0))
     shifts = xp.permute_dims(gain @ offsets, (2, 0, 1))
     unexplained = _select(covariances, rest, rest) - half @ xp.matrix_transpose(half)
     _refuse_overflow("values", shifts, unexplained)
-    return Mixture(log_shares, others + shifts, unexplained)
+    return others + shifts, unexplained
 
 
 def product(
@@ -221,15 +230,21 @@ def product(
     if cov_a.ndim != cov_b.ndim:
         raise ValueError("covariances_b must be diagonal if and only if covariances_a are")
     xp = namespace(a, b)
-    n_pairs, d = a.shape[0] * b.shape[0], a.shape[1]
+    n_pairs = a.shape[0] * b.shape[0]
 
     def pairs(of_a: Array, of_b: Array) -> tuple[Array, Array]:
-        of_a, of_b = of_a[:, None, ...], of_b[None, ...]
-        both = xp.broadcast_arrays(of_a, of_b)
+        both = xp.broadcast_arrays(of_a[:, None, ...], of_b[None, ...])
         return tuple(xp.reshape(x, (n_pairs, *x.shape[2:])) for x in both)
 
-    a, b = pairs(a, b)
-    cov_a, cov_b = pairs(cov_a, cov_b)
+    log_a, log_b = pairs(log_a, log_b)
+    overlap, means, covariances = _products(*pairs(a, b), *pairs(cov_a, cov_b))
+    _refuse_overflow("means_b", overlap, means, covariances)
+    return Mixture(log_a + log_b + overlap, means, covariances)
+
+
+def _products(a: Array, b: Array, cov_a: Array, cov_b: Array) -> tuple[Array, Array, Array]:
+    """Return log-integrals, means and covariances of products of paired Gaussians."""
+    xp = namespace(a)
     between = Gaussians(xp.zeros_like(a), cov_a + cov_b)
     factors, offsets = between.precision_factors, b - a
     if cov_a.ndim == 2:
@@ -241,14 +256,11 @@ def product(
         means = a + (half @ white[:, :, None])[:, :, 0]
         # (I - G) A (I - G)^T + G B G^T equals A - G A, but stays positive definite when rounded.
         gain = half @ xp.matrix_transpose(factors)
-        left = xp.eye(d, dtype=a.dtype) - gain
+        left = xp.eye(a.shape[1], dtype=a.dtype) - gain
         covariances = left @ cov_a @ xp.matrix_transpose(left)
         covariances = covariances + gain @ cov_b @ xp.matrix_transpose(gain)
         covariances = 0.5 * (covariances + xp.matrix_transpose(covariances))
-    log_a, log_b = pairs(log_a, log_b)
-    overlap = between.log_constants - 0.5 * xp.sum(white**2, axis=1)
-    _refuse_overflow("means_b", overlap, means, covariances)
-    return Mixture(log_a + log_b + overlap, means, covariances)
+    return between.log_constants - 0.5 * xp.sum(white**2, axis=1), means, covariances
 
 
 def moments(log_weights: Array, means: Array, covariances: Array) -> tuple[Array, Array]:

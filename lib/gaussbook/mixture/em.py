@@ -20,10 +20,8 @@ from array_api_compat import is_dask_array
 from gaussbook.arrays import Array, Generator, generator, namespace, to_host
 from gaussbook.mixture.densities import (
     Gaussians,
-    block_columns,
-    block_width,
+    log_density_blocks,
     normalise_columns,
-    row_blocks,
 )
 from gaussbook.mixture.kmeans import check_sample_weight, k_means, kmeans_plus_plus
 from gaussbook.mixture.parameters import (
@@ -100,8 +98,9 @@ class GaussianMixture:
     n_init : int
         Number of starts, of which the likeliest result is kept.
     init_params : {'kmeans', 'k-means++', 'random'}
-        Start from the clusters of k-means, from the points nearest to each of K spread-out points,
-        or from random responsibilities.
+        Start from the clusters of k-means, from the points nearest to each of K spread-out points
+        (scikit-learn starts from those K points alone, with next to no variance), or from random
+        responsibilities.
     weights_init : array, shape (K,), optional
         First weights, in place of the start's.
     means_init : array, shape (K, d), optional
@@ -397,9 +396,8 @@ class GaussianMixture:
         gaussians = self._parameters().gaussians()
         X = check_array("X", X, shape=(None, self.means_.shape[1]))
         xp = namespace(X, self.means_)
-        for start, stop in row_blocks(X, block_width(gaussians)):
-            columns = block_columns(X, start, stop, xp.float64)
-            yield gaussians.log_densities(columns)
+        for _, _, log_joint in log_density_blocks(X, gaussians, xp.float64):
+            yield log_joint
 
     @_by_chunks_of_dask
     def predict(self, X: Array) -> Array:
@@ -503,7 +501,7 @@ def _source(X: Array, sample_weight: Array | None) -> Any:
 
         return Chunks.of(X, sample_weight)
     X = check_array("X", X, ndim=2)
-    return Rows(X, check_sample_weight(sample_weight, X.shape[0]))
+    return Rows(X, check_sample_weight(sample_weight, X))
 
 
 def _invert(precisions: Array, covariance_type: str, n_components: int, d: int) -> Array:

@@ -75,7 +75,7 @@ def assign(x: Array, centres: Array) -> tuple[Array, Array]:
     centres = xp.astype(centres, dtype, copy=False)
     labels = xp.empty(x.shape[0], dtype=xp.int64)
     squares = xp.empty(x.shape[0], dtype=dtype)
-    for start, stop in row_blocks(x, sum(centres.shape)):
+    for start, stop in row_blocks(x, max(centres.shape)):
         labels[start:stop], squares[start:stop] = nearest(x[start:stop, :], centres)
     if not bool(xp.all(xp.isfinite(squares))):
         raise ValueError("x holds points whose squared distance to the centres overflows")
@@ -101,16 +101,16 @@ def _check(
     xp = namespace(x)
     x = xp.astype(x, xp.float64, copy=False)
     n_clusters = check_integer("n_clusters", n_clusters, at_least=1, at_most=x.shape[0])
-    return x, n_clusters, check_sample_weight(sample_weight, x.shape[0])
+    return x, n_clusters, check_sample_weight(sample_weight, x)
 
 
-def check_sample_weight(sample_weight: Array | None, n: int) -> Array | None:
-    """Return weights of shape (n,), non-negative and not all zero, as float64; or None."""
+def check_sample_weight(sample_weight: Array | None, x: Array) -> Array | None:
+    """Return a weight for each row of `x`, non-negative and not all zero, as float64; or None."""
     if sample_weight is None:
         return None
-    sample_weight = check_array("sample_weight", sample_weight, shape=(n,))
-    xp = namespace(sample_weight)
-    sample_weight = xp.astype(sample_weight, xp.float64, copy=False)
+    sample_weight = check_array("sample_weight", sample_weight, shape=(x.shape[0],))
+    xp = namespace(x)
+    sample_weight = xp.astype(xp.asarray(sample_weight), xp.float64, copy=False)
     if bool(xp.any(sample_weight < 0)) or not math.isfinite(float(xp.sum(sample_weight))):
         raise ValueError("sample_weight holds negative values, or its sum overflows")
     if not bool(xp.any(sample_weight > 0)):
@@ -223,8 +223,7 @@ def k_means(
     max_iter : int
         Most iterations of a start.
     tol : float
-        An iteration that moves the centres by less than `tol` times the mean variance of the
-        coordinates (sum of squares) is the last.
+        The last iteration moves the centres by at most `tol` mean variances (sum of squares).
     seed : int or Generator
         Source of the draws.
     sample_weight : array, shape (n,), optional
@@ -233,8 +232,7 @@ def k_means(
     Returns
     -------
     KMeans
-        Centres, labels, inertia, iterations.  A cluster that loses all its points is moved to the
-        point farthest from its centre.
+        The best start.  A cluster without points is moved to the point farthest from its centre.
 
     Raises
     ------
@@ -249,20 +247,24 @@ def k_means(
     n_init = check_integer("n_init", n_init, at_least=1)
     max_iter = check_integer("max_iter", max_iter, at_least=1)
     xp = namespace(x)
-    threshold = check_scalar("tol", tol, at_least=0) * float(xp.mean(xp.var(x, axis=0)))
-    if not math.isfinite(threshold):
-        raise ValueError("x holds values whose squares overflow")
+    threshold = check_scalar("tol", tol, at_least=0) * _mean_variance(x)
     rng = _host_generator(seed)
     if init is not None:
         init = check_array("init", init, shape=(n_clusters, x.shape[1]))
-        init, n_init = xp.astype(init, xp.float64), 1
-    best = None
+        init, n_init = xp.astype(xp.asarray(init), xp.float64), 1
+    results = []
     for _ in range(n_init):
         centres = _seed_centres(x, n_clusters, rng, sample_weight) if init is None else init
-        result = _lloyd(x, centres, sample_weight, max_iter, threshold)
-        if best is None or result.inertia < best.inertia:
-            best = result
-    return best
+        results.append(_lloyd(x, centres, sample_weight, max_iter, threshold))
+    return min(results, key=lambda result: result.inertia)
+
+
+def _mean_variance(x: Array) -> float:
+    xp = namespace(x)
+    variance = float(xp.mean(xp.var(x, axis=0)))
+    if not math.isfinite(variance):
+        raise ValueError("x holds values whose squares overflow")
+    return variance
 
 
 def _lloyd(
@@ -288,7 +290,7 @@ def _update(x: Array, centres: Array, sample_weight: Array | None) -> Array:
     sums = xp.zeros((n_clusters, d), dtype=x.dtype)
     counts = xp.zeros(n_clusters, dtype=x.dtype)
     farthest, clusters = [], xp.arange(n_clusters)
-    for start, stop in row_blocks(x, n_clusters + d):
+    for start, stop in row_blocks(x, max(n_clusters, d)):
         rows = x[start:stop, :]
         labels, squares = nearest(rows, centres)
         members = xp.astype(clusters[:, None] == labels, x.dtype)

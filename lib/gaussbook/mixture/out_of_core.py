@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from operator import add
 from types import ModuleType
 from typing import Any
@@ -86,8 +87,8 @@ class Chunks:
                     f"sample_weight must have shape ({X.shape[0]},), got {sample_weight.shape}"
                 )
             sample_weight = dask.array.asarray(sample_weight).rechunk(X.chunks[0])
-            smallest, total = dask.compute(sample_weight.min(), sample_weight.sum())
-            check_sample_weight(np.asarray([float(smallest), float(total)]), 2)
+            extremes = dask.compute(sample_weight.min(), sample_weight.sum())
+            check_sample_weight(np.asarray(extremes), np.empty(2))
         return cls(X, sample_weight)
 
     @property
@@ -126,7 +127,7 @@ class Chunks:
         if self.sample_weight is None:
             return check_array("X", self.x[rows].compute()), None
         x, weight = dask.compute(self.x[rows], self.sample_weight[rows])
-        return check_array("X", x), check_sample_weight(weight, weight.shape[0])
+        return check_array("X", x), check_sample_weight(weight, x)
 
 
 def _of_chunk(step: Step, x: Array, sample_weight: Array | None, first_row: int) -> Statistics:
@@ -134,10 +135,7 @@ def _of_chunk(step: Step, x: Array, sample_weight: Array | None, first_row: int)
 
 
 def _total(parts: list[Statistics]) -> Statistics:
-    result = parts[0]
-    for part in parts[1:]:
-        result = add(result, part)
-    return result
+    return reduce(add, parts)
 
 
 def map_rows(function: Callable[[Array], Array], X: Any) -> Any:

@@ -121,14 +121,15 @@ class Step:
         xp = namespace(x)
         d, dtype = x.shape[1], xp.float64
         together = self.reference.ndim == 1
-        width = feature_count(d, self.diagonal) if together else 4 * d
+        n_features = feature_count(d, self.diagonal) if together else 0
+        memory = features = None
         log_likelihood, weight = xp.zeros((), dtype=dtype), xp.zeros((), dtype=dtype)
         sums = 0.0
-        for start, stop in row_blocks(x, max(width, self.n_components)):
+        for start, stop in row_blocks(x, max(d, self.n_components), n_features):
             columns = block_columns(x, start, stop, dtype)
-            features = (
-                quadratic_features(columns, self.reference, self.diagonal) if together else None
-            )
+            if together:
+                features = quadratic_features(columns, self.reference, self.diagonal, memory)
+                memory = features if memory is None else memory
             densities, shares = self.shares(columns, features, first_row + start)
             block_weight = None if sample_weight is None else sample_weight[start:stop]
             if block_weight is not None:
