@@ -278,7 +278,8 @@ table(rows, ["quantity", "our formula", "reference", "difference"], "Formulas ag
 # $p_1$ as the $r_k$, and with $S_k=s_0I$. One detail of their code matters: it stores
 # $\varepsilon\log\alpha$ rather than $\log\alpha$, and Adam's step does not depend on the scale of the
 # gradient. A step of $\eta$ in $\varepsilon\log\alpha$ is one of $\eta/\varepsilon$ in $\log\alpha$, so
-# that we give this parameter a learning rate of its own.
+# that we give this parameter a learning rate of its own. Without it the errors in 16 dimensions, further
+# down, grow by half or double at $\varepsilon=0.1$ and $10$.
 
 
 # %%
@@ -858,7 +859,7 @@ def translate(threes, eights, rng, eps=0.1, steps=2000):
     return {
         "leave as it is": [x],
         "shift by class means": [x + xp.mean(x1, axis=0) - xp.mean(x0, axis=0)],
-        "Sinkhorn barycentric map": [sinkhorn_weights(x0, x1, eps, x) @ x1],
+        "Sinkhorn map": [sinkhorn_weights(x0, x1, eps, x) @ x1],
         "LightSB": [sample_plan(x, theta, eps, rng) for _ in range(10)],
         "real eights": [x1],
     }
@@ -915,13 +916,8 @@ with figure(1, 2, alt=alt, caption=caption, height=2.6, sharey=True) as axes:
         ax.barh(list(maps), values.mean(axis=0), color=PALETTE["sky"])
         for k, name in enumerate(maps):
             ax.plot(values[:, k], [name] * len(values), "o", ms=3, color=PALETTE["blue"])
-            ax.text(
-                1.02,
-                k,
-                f"{values[:, k].mean():.3f}",
-                transform=ax.get_yaxis_transform(),
-                va="center",
-            )
+            beside = {"transform": ax.get_yaxis_transform(), "va": "center"}
+            ax.text(1.02, k, f"{values[:, k].mean():.3f}", **beside)
         ax.set_xlabel(label)
     axes[0].set(ylabel="map", xlim=(-0.1, 0.25))
     axes[0].invert_yaxis()
@@ -963,14 +959,14 @@ claims.check(
 # like the three they came from.
 
 # %% tags=["hide-input"]
-shown = ["leave as it is", "shift by class means", "Sinkhorn barycentric map", "LightSB"]
+shown = ["leave as it is", "shift by class means", "Sinkhorn map", "LightSB"]
 rows = [(name, maps[name][0]) for name in shown]
 rows += [
     ("LightSB, another draw", maps["LightSB"][1]),
     ("LightSB, a third draw", maps["LightSB"][2]),
 ]
 pixels = [pca.inverse_transform(to_host(x[:10, :]) * unit).reshape(-1, 8, 8) for _, x in rows]
-alt = """Ten blurred handwritten threes in the top row and below each the results of the maps. All look
+alt = """Ten blurred handwritten threes in the top row and below each the results of the maps. Most look
 like eights. Those of Sinkhorn are the smoothest; those of LightSB keep more of the slant and the strokes
 of the three above, and differ a little from draw to draw."""
 caption = """Ten held-out threes (top, after projection on 16 principal components, drawn with smooth
