@@ -943,7 +943,7 @@ claims.check(
     "C5.c",
     "E5: energy distance of LightSB over that of the shift by class means",
     measured=distance[bridge] / distance[shift],
-    at_most=1,
+    at_most=0.9,
     seeds=5,
 )
 
@@ -975,9 +975,9 @@ with figure(alt=alt, caption=caption, height=3.4) as ax:
     grid = np.pad(np.stack(pixels), ((0, 0), (0, 0), (1, 1), (1, 1)))
     grid = grid.transpose(0, 2, 1, 3).reshape(10 * len(rows), -1)
     ax.imshow(grid, cmap="gray_r", vmin=0, vmax=16, interpolation="bicubic")
-    for k, (name, _) in enumerate(rows):
-        ax.text(-2, 10 * k + 5, name, ha="right", va="center")
-    ax.axis("off")
+    ax.set_yticks([10 * k + 4.5 for k in range(len(rows))], labels=[name for name, _ in rows])
+    ax.set(xticks=[], ylabel="map")
+    ax.grid(False)
 
 # %% [markdown]
 # ## Verdict
