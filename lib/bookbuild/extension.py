@@ -246,9 +246,9 @@ class Totals(BoardDirective):
 
 def _without_thebe(app: Sphinx, config: Config) -> None:
     """Silence the live-code extension of Jupyter Book: it names outside hosts on every page."""
-    for listeners in app.events.listeners.values():
-        for listener in [each for each in listeners if each.handler.__module__ == "sphinx_thebe"]:
-            listeners.remove(listener)
+    for event in ("env-before-read-docs", "doctree-resolved"):
+        listeners = app.events.listeners[event]
+        listeners[:] = [each for each in listeners if each.handler.__module__ != "sphinx_thebe"]
 
 
 def _keep_from_running(app: Sphinx, config: Config) -> None:

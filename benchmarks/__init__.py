@@ -1,0 +1,1 @@
+"""Our code against its peers, in one run, one thread each: ``make bench``."""

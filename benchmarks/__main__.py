@@ -1,0 +1,82 @@
+"""Run all rows, print them and write ``benchmarks/results/<machine>.json``.
+
+Ours and the peer's turn alternate, so that a busy moment of the machine meets both; a row reports
+medians of processor time and their ratio.  A row whose two answers differ is an error.
+"""
+
+from __future__ import annotations
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"  # before NumPy is loaded
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks import cpu
+from gaussbook.arrays import device_name
+from gaussbook.tables import text_table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def measure(row: cpu.Row, repeats: int) -> dict:
+    """Run one row and return its record."""
+    ours, peer, check = row.prepare()
+    check(ours(), peer())
+    pairs = [(_seconds(ours), _seconds(peer)) for _ in range(repeats)]
+    ours_s, peer_s = (statistics.median(times) for times in zip(*pairs, strict=True))
+    ratio = peer_s / ours_s
+    return {
+        "work": row.work,
+        "peer": row.peer,
+        "ours_s": round(ours_s, 4),
+        "peer_s": round(peer_s, 4),
+        "ratio": round(ratio, 2),
+        "target": row.target,
+        "meets": ratio >= row.target,
+        "note": row.note,
+    }
+
+
+def main() -> None:
+    """Run the rows that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="", help="rows whose work contains this text")
+    options = parser.parse_args()
+    rows = []
+    for row in cpu.ROWS:
+        if options.only in row.work:
+            rows.append(measure(row, options.repeats))
+            print(f"{rows[-1]['ratio']:6.2f}x  {row.work} against {row.peer}", file=sys.stderr)
+    columns = ("work", "peer", "ours_s", "peer_s", "ratio", "target", "meets")
+    print(text_table(columns, [[str(row[name]) for name in columns] for row in rows]))
+    if not options.only:
+        packages = ("numpy", "scipy", "scikit-learn", "POT")
+        record = {
+            "machine": device_name(),
+            "date": date.today().isoformat(),
+            "versions": {name: version(name) for name in packages},
+            "rows": rows,
+        }
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "cpu.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The rows: one piece of work, our code and the peer's, and a check that they agree."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gaussbook.gp import covariances, exact
+from gaussbook.mixture import GaussianMixture
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: `prepare` returns our work, the peer's, and a check of the two answers."""
+
+    work: str
+    peer: str
+    target: float  # our code is to be at least this many times faster
+    prepare: Callable[[], tuple[Work, Work, Callable[[object, object], None]]]
+    note: str = ""
+
+
+def _agree(tolerance: float) -> Callable[[object, object], None]:
+    def check(ours: object, peer: object) -> None:
+        np.testing.assert_allclose(ours, peer, rtol=tolerance)
+
+    return check
+
+
+def _mixture(kind: str) -> Callable[[], tuple[Work, Work, Callable[[object, object], None]]]:
+    def prepare():
+        import sklearn.mixture
+        from sklearn.exceptions import ConvergenceWarning
+
+        rng = np.random.default_rng(0)
+        n, d, K = 200_000, 16, 16
+        centres = 3 * rng.standard_normal((K, d))
+        X = centres[rng.integers(0, K, n)] + rng.standard_normal((n, d))
+        start = {
+            "n_components": K,
+            "covariance_type": kind,
+            "tol": 0.0,
+            "max_iter": 10,
+            "means_init": X[:K],
+            "weights_init": np.full(K, 1 / K),
+            "precisions_init": np.ones((K, d)) if kind == "diag" else np.tile(np.eye(d), (K, 1, 1)),
+        }
+
+        def ours():
+            return GaussianMixture(**start).fit(X).lower_bound_
+
+        def peer():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model = sklearn.mixture.GaussianMixture(**start, init_params="random_from_data")
+                return model.fit(X).lower_bound_
+
+        return ours, peer, _agree(1e-8)
+
+    return prepare
+
+
+def _likelihood():
+    from sklearn.gaussian_process import GaussianProcessRegressor, kernels
+
+    rng = np.random.default_rng(0)
+    n, d = 1500, 8
+    X = rng.uniform(size=(n, d))
+    y = np.sin(X @ rng.standard_normal(d)) + 0.1 * rng.standard_normal(n)
+    lengthscale = np.linspace(0.5, 2, d)
+    ours_k = covariances.SquaredExponential(1.3, lengthscale)
+    peer_k = kernels.ConstantKernel(1.3) * kernels.RBF(lengthscale)
+    model = GaussianProcessRegressor(peer_k, alpha=0.01, optimizer=None).fit(X, y)
+
+    def ours():
+        value, gradient = exact.log_marginal_likelihood(ours_k, 0.01, X, y)
+        return np.concatenate([[value], gradient[: d + 1]])
+
+    def peer():
+        value, gradient = model.log_marginal_likelihood(model.kernel_.theta, eval_gradient=True)
+        return np.concatenate([[value], gradient])
+
+    return ours, peer, _agree(1e-6)
+
+
+ROWS = (
+    Row("EM, full, n=200 000 d=16 K=16, 10 steps", "scikit-learn", 2.5, _mixture("full")),
+    Row("EM, diagonal, n=200 000 d=16 K=16, 10 steps", "scikit-learn", 2.5, _mixture("diag")),
+    Row("GP likelihood + gradient, n=1500, ARD d=8", "scikit-learn", 3.0, _likelihood),
+)
