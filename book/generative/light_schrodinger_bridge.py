@@ -2,6 +2,7 @@
 # jupyter:
 #   jupytext:
 #     cell_metadata_filter: tags,mystnb,-all
+#     default_lexer: ipython3
 #     formats: ipynb,md:myst,py:percent
 #     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
 #     text_representation:
@@ -530,7 +531,7 @@ def sinkhorn_weights(x0, y, eps, x):
     method, steps = scale(default=("sinkhorn", 3000), paper=("sinkhorn_log", 300))
     cost = ot.dist(to_host(x0), to_host(y)) / 2
     _, log = ot.sinkhorn([], [], cost, eps, method, numItermax=steps, stopThr=1e-6, log=True)
-    f_over_eps = to_device(np.log(log["v"]))
+    f_over_eps = to_device(log["log_v"] if "log_v" in log else np.log(log["v"]))
     return normalise((x @ T(y) - xp.sum(y**2, axis=-1) / 2) / eps + f_over_eps)[1]
 
 
