@@ -224,8 +224,7 @@ with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.4) as axes:
         axes[1].plot(D, values, "kx", ms=7)
     axes[2].plot(GAMMA, by_gamma, "o-")
     axes[2].plot(GAMMA, PAPER_BY_GAMMA, "kx", ms=7)
-    for gamma in (0, math.inf):
-        a = mean_gap(10, 50, 0) if gamma == 0 else 0.0
+    for a, gamma in ((mean_gap(10, 50, 0), 0), (0.0, math.inf)):
         axes[2].axhline(folded_normal_mean(a, spread(10, 50, gamma)), color="gray", ls="--")
     axes[2].set_xscale("symlog", linthresh=1)
     labels = ("real points m (d = 1)", "dimension d (m = 10)", "γ (d = 50, m = 10)")
