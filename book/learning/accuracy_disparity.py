@@ -423,6 +423,28 @@ claims.check(
 
 
 # %% [markdown]
+# The ratio $R_c(s)$ at which the formula switches can be found by bisection and compared with its tabulated values; at
+# $R_c(s_\varepsilon)<R<R_c(s)$ only the robust classifier is constant.
+
+# %%
+def collapse_ratio(s):
+    """R_c(s), by bisection in R."""
+    low, high = 1.0, 1000.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (low, middle) if math.isinf(cauchy_threshold(s, middle)) else (middle, high)
+    return low
+
+
+TABULATED = {0.5: 2.00, 1: 3.50, 1.5: 5.35, 2: 7.42, 3: 11.94, 4: 16.78}
+off = [abs(collapse_ratio(s) - R) for s, R in TABULATED.items()]
+claims.check(
+    "C4.f", "ratios R_c at which a Cauchy classifier becomes constant: distance from the table",
+    measured=max(off), at_most=0.01,
+)  # fmt: skip
+
+
+# %% [markdown]
 # For other indices the density is a cosine integral, and the threshold the best of a grid. The Holtsmark law of the paper has
 # $\alpha=\frac32$; $\alpha=2$ is a Gaussian and checks the routine.
 
@@ -560,7 +582,7 @@ claims.check(
 by_ratio = {R: np.mean([v for (_, _, r), v in gaps.items() if r == R]) for R in RATIOS}
 claims.check(
     "C5.b", "mean gap-AD at R = 10 less that at R = 2",
-    measured=by_ratio[10] - by_ratio[2], at_least=0, unit="points", seeds=5,
+    measured=by_ratio[10] - by_ratio[2], at_least=0.1, unit="points", seeds=5,
 )  # fmt: skip
 
 
