@@ -17,6 +17,8 @@ _TILE = (256, 512)  # queries and data points at once on the host: 1 MiB, which 
 _DEVICE_TILE = (4096, 8192)  # and on a GPU, which wants large tiles: 256 MiB
 _TOLERANCE = 1e-10  # rounding error of an exponent that is left as it is
 _NEGLIGIBLE = 45.0  # e^-45 of the largest term changes no digit of the sum
+_UNDERFLOW = 700.0  # exp takes ten times as long where its result is below e^-708
+_FLOOR = -300.0  # in place of exponents that may be so deep: e^-300 changes no digit either
 _GATHERED = 2**18  # coordinates of pairs held at once while they are recomputed
 
 
@@ -274,6 +276,8 @@ class _Pairs:
         self._right = xp.matrix_transpose(right)
         self.rounding = 4 * float(xp.finfo(xp.float64).eps) * largest
         self.spread = 0.0 if weights is None else -math.log(float(xp.min(weights)))
+        radii = math.sqrt(2 * float(xp.max(half_x))) + math.sqrt(2 * float(xp.max(half_y)))
+        self.highest_energy = radii**2 / 2
         ones = xp.ones(y.shape[0]) if weights is None else weights
         self.mass = xp.sum(ones)
         if leave_one_out:
@@ -324,6 +328,7 @@ def _sum_over_data(
     first = xp.zeros((len(betas), m, d)) if with_score else None
     square = xp.zeros((len(betas), m)) if with_square else None
     window = _recompute_window(pairs, betas)
+    floor = xp.asarray(_FLOOR - pairs.spread)
     for columns in _slices(n, pairs.tile[1]):
         tile = pairs.negative_energies(rows, columns)
         nearest = xp.maximum(peak, xp.max(tile, axis=1))
@@ -336,7 +341,10 @@ def _sum_over_data(
         peak = nearest
         tile -= peak[:, None]
         for k, beta in enumerate(betas):
-            kernel = xp.exp(tile if beta == 1 else beta * tile)
+            exponents = tile if beta == 1 else beta * tile
+            if beta * pairs.highest_energy > _UNDERFLOW:
+                exponents = xp.maximum(exponents, floor)
+            kernel = xp.exp(exponents)
             if pairs.weights is not None:
                 kernel *= pairs.weights[columns]
             shrink = xp.exp(beta * drop)
