@@ -140,7 +140,7 @@ def softmax_regression(
     *,
     C: float = 1.0,
     tol: float = 1e-6,
-    max_iter: int = 2000,
+    max_iter: int = 10_000,
 ) -> LinearClassifier:
     r"""Minimise the logistic loss with an :math:`\ell_2` penalty on the weights.
 
