@@ -1,0 +1,339 @@
+r"""Linear classifiers for many data sets at once: naive Bayes and softmax regression.
+
+Every function takes a leading axis (or several) of independent data sets, the replications of an
+experiment, and fits them side by side.  Both models end as the same thing, a `LinearClassifier`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gaussbook.arrays import Array, namespace
+from gaussbook.validation import check_array, check_integer, check_scalar
+
+__all__ = ["LinearClassifier", "NaiveBayes", "naive_bayes_fit", "softmax_regression"]
+
+_MEMORY = 10  # pairs of steps and gradient changes that L-BFGS keeps
+
+
+class LinearClassifier(NamedTuple):
+    r"""The rule :math:`\hat y(x)=\arg\max_k\,(w_k^\top x+b_k)`.
+
+    Attributes
+    ----------
+    weights : array, shape (..., K, n)
+        One vector :math:`w_k` for each class.
+    intercepts : array, shape (..., K)
+        The numbers :math:`b_k`.
+    """
+
+    weights: Array
+    intercepts: Array
+
+    def scores(self, X: Array) -> Array:
+        r"""Return :math:`w_k^\top x_i+b_k`, shape (..., m, K), of points `X`, shape (..., m, n)."""
+        xp = namespace(self.weights, X)
+        return X @ xp.matrix_transpose(self.weights) + self.intercepts[..., None, :]
+
+    def predict(self, X: Array) -> Array:
+        """Return the class with the largest score, shape (..., m); the first one of a tie."""
+        scores = self.scores(X)
+        return namespace(scores).argmax(scores, axis=-1)
+
+
+class NaiveBayes(NamedTuple):
+    r"""Gaussian classes with independent coordinates and one variance for each coordinate.
+
+    Attributes
+    ----------
+    priors : array, shape (..., K)
+        Class frequencies :math:`\hat\pi_k`.
+    means : array, shape (..., K, n)
+        Class means :math:`\hat\mu_k`.
+    variances : array, shape (..., n)
+        Variances :math:`\hat\sigma_j^2` within the classes, shared by them.
+    """
+
+    priors: Array
+    means: Array
+    variances: Array
+
+    def classifier(self) -> LinearClassifier:
+        r"""Return Bayes' rule, which is linear because the classes share their variances.
+
+        .. math::
+            \log\hat\pi_k-\tfrac12\sum_j\frac{(x_j-\hat\mu_{kj})^2}{\hat\sigma_j^2}
+            =w_k^\top x+b_k+\text{what all classes share}
+
+        Raises
+        ------
+        ValueError
+            If a variance is not positive.
+        """
+        xp = namespace(self.means)
+        if bool(xp.any(self.variances <= 0)):
+            raise ValueError("variances must be positive; give naive_bayes_fit a smoothing")
+        # Measured from their centre, the means of a constant feature are zero, and a tiny
+        # variance does not turn their rounding into a preference for a class.
+        centre = xp.mean(self.means, axis=-2, keepdims=True)
+        offsets = self.means - centre
+        weights = offsets / self.variances[..., None, :]
+        square = xp.sum(weights * (offsets / 2 + centre), axis=-1)
+        return LinearClassifier(weights, xp.log(self.priors) - square)
+
+
+def naive_bayes_fit(
+    X: Array, y: Array, n_classes: int, *, unbiased: bool = False, smoothing: float = 0.0
+) -> NaiveBayes:
+    r"""Fit Gaussian naive Bayes with variances that the classes share.
+
+    .. math::
+        \hat\pi_k=\frac{m_k}m,\qquad \hat\mu_k=\frac1{m_k}\sum_{y_i=k}x_i,\qquad
+        \hat\sigma_j^2=\sum_k\frac{\hat\pi_k}{m_k}\sum_{y_i=k}(x_{ij}-\hat\mu_{kj})^2
+
+    (scikit-learn's ``GaussianNB`` has a variance for each class and is quadratic in :math:`x`).
+
+    Parameters
+    ----------
+    X : array, shape (..., m, n)
+        Points of one or several data sets.
+    y : array of int, shape (..., m)
+        Their classes, 0 to ``n_classes - 1``; each must occur in each data set.
+    n_classes : int
+        The number of classes :math:`K`.
+    unbiased : bool
+        Divide the squares of class :math:`k` by :math:`m_k-1` instead of :math:`m_k`.
+    smoothing : float
+        Added to each variance.
+
+    Returns
+    -------
+    NaiveBayes
+        The estimates; `NaiveBayes.classifier` is the rule.
+
+    Raises
+    ------
+    ValueError
+        If an argument has a wrong shape or value, a class is missing, or a class has one point
+        and `unbiased` is asked for.
+    """
+    X, Y = _checked(X, y, n_classes)
+    smoothing = check_scalar("smoothing", smoothing, at_least=0)
+    xp = namespace(X)
+    counts = xp.sum(Y, axis=-2)
+    divisor = counts - 1 if unbiased else counts
+    if bool(xp.any(divisor <= 0)):
+        raise ValueError("y must hold two points of each class for an unbiased variance")
+    priors = counts / X.shape[-2]
+    means = xp.matrix_transpose(Y) @ X / counts[..., None]
+    square = (X - Y @ means) ** 2
+    share = xp.matrix_transpose(Y @ (priors / divisor)[..., None])
+    return NaiveBayes(priors, means, (share @ square)[..., 0, :] + smoothing)
+
+
+def softmax_regression(
+    X: Array,
+    y: Array,
+    n_classes: int,
+    *,
+    C: float = 1.0,
+    tol: float = 1e-6,
+    max_iter: int = 10_000,
+) -> LinearClassifier:
+    r"""Minimise the logistic loss with an :math:`\ell_2` penalty on the weights.
+
+    .. math::
+        \min_{W,b}\ \sum_i\Big(\log\sum_ke^{w_k^\top x_i+b_k}-w_{y_i}^\top x_i-b_{y_i}\Big)
+        +\frac1{2C}\sum_k\|w_k\|^2
+
+    For more than two classes that is ``sklearn.linear_model.LogisticRegression(C=C)``.  For two
+    classes scikit-learn penalises :math:`\tfrac12\|w\|^2` with :math:`w=w_1-w_0`, and
+    :math:`\|w_0\|^2+\|w_1\|^2=\tfrac12\|w\|^2`: its `C` is twice the one here.
+
+    Parameters
+    ----------
+    X : array, shape (..., m, n)
+        Points of one or several data sets.
+    y : array of int, shape (..., m)
+        Their classes, 0 to ``n_classes - 1``; each must occur in each data set.
+    n_classes : int
+        The number of classes :math:`K`.
+    C : float
+        Weight of the summed loss against the penalty.
+    tol : float
+        A fit ends when the gradient, in the metric of the method, is this fraction of its norm at
+        the start (all weights zero).
+    max_iter : int
+        Largest number of iterations.
+
+    Returns
+    -------
+    LinearClassifier
+        Weights and intercepts; both sum to zero over the classes.
+
+    Raises
+    ------
+    ValueError
+        If an argument has a wrong shape or value, or a class is missing.
+    RuntimeError
+        If `max_iter` iterations are not enough.
+
+    Notes
+    -----
+    L-BFGS in coordinates in which the Hessian is at most the identity.  The classes' Hessian
+    :math:`\operatorname{diag}p-pp^\top` is at most :math:`\frac12(I-\frac1K11^\top)` (Böhning,
+    1992), so the whole one is at most :math:`\frac12X^\top X+\frac1CI` for each contrast of the
+    classes.  One eigendecomposition of the smaller of :math:`X^\top X` and :math:`XX^\top` makes
+    that diagonal; each iteration then costs :math:`4m\min(m,n)K` flops for each data set.
+    """
+    X, Y = _checked(X, y, n_classes)
+    C = check_scalar("C", C, above=0)
+    tol = check_scalar("tol", tol, above=0)
+    max_iter = check_integer("max_iter", max_iter, at_least=1)
+    xp = namespace(X)
+    centre = xp.mean(X, axis=-2, keepdims=True)
+    Z, basis, penalty = _whitened(X - centre, C)
+    contrasts = _contrasts(Y)
+
+    def loss(V: Array) -> tuple[Array, Array]:
+        logits = Z @ V @ contrasts
+        logits = logits - xp.max(logits, axis=-1, keepdims=True)
+        weights = xp.exp(logits)
+        total = xp.sum(weights, axis=-1, keepdims=True)
+        value = _dot(Y, xp.log(total) - logits) + _dot(penalty * V, V) / 2
+        residual = (weights / total - Y) @ xp.matrix_transpose(contrasts)
+        return value, xp.matrix_transpose(Z) @ residual + penalty * V
+
+    start = xp.zeros((*X.shape[:-2], Z.shape[-1], n_classes - 1), dtype=X.dtype)
+    V = _lbfgs(loss, start, tol, max_iter) @ contrasts
+    W = xp.matrix_transpose(basis @ V[..., :-1, :])
+    shift = xp.sum(W * centre, axis=-1)
+    return LinearClassifier(W, V[..., -1, :] * math.sqrt(2 / X.shape[-2]) - shift)
+
+
+def _checked(X: Array, y: Array, n_classes: int) -> tuple[Array, Array]:
+    """Return the points and their classes as indicators (..., m, K)."""
+    X = check_array("X", X)
+    n_classes = check_integer("n_classes", n_classes, at_least=2)
+    if X.ndim < 2:
+        raise ValueError(f"X must have shape (..., m, n), got {tuple(X.shape)}")
+    y = check_array("y", y, integers=True, shape=tuple(X.shape[:-1]))
+    xp = namespace(X, y)
+    if bool(xp.any((y < 0) | (y >= n_classes))):
+        raise ValueError(f"y must hold classes from 0 to {n_classes - 1}")
+    Y = xp.astype(y[..., None] == xp.arange(n_classes, dtype=y.dtype), X.dtype)
+    if not bool(xp.all(xp.any(Y > 0, axis=-2))):
+        raise ValueError("y must hold each class at least once in each data set")
+    return X, Y
+
+
+def _contrasts(Y: Array) -> Array:
+    """Return an orthonormal basis (K - 1, K) of the vectors that sum to zero (Helmert's)."""
+    xp = namespace(Y)
+    j = xp.arange(Y.shape[-1], dtype=Y.dtype)
+    k = j[1:, None]
+    rows = xp.astype(j < k, Y.dtype) - k * xp.astype(j == k, Y.dtype)
+    return rows / xp.sqrt(k * (k + 1))
+
+
+def _whitened(X: Array, C: float) -> tuple[Array, Array, Array]:
+    r"""Return coordinates in which :math:`\frac12X^\top X+\frac1CI` is the identity.
+
+    Returns
+    -------
+    Z : array, shape (..., m, r + 1)
+        The centred points in the new coordinates, and the intercept's constant column.
+    basis : array, shape (..., n, r)
+        Takes new coefficients to old ones.
+    penalty : array, shape (..., r + 1, 1)
+        The penalty of each new coefficient; the intercept has none.
+    """
+    xp = namespace(X)
+    *batch, m, n = X.shape
+    transposed = xp.matrix_transpose(X)
+    if m > n:
+        square, basis = xp.linalg.eigh(transposed @ X)
+        Z = X @ basis
+    else:  # the weights lie in the span of the points
+        square, Q = xp.linalg.eigh(X @ transposed)
+        largest = xp.max(square, axis=-1, keepdims=True)
+        kept = square > 1e-11 * largest
+        length = xp.sqrt(xp.where(kept, square, xp.ones_like(square)))
+        directions = xp.astype(kept, X.dtype) / length
+        basis, Z = transposed @ (Q * directions[..., None, :]), Q * length[..., None, :]
+        Z = Z * xp.astype(kept, X.dtype)[..., None, :]
+    bound = xp.where(square > 0, square, xp.zeros_like(square)) / 2 + 1 / C
+    factor = 1 / xp.sqrt(bound)[..., None, :]
+    constant = xp.full((*batch, m, 1), math.sqrt(2 / m), dtype=X.dtype)
+    penalty = xp.concat([1 / (C * bound), xp.zeros_like(bound[..., :1])], axis=-1)
+    return xp.concat([Z * factor, constant], axis=-1), basis * factor, penalty[..., None]
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """Return the inner products of the matrices of two batches, shape (..., 1, 1)."""
+    return namespace(a).sum(a * b, axis=(-2, -1), keepdims=True)
+
+
+def _lbfgs(
+    function: Callable[[Array], tuple[Array, Array]], V: Array, tol: float, max_iter: int
+) -> Array:
+    """Minimise convex functions side by side, each with its own step and memory."""
+    xp = namespace(V)
+    value, gradient = function(V)
+    goal = tol**2 * _dot(gradient, gradient)
+    history: list[tuple[Array, Array, Array]] = []
+    for _ in range(max_iter):
+        active = _dot(gradient, gradient) > goal
+        if not bool(xp.any(active)):
+            return V
+        direction = -_inverse_hessian(history, gradient) * xp.astype(active, V.dtype)
+        V_new, value_new, gradient_new = _backtrack(function, V, value, gradient, direction)
+        step, change = V_new - V, gradient_new - gradient
+        history = [*history[1 - _MEMORY :], (step, change, _dot(step, change))]
+        V, value, gradient = V_new, value_new, gradient_new
+    raise RuntimeError(f"softmax regression has not converged in {max_iter} iterations")
+
+
+def _inverse_hessian(history: list[tuple[Array, Array, Array]], gradient: Array) -> Array:
+    """Return L-BFGS's inverse Hessian times the gradients (Nocedal's two loops)."""
+    xp = namespace(gradient)
+    result, terms = gradient, []
+    for step, change, curvature in reversed(history):
+        usable = curvature > 0  # a problem that stands still has no curvature to offer
+        rho = xp.where(usable, 1 / xp.where(usable, curvature, xp.ones_like(curvature)), curvature)
+        alpha = rho * _dot(step, result)
+        result = result - alpha * change
+        terms.append((step, change, rho, alpha))
+    if history:
+        _, change, curvature = history[-1]
+        size = _dot(change, change)
+        usable = (curvature > 0) & (size > 0)
+        ones = xp.ones_like(size)
+        result = result * xp.where(usable, curvature / xp.where(usable, size, ones), ones)
+    for step, change, rho, alpha in reversed(terms):
+        result = result + step * (alpha - rho * _dot(change, result))
+    return result
+
+
+def _backtrack(
+    function: Callable[[Array], tuple[Array, Array]],
+    V: Array,
+    value: Array,
+    gradient: Array,
+    direction: Array,
+) -> tuple[Array, Array, Array]:
+    """Halve the steps of the problems in which the function does not fall enough (Armijo)."""
+    xp = namespace(V)
+    slope = _dot(gradient, direction)
+    rounding = 8 * float(xp.finfo(V.dtype).eps) * xp.abs(value)
+    length = xp.ones_like(value)
+    for _ in range(40):
+        V_new = V + length * direction
+        value_new, gradient_new = function(V_new)
+        enough = value_new <= value + 1e-4 * length * slope + rounding
+        if bool(xp.all(enough)):
+            break
+        length = xp.where(enough, length, length / 2)
+    return V_new, value_new, gradient_new

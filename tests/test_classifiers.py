@@ -1,0 +1,172 @@
+"""Classifiers: scikit-learn and Bayes' rule written out as oracles, batches against loops."""
+
+import array_api_strict
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
+
+from gaussbook.arrays import to_host
+from gaussbook.classifiers import LinearClassifier, naive_bayes_fit, softmax_regression
+
+
+@pytest.fixture(params=[np, array_api_strict], ids=["numpy", "strict"])
+def xp(request):
+    return request.param
+
+
+def problem(m, n, K, batch=(), seed=0):
+    """Return points (*batch, m, n) around class means one apart, and their classes."""
+    rng = np.random.default_rng(seed)
+    y = np.broadcast_to(np.arange(m) % K, (*batch, m))
+    y = rng.permuted(y, axis=-1)
+    return rng.normal(size=(*batch, m, n)) + (y[..., None] == np.arange(n)) + 3, y
+
+
+class TestNaiveBayes:
+    def test_estimates_by_hand(self, xp):
+        X = xp.asarray([[1.0, 2.0], [3.0, 2.0], [0.0, 5.0]])
+        fit = naive_bayes_fit(X, xp.asarray([1, 1, 0]), 2, smoothing=0.25)
+        np.testing.assert_allclose(to_host(fit.priors), [1 / 3, 2 / 3])
+        np.testing.assert_allclose(to_host(fit.means), [[0, 5], [2, 2]])
+        np.testing.assert_allclose(to_host(fit.variances), [2 / 3 + 0.25, 0.25])
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(2, 4), st.integers(1, 5), st.booleans(), st.integers(0, 99))
+    def test_variances_pool_those_of_the_classes(self, K, n, unbiased, seed):
+        X, y = problem(3 * K + 1, n, K, seed=seed)
+        fit = naive_bayes_fit(X, y, K, unbiased=unbiased)
+        pooled = sum(
+            np.mean(y == k) * np.var(X[y == k], axis=0, ddof=int(unbiased)) for k in range(K)
+        )
+        np.testing.assert_allclose(fit.variances, pooled, rtol=1e-12)
+
+    def test_the_rule_is_that_of_the_densities(self, xp):
+        X, y = problem(40, 3, 3)
+        fit = naive_bayes_fit(X, y, 3)
+        density = norm(fit.means[:, None], np.sqrt(fit.variances)).logpdf(X).sum(-1)
+        expected = density.T + np.log(fit.priors)
+        rule = naive_bayes_fit(xp.asarray(X), xp.asarray(y), 3).classifier()
+        scores = to_host(rule.scores(xp.asarray(X)))
+        np.testing.assert_allclose(np.diff(scores), np.diff(expected), atol=1e-12)
+        np.testing.assert_array_equal(
+            to_host(rule.predict(xp.asarray(X))), np.argmax(expected, axis=1)
+        )
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(0, 99))
+    def test_units_of_the_features_do_not_matter(self, seed):
+        rng = np.random.default_rng(seed)
+        X, y = problem(30, 4, 3, seed=seed)
+        moved = X * np.exp(rng.normal(size=4)) + rng.normal(size=4)
+        scores, other = (naive_bayes_fit(Z, y, 3).classifier().scores(Z) for Z in (X, moved))
+        np.testing.assert_allclose(np.diff(scores), np.diff(other), atol=1e-9)
+
+    def test_a_constant_feature_says_nothing(self):
+        X, y = problem(30, 4, 3)
+        with_constant = np.concatenate([np.full((30, 1), 0.1), X], axis=1)
+        scores, other = (
+            naive_bayes_fit(Z, y, 3, smoothing=1e-9).classifier().scores(Z)
+            for Z in (X, with_constant)
+        )
+        np.testing.assert_allclose(np.diff(scores), np.diff(other), atol=1e-6)
+
+    def test_a_batch_is_a_loop(self):
+        X, y = problem(20, 3, 2, batch=(2, 3))
+        fit = naive_bayes_fit(X, y, 2)
+        one = naive_bayes_fit(X[1, 2], y[1, 2], 2)
+        for batched, alone in zip(fit, one, strict=True):
+            np.testing.assert_allclose(batched[1, 2], alone, rtol=1e-13)
+
+    def test_zero_variance_is_refused(self):
+        fit = naive_bayes_fit([[0.0], [1.0]], [0, 1], 2)
+        with pytest.raises(ValueError, match="^variances"):
+            fit.classifier()
+
+    @pytest.mark.parametrize(
+        ("change", "name"),
+        [
+            ({"X": [1.0, 2.0]}, "X"),
+            ({"X": [[np.nan], [1.0]]}, "X"),
+            ({"y": [0, 2]}, "y"),
+            ({"y": [0.0, 1.0]}, "y"),
+            ({"y": [0, 1, 1]}, "y"),
+            ({"y": [0, 0]}, "y"),
+            ({"unbiased": True}, "y"),
+            ({"n_classes": 1}, "n_classes"),
+            ({"smoothing": -1}, "smoothing"),
+        ],
+    )
+    def test_bad_input_is_named(self, change, name):
+        arguments = {"X": [[0.0], [1.0]], "y": [0, 1], "n_classes": 2} | change
+        with pytest.raises(ValueError, match=f"^{name}"):
+            naive_bayes_fit(**arguments)
+
+
+class TestSoftmaxRegression:
+    @pytest.mark.parametrize(("m", "n", "K"), [(60, 4, 3), (12, 30, 3), (50, 6, 2), (8, 20, 2)])
+    @pytest.mark.parametrize("C", [0.1, 5.0])
+    def test_agrees_with_scikit_learn(self, m, n, K, C, xp):
+        X, y = problem(m, n, K)
+        peer = LogisticRegression(C=2 * C if K == 2 else C, tol=1e-12, max_iter=100_000).fit(X, y)
+        fit = softmax_regression(xp.asarray(X), xp.asarray(y), K, C=C, tol=1e-9)
+        W, b = map(to_host, fit)
+        if K == 2:
+            W, b = W[1:] - W[:1], b[1:] - b[:1]
+        np.testing.assert_allclose(W, peer.coef_, atol=2e-5)
+        np.testing.assert_allclose(
+            b - b.mean(), peer.intercept_ - peer.intercept_.mean(), atol=2e-4
+        )
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(2, 4), st.integers(1, 20), st.floats(0.01, 100), st.integers(0, 99))
+    def test_the_gradient_is_zero(self, K, n, C, seed):
+        X, y = problem(12, n, K, seed=seed)
+        fit = softmax_regression(X, y, K, C=C, tol=1e-9)
+        scores = fit.scores(X)
+        p = np.exp(scores - scores.max(axis=1, keepdims=True))
+        residual = p / p.sum(axis=1, keepdims=True) - np.eye(K)[y]
+        np.testing.assert_allclose(residual.T @ X + fit.weights / C, 0, atol=1e-5)
+        np.testing.assert_allclose(residual.sum(axis=0), 0, atol=1e-5)
+
+    def test_badly_scaled_and_repeated_features(self):
+        X, y = problem(40, 3, 2)
+        X = np.concatenate([1e3 * X, X, X, np.ones((40, 1))], axis=1)
+        fit = softmax_regression(X, y, 2, tol=1e-9)
+        np.testing.assert_allclose(fit.weights[:, 3:6], fit.weights[:, 6:9], atol=1e-8)
+        np.testing.assert_allclose(fit.weights[:, 9], 0, atol=1e-8)
+
+    def test_a_batch_is_a_loop(self):
+        X, y = problem(25, 4, 3, batch=(3,))
+        batched = softmax_regression(X, y, 3, tol=1e-9)
+        for r in range(3):
+            alone = softmax_regression(X[r], y[r], 3, tol=1e-9)
+            np.testing.assert_allclose(batched.weights[r], alone.weights, atol=1e-7)
+            np.testing.assert_allclose(batched.intercepts[r], alone.intercepts, atol=1e-6)
+
+    def test_too_few_iterations_are_an_error(self):
+        with pytest.raises(RuntimeError, match="converged in 2"):
+            softmax_regression(*problem(30, 5, 3), 3, max_iter=2)
+
+    @pytest.mark.parametrize(
+        ("change", "name"),
+        [
+            ({"X": [[[0.0], [1.0]]]}, "y"),
+            ({"y": [0, -1]}, "y"),
+            ({"C": 0}, "C"),
+            ({"tol": 0}, "tol"),
+            ({"max_iter": 0}, "max_iter"),
+        ],
+    )
+    def test_bad_input_is_named(self, change, name):
+        arguments = {"X": [[0.0], [1.0]], "y": [0, 1], "n_classes": 2} | change
+        with pytest.raises(ValueError, match=f"^{name}"):
+            softmax_regression(**arguments)
+
+
+def test_prediction_takes_the_largest_score(xp):
+    rule = LinearClassifier(xp.asarray([[1.0], [0.0], [-1.0]]), xp.asarray([0.0, 0.5, 0.0]))
+    predicted = rule.predict(xp.asarray([[2.0], [0.0], [-2.0], [0.5]]))
+    assert to_host(predicted).tolist() == [0, 1, 2, 0]
