@@ -630,7 +630,7 @@ with figure(
     3,
     alt="Six histograms of the estimate divided by its mean, on a logarithmic axis "
     "of counts. At 0.7 and 1 times the transition most values lie far below one "
-    "with a long tail to values above ten; at 1.5 and 2 the tail shortens; at 3 "
+    "with a long tail to values beyond five; at 1.5 and 2 the tail shortens; at 3 "
     "and 4 the histogram is a symmetric bell around one.",
     caption="Histograms of $\\hat\\rho_h(x)/\\mathbb E\\,\\hat\\rho_h(x)$ over data "
     "sets, for six bandwidths; the line marks the mean. Values beyond 5 are "
