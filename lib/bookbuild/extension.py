@@ -251,6 +251,11 @@ def _without_thebe(app: Sphinx, config: Config) -> None:
         listeners[:] = [each for each in listeners if each.handler.__module__ != "sphinx_thebe"]
 
 
+def _number_by_page(app: Sphinx, config: Config) -> None:
+    """Number equations page by page and figures not at all: a new chapter renumbers no other."""
+    config.numfig = False  # Jupyter Book's LaTeX extension insists on it, whatever the user says
+
+
 def _keep_from_running(app: Sphinx, config: Config) -> None:
     """Let Sphinx execute nothing: a chapter that is not current is shown without outputs."""
     board = _board(app)
@@ -298,5 +303,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_js_file("scoreboard.js", loading_method="defer")
     app.connect("config-inited", _without_thebe)
     app.connect("config-inited", _keep_from_running)
+    app.connect("config-inited", _number_by_page, priority=900)
     app.connect("build-finished", _write_downloads)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
