@@ -357,7 +357,7 @@ for K in progress(classes, "Simulation"):
 
 # %% tags=["hide-input"]
 alt = """One panel for each number of classes, with logarithmic axes: the samples needed
-against the dimension. Naive Bayes starts between four and fifty samples and falls as the dimension
+against the dimension. Naive Bayes starts between nine and 55 samples and falls as the dimension
 grows. Logistic regression rises in proportion to the dimension, the more steeply the more
 classes there are. With scaled features, for two classes, it needs few samples."""
 caption = """Samples needed to come within 0.01 of the Bayes error, against the dimension. The dotted
