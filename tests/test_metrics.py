@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from gaussbook.metrics import (
     bd_rate,
     clustering_error,
     expected_calibration_error,
+    hellinger_1d,
+    loglog_slope,
     psnr,
     ssim,
 )
@@ -237,3 +240,96 @@ class TestSsim:
     def test_bad_shapes_are_named(self, shape, channel_axis, name):
         with pytest.raises(ValueError, match=f"^{name}"):
             ssim(np.zeros(shape), np.zeros(shape), channel_axis=channel_axis)
+
+
+class TestHellinger:
+    grid = np.linspace(-15, 15, 1201)
+
+    def test_two_normals_in_closed_form(self, xp):
+        p, q = norm.pdf(self.grid, 0, 1), norm.pdf(self.grid, 1.5, 0.7)
+        expected = math.sqrt(
+            1 - math.sqrt(2 * 0.7 / (1 + 0.7**2)) * math.exp(-(1.5**2) / 4 / (1 + 0.7**2))
+        )
+        assert float(hellinger_1d(*on(xp, p, q, self.grid))) == pytest.approx(expected, abs=1e-12)
+
+    def test_near_densities_keep_their_digits(self):
+        p, q = norm.pdf(self.grid), norm.pdf(self.grid, 1e-9)
+        assert hellinger_1d(p, q, self.grid) == pytest.approx(1e-9 / math.sqrt(8), rel=1e-5)
+        assert hellinger_1d(p, p, self.grid) == 0
+
+    def test_apart_is_one_and_leading_axes_are_broadcast(self):
+        p = norm.pdf(self.grid, np.array([[-9.0], [0.0], [9.0]]), 0.5)
+        distances = hellinger_1d(p[:, None], p, self.grid)
+        np.testing.assert_allclose(distances, 1 - np.eye(3), atol=1e-9)
+
+    def test_any_increasing_grid_will_do(self):
+        grid = np.sinh(np.linspace(-3, 3, 4001))
+        p, q = norm.pdf(grid), norm.pdf(grid, 0, 2)
+        assert hellinger_1d(p, q, grid) == pytest.approx(math.sqrt(1 - math.sqrt(0.8)), abs=1e-6)
+
+    @pytest.mark.parametrize(
+        ("p", "q", "grid", "name"),
+        [
+            ([1.0, 1.0], [1.0, 1.0], [0.0, 0.0], "grid"),
+            ([1.0], [1.0], [0.0], "grid"),
+            ([1.0, -1.0], [1.0, 1.0], [0.0, 1.0], "p"),
+            ([1.0, 1.0], [1.0, 1.0, 1.0], [0.0, 1.0], "q"),
+            ([1.0, 1.0], [1.0, np.nan], [0.0, 1.0], "q"),
+        ],
+    )
+    def test_bad_input_is_named(self, p, q, grid, name):
+        with pytest.raises(ValueError, match=f"^{name}"):
+            hellinger_1d(p, q, grid)
+
+
+class TestLoglogSlope:
+    n = np.array([100.0, 400.0, 1000.0, 9000.0])
+
+    @pytest.mark.parametrize("statistic", ["mean", "median", "rms"])
+    def test_a_power_law_is_exact(self, xp, statistic):
+        error = 3 * self.n[:, None] ** -0.37 * np.ones(5)
+        found = loglog_slope(*on(xp, self.n, error), statistic=statistic)
+        np.testing.assert_allclose(found, -0.37)
+
+    def test_is_the_least_squares_line_of_the_statistic(self):
+        error = np.random.default_rng(0).exponential(size=(4, 9))
+        for statistic, values in (
+            ("mean", error.mean(axis=1)),
+            ("median", np.median(error, axis=1)),
+            ("rms", np.sqrt((error**2).mean(axis=1))),
+        ):
+            expected = np.polyfit(np.log(self.n), np.log(values), 1)[0]
+            assert loglog_slope(self.n, error, statistic=statistic).slope == pytest.approx(expected)
+
+    def test_the_interval_covers_the_true_slope_as_often_as_it_says(self):
+        rng, covered = np.random.default_rng(1), 0
+        for _ in range(200):
+            error = np.abs(rng.normal(size=(4, 40))) / np.sqrt(self.n)[:, None]
+            _, low, high = loglog_slope(self.n, error, level=0.9, resamples=200)
+            covered += low <= -0.5 <= high
+        assert 160 <= covered <= 195
+
+    def test_a_seed_repeats_it(self):
+        error = np.random.default_rng(2).exponential(size=(4, 9))
+        assert loglog_slope(self.n, error, seed=3) == loglog_slope(self.n, error, seed=3)
+        assert loglog_slope(self.n, error, seed=3) != loglog_slope(self.n, error, seed=4)
+
+    @pytest.mark.parametrize(
+        ("change", "name"),
+        [
+            ({"n": [1.0, 1.0]}, "n"),
+            ({"n": [0.0, 1.0]}, "n"),
+            ({"n": [1.0, 2.0, 3.0]}, "error"),
+            ({"error": [[1.0, -0.5], [1.0, 1.0]]}, "error"),
+            ({"error": [[0.0, 0.0], [1.0, 1.0]]}, "error"),
+            ({"error": [1.0, 2.0]}, "error"),
+            ({"statistic": "mode"}, "statistic"),
+            ({"level": 1.0}, "level"),
+            ({"resamples": 0}, "resamples"),
+            ({"seed": -1}, "seed"),
+        ],
+    )
+    def test_bad_input_is_named(self, change, name):
+        good = {"n": [1.0, 2.0], "error": [[1.0, 2.0], [0.5, 1.0]]}
+        with pytest.raises(ValueError, match=f"^{name} "):
+            loglog_slope(**(good | change))

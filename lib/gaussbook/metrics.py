@@ -1,16 +1,32 @@
-"""Numbers that say how good a result is: clusterings, calibrated probabilities, coded images."""
+"""Numbers that say how good a result is: clusterings, probabilities, coded images, rates."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from gaussbook.arrays import Array, namespace, to_host
-from gaussbook.validation import check_array, check_integer, check_probabilities, check_scalar
+from gaussbook.arrays import Array, generator, namespace, to_host
+from gaussbook.validation import (
+    check_array,
+    check_choice,
+    check_integer,
+    check_probabilities,
+    check_scalar,
+)
 
-__all__ = ["bd_rate", "clustering_error", "expected_calibration_error", "psnr", "ssim"]
+__all__ = [
+    "Slope",
+    "bd_rate",
+    "clustering_error",
+    "expected_calibration_error",
+    "hellinger_1d",
+    "loglog_slope",
+    "psnr",
+    "ssim",
+]
 
 _SSIM_SIGMA = 1.5  # the Gaussian window of Wang et al. (2004), pixels
 _SSIM_RADIUS = 5  # scikit-image cuts that window at 3.5 sigma, which makes it 11 pixels wide
@@ -252,3 +268,131 @@ def _check_images(image: Array, reference: Array, peak: float) -> tuple[np.ndarr
             f"reference must lie in [0, {peak:g}], spans {reference.min():g}..{reference.max():g}"
         )
     return to_host(image).astype(np.float64), reference, peak
+
+
+def hellinger_1d(p: Array, q: Array, grid: Array) -> Array:
+    r"""Return the Hellinger distance of densities on the line, by the trapezoidal rule.
+
+    .. math:: h^2=\tfrac12\int\bigl(\sqrt{p}-\sqrt{q}\bigr)^2dy=1-\int\sqrt{pq}\,dy
+
+    The first form has no cancellation: near densities keep all their digits.
+
+    Parameters
+    ----------
+    p, q : array, shape (..., m)
+        Values of the two densities on the grid; the leading axes are broadcast.
+    grid : array, shape (m,)
+        Increasing points of the line, at least two.
+
+    Returns
+    -------
+    array, shape (...)
+        Distances in [0, 1], up to the error of the quadrature and the mass outside the grid.
+
+    Raises
+    ------
+    ValueError
+        If a density is negative or does not fit the grid, or the grid does not increase.
+    """
+    grid = check_array("grid", grid, ndim=1)
+    xp = namespace(grid)
+    if grid.shape[0] < 2 or not bool(xp.all(grid[1:] > grid[:-1])):
+        raise ValueError("grid must hold at least two increasing points")
+    roots = []
+    for name, density in (("p", p), ("q", q)):
+        density = check_array(name, density)
+        if density.ndim < 1 or density.shape[-1] != grid.shape[0]:
+            raise ValueError(
+                f"{name} has shape {tuple(density.shape)}, grid {grid.shape[0]} points"
+            )
+        if bool(xp.any(density < 0)):
+            raise ValueError(f"{name} holds negative values")
+        roots.append(xp.sqrt(density))
+    half = (grid[1:] - grid[:-1]) / 2
+    zero = xp.zeros((1,), dtype=half.dtype)
+    weights = xp.concat([half, zero]) + xp.concat([zero, half])
+    return xp.sqrt(xp.sum(weights * (roots[0] - roots[1]) ** 2, axis=-1) / 2)
+
+
+_SUMMARIES = {
+    "mean": lambda error: np.mean(error, axis=-1),
+    "median": lambda error: np.median(error, axis=-1),
+    "rms": lambda error: np.sqrt(np.mean(error**2, axis=-1)),
+}
+
+
+class Slope(NamedTuple):
+    """A slope in log-log coordinates, with the ends of a bootstrap interval."""
+
+    slope: float
+    low: float
+    high: float
+
+
+def loglog_slope(
+    n: Array,
+    error: Array,
+    *,
+    statistic: str = "mean",
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Slope:
+    r"""Fit :math:`\text{error}\approx c\,n^s` to replicated errors and say how sure s is.
+
+    The slope is that of least squares through :math:`(\log n_j,\log e_j)`, where :math:`e_j` is
+    the mean, the median or the root mean square of the errors at :math:`n_j`.  The interval
+    comes from the bootstrap (Efron, 1979): the replications are redrawn, at each n apart.
+
+    Parameters
+    ----------
+    n : array, shape (m,)
+        Positive sizes, at least two different ones.
+    error : array, shape (m, B)
+        Non-negative errors of B replications at each size.
+    statistic : {'mean', 'median', 'rms'}
+        What is taken of the replications.
+    level : float
+        Probability of the interval between two percentiles, in (0, 1).
+    resamples : int
+        Number of bootstrap samples.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Slope
+        The slope s and the ends of its interval.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, a size or the statistic of the errors at some size is not positive,
+        or an option is out of range.
+    """
+    n = check_array("n", n, ndim=1)
+    error = check_array("error", error, shape=(n.shape[0], None))
+    check_choice("statistic", statistic, tuple(_SUMMARIES))
+    level = check_scalar("level", level, above=0, below=1)
+    resamples = check_integer("resamples", resamples, at_least=1)
+    log_n, error = np.log(_positive("n", to_host(n))), to_host(error)
+    if np.any(error < 0):
+        raise ValueError("error holds negative values")
+    centred = log_n - log_n.mean()
+    if not np.any(centred):
+        raise ValueError("n must hold at least two different sizes")
+    B = error.shape[1]
+    picks = generator(seed).host.integers(0, B, (resamples, *error.shape))
+    redrawn = np.concatenate([error[None], np.take_along_axis(error[None], picks, axis=2)])
+    slopes = (
+        np.log(_positive("error", _SUMMARIES[statistic](redrawn))) @ centred / (centred @ centred)
+    )
+    tail = (1 - level) / 2
+    low, high = np.quantile(slopes[1:], [tail, 1 - tail])
+    return Slope(float(slopes[0]), float(low), float(high))
+
+
+def _positive(name: str, values: np.ndarray) -> np.ndarray:
+    if not np.all(values > 0):
+        raise ValueError(f"{name} must be positive at every size")
+    return values

@@ -1,0 +1,459 @@
+"""Maximum likelihood for mixtures of experts: expectation-maximisation and Newton's method."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+from gaussbook.arrays import Array, namespace
+from gaussbook.experts.model import Experts, Gate, Pass, check_data, one_pass
+from gaussbook.gp.cholesky import solve_triangular
+from gaussbook.validation import check_integer, check_scalar
+
+__all__ = ["Fit", "fit", "gradient", "refine"]
+
+_HALVINGS = 12  # of a gate step, before it is given up
+
+
+class Fit(NamedTuple):
+    """The outcome of `fit` or `refine`.
+
+    Attributes
+    ----------
+    experts : Experts
+        The estimates.
+    log_likelihood : array, shape (B,)
+        Their log-likelihoods, summed over the points.
+    history : array, shape (iterations + 1, B)
+        The log-likelihood at the start and after each iteration.
+    converged : boolean array, shape (B,)
+        Whether the gain fell below the tolerance.
+    """
+
+    experts: Experts
+    log_likelihood: Array
+    history: Array
+    converged: Array
+
+
+def _covariance(weights: Array, blocks: Array, shared: Array) -> Array:
+    r"""Return :math:`\sum_n\operatorname{Cov}_{i\sim w_n}(v_{in})`, shape (B, k q + 1, k q + 1).
+
+    The vector v_i is `blocks`[:, i] (q numbers) in the place of expert i, zero in the other
+    experts' places, and ends with the number `shared`[:, i].
+    """
+    xp = namespace(weights)
+    B, k, n = weights.shape
+    q = blocks.shape[2]
+    weighted = weights[:, :, None, :] * blocks
+    mean = xp.concat(
+        [xp.reshape(weighted, (B, k * q, n)), xp.sum(weights * shared, axis=1)[:, None, :]], axis=1
+    )
+    own = weighted @ xp.matrix_transpose(xp.broadcast_to(blocks, weighted.shape))
+    diagonal = own[:, :, :, None, :] * xp.eye(k, dtype=own.dtype)[:, None, :, None]
+    edge = xp.reshape(weighted @ shared[..., None], (B, k * q, 1))
+    corner = xp.sum(weights * shared**2, axis=(1, 2))[:, None, None]
+    top = xp.concat([xp.reshape(diagonal, (B, k * q, k * q)), edge], axis=2)
+    bottom = xp.concat([xp.matrix_transpose(edge), corner], axis=2)
+    return xp.concat([top, bottom], axis=1) - mean @ xp.matrix_transpose(mean)
+
+
+def _vector(blocks: Array, last: Array) -> Array:
+    """Return (B, k, q) blocks and (B,) numbers as one vector (B, k q + 1)."""
+    xp = namespace(blocks)
+    B = blocks.shape[0]
+    return xp.concat([xp.reshape(blocks, (B, -1)), last[:, None]], axis=1)
+
+
+def _free(experts: Experts, q: int, reference: int | None, learn_tau: bool) -> Array:
+    """Return 1 for each free coordinate and 0 for those held: a reference gate, the temperature."""
+    _, k, d = experts.shape
+    xp = namespace(experts.beta1)
+    ones = xp.ones((1, k, q), dtype=experts.beta1.dtype)
+    if reference is not None:
+        reference = check_integer("reference", reference, at_least=-k, at_most=k - 1) % k
+        held = xp.arange(k)[:, None] == reference
+        held = held & (xp.arange(q)[None, :] <= d)
+        ones = xp.where(held[None, :, :], 0.0, ones)
+    return _vector(ones, xp.full((1,), float(learn_tau), dtype=ones.dtype))
+
+
+def _active_scores(p: Pass) -> Array:
+    """Return -z, the derivative of z by log tau, and 0 where an expert is inactive."""
+    xp = namespace(p.scores)
+    return xp.where(p.weights > 0, -p.scores, xp.zeros_like(p.scores))
+
+
+def _gate_step(p: Pass, experts: Experts, free: Array) -> Array:
+    r"""Return the Newton step of :math:`\sum r_{in}\log w_i(x_n)`, active sets frozen.
+
+    Its Hessian is minus the sum of the covariances of the features under the gate; a ridge of
+    1e-8 of its diagonal makes up for the shift that a softmax does not see.
+    """
+    xp = namespace(p.shares)
+    excess = p.shares - p.weights
+    shared = _active_scores(p)
+    slope = xp.sum(excess[:, :, None, :] * p.features, axis=3)
+    slope = free * _vector(slope, xp.sum(excess * shared, axis=(1, 2)))
+    information = _covariance(p.weights, p.features, shared) * free[:, :, None] * free[:, None, :]
+    diagonal = xp.linalg.diagonal(information)
+    # A coordinate that is held, or never in doubt, has no information and makes no step.
+    ridge = 1e-8 * diagonal + xp.astype(diagonal <= 0, diagonal.dtype)
+    information = information + ridge[:, :, None] * xp.eye(free.shape[1], dtype=free.dtype)
+    L = xp.linalg.cholesky(information)
+    step = solve_triangular(L, solve_triangular(L, slope[..., None]), transpose=True)
+    return step[..., 0]
+
+
+def _moved_gate(experts: Experts, step: Array) -> Experts:
+    """Return the experts with the gate changed by a step (B, k (d + 1) + 1)."""
+    xp = namespace(step)
+    B, k, d = experts.shape
+    blocks = xp.reshape(step[:, :-1], (B, k, d + 1))
+    return replace(
+        experts,
+        beta1=experts.beta1 + blocks[:, :, :d],
+        beta0=experts.beta0 + blocks[:, :, d],
+        tau=experts.tau * xp.exp(step[:, -1]),
+    )
+
+
+def _expert_step(p: Pass, y: Array, experts: Experts) -> Experts:
+    """Return weighted least squares for (a, b) and sigma.
+
+    An expert with no more than d + 1 points' worth of shares keeps its line: it could pass
+    through them all, at an infinite likelihood.
+    """
+    xp = namespace(p.shares)
+    d = experts.shape[2]
+    alive = xp.sum(p.shares, axis=2) > d + 1
+    shares = xp.where(alive[:, :, None], p.shares, 1.0)
+    weighted = shares[:, :, None, :] * p.columns[:, None, :, :]
+    gram = weighted @ xp.matrix_transpose(p.columns)[:, None, :, :]
+    moment = weighted @ y[:, None, :, None]
+    L = xp.linalg.cholesky(gram)
+    line = solve_triangular(L, solve_triangular(L, moment), transpose=True)
+    residuals = y[:, None, :] - xp.matrix_transpose(line)[:, :, 0, :] @ p.columns
+    variance = xp.sum(shares * residuals**2, axis=2) / xp.sum(shares, axis=2)
+    return replace(
+        experts,
+        a=xp.where(alive[:, :, None], line[:, :, :d, 0], experts.a),
+        b=xp.where(alive, line[:, :, d, 0], experts.b),
+        sigma=xp.where(alive, xp.sqrt(variance), experts.sigma),
+    )
+
+
+def _select(better: Array, new: Experts, old: Experts) -> Experts:
+    """Return `new` in the replications where it is better, else `old`."""
+    xp = namespace(better)
+    return Experts(
+        **{
+            name: xp.where(
+                xp.reshape(better, (-1,) + (1,) * (value.ndim - 1)), value, getattr(old, name)
+            )
+            for name, value in vars(new).items()
+        }
+    )
+
+
+def fit(
+    x: Array,
+    y: Array,
+    start: Experts,
+    gate: Gate | None = None,
+    *,
+    tol: float = 1e-10,
+    max_iter: int = 2000,
+    reference: int | None = None,
+    learn_tau: bool = False,
+) -> Fit:
+    r"""Fit B mixtures of experts by expectation-maximisation, each from its own start.
+
+    One iteration takes the responsibilities r, the experts' weighted least squares, and one Newton
+    step of :math:`\sum_{in}r_{in}\log w_i(x_n)` for the gate with the active sets frozen.  Then
+    the active sets are found anew, and where the log-likelihood fell the gate's step is halved, at
+    last to nothing: the experts' step alone never lowers it.
+
+    Parameters
+    ----------
+    x, y
+        As for `log_likelihood`.
+    start : Experts
+        Where to start, B replications.
+    gate : Gate, optional
+        The form of the gate.
+    tol : float
+        A replication has converged when an iteration gains less log-likelihood per point.
+    max_iter : int
+        Most iterations.
+    reference : int, optional
+        An expert whose gate is held.  A linear gate needs none (see `Experts.relative_to`).
+    learn_tau : bool
+        Whether the temperatures are estimated as well.
+
+    Returns
+    -------
+    Fit
+        Estimates, log-likelihoods and their history.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit.
+
+    Notes
+    -----
+    Jordan and Jacobs (1994), "Hierarchical mixtures of experts and the EM algorithm".  With
+    K = 1 the weights are 0 and 1, the gate's Newton step is zero and the gate stays as it starts.
+    """
+    x, y, gate = *check_data(x, y), gate or Gate()
+    if start.shape[0] != x.shape[0]:
+        raise ValueError(f"start has {start.shape[0]} replications, x has {x.shape[0]}")
+    tol = check_scalar("tol", tol, at_least=0)
+    max_iter = check_integer("max_iter", max_iter, at_least=1)
+    xp = namespace(x, y)
+    free = _free(start, start.shape[2] + 1, reference, learn_tau)
+    experts, p = start, one_pass(x, y, start, gate)
+    history = [xp.sum(p.log_density, axis=1)]
+    gain = xp.full_like(history[0], math.inf)
+    for _ in range(max_iter):
+        step = _gate_step(p, experts, free)
+        moved = _expert_step(p, y, experts)
+        experts, p = _line_search(x, y, moved, step, gate, history[-1])
+        history.append(xp.sum(p.log_density, axis=1))
+        gain = history[-1] - history[-2]
+        if bool(xp.all(gain < tol * x.shape[1])):
+            break
+    return Fit(experts, history[-1], xp.stack(history), gain < tol * x.shape[1])
+
+
+def _line_search(
+    x: Array, y: Array, experts: Experts, step: Array, gate: Gate, before: Array
+) -> tuple[Experts, Pass]:
+    """Halve the gate's step in the replications whose log-likelihood would fall."""
+    xp = namespace(x, y)
+    fraction = xp.ones_like(before)
+    for _ in range(_HALVINGS):
+        moved = _moved_gate(experts, fraction[:, None] * step)
+        p = one_pass(x, y, moved, gate)
+        fell = xp.sum(p.log_density, axis=1) < before
+        if not bool(xp.any(fell)):
+            return moved, p
+        fraction = xp.where(fell, fraction / 2, fraction)
+    moved = _moved_gate(experts, xp.where(fell, 0.0, fraction)[:, None] * step)
+    return moved, one_pass(x, y, moved, gate)
+
+
+def _slope_and_curvature(p: Pass, experts: Experts) -> tuple[Array, Array, Array]:
+    r"""Return gradient, minus the Hessian, and the complete data's information (its diagonal).
+
+    The coordinates are (beta1_i, beta0_i, a_i, b_i, log sigma_i) for each expert, then log tau.
+    By Louis (1982) the observed information is what is expected of the complete data less the
+    variance of their score; the part of the gate's second derivatives that a linear gate with a
+    fixed temperature has not, and whose mean is zero at the truth, is left out.
+    """
+    xp = namespace(p.shares)
+    B, k, d = experts.shape
+    r, e, n = p.shares, p.residuals, p.shares.shape[2]
+    shared = _active_scores(p)
+    gate_features = xp.broadcast_to(p.features, (B, k, d + 1, n))
+    lines = p.columns[:, None, :, :] / experts.sigma[:, :, None, None]
+    score = [gate_features, e[:, :, None, :] * lines, (e**2 - 1)[:, :, None, :]]
+    excess = xp.broadcast_to((r - p.weights)[:, :, None, :], gate_features.shape)
+    gradient = xp.concat(
+        [
+            xp.sum(excess * gate_features, axis=3),
+            xp.sum(r[:, :, None, :] * score[1], axis=3),
+            xp.sum(r[:, :, None, :] * score[2], axis=3),
+        ],
+        axis=2,
+    )
+    gradient = _vector(gradient, xp.sum((r - p.weights) * shared, axis=(1, 2)))
+    padding = xp.zeros((B, k, d + 2, n), dtype=r.dtype)
+    complete = _covariance(p.weights, xp.concat([gate_features, padding], axis=2), shared)
+    complete = complete + _expert_information(r, e, lines)
+    missing = _covariance(r, xp.concat(score, axis=2), shared)
+    return gradient, complete - missing, xp.linalg.diagonal(complete)
+
+
+def _expert_information(r: Array, e: Array, lines: Array) -> Array:
+    r"""Return minus the second derivatives of :math:`\sum r\log N` in the coordinates above."""
+    xp = namespace(r)
+    B, k, g, _ = lines.shape
+    rows = xp.concat([lines, 2 * e[:, :, None, :]], axis=2)
+    own = (r[:, :, None, :] * rows) @ xp.matrix_transpose(rows)
+    # d2/ds2 of -s - e^2 / 2 is -2 e^2, while the last row above has the square of 2 e.
+    corner = 2 * xp.sum(r * e**2, axis=2)
+    last = xp.astype(xp.arange(g + 1) == g, r.dtype)
+    own = own - corner[:, :, None, None] * last[:, None] * last
+    beside = xp.zeros((B, k, g + 1, g), dtype=r.dtype)
+    above = xp.zeros((B, k, g, 2 * g + 1), dtype=r.dtype)
+    own = xp.concat([above, xp.concat([beside, own], axis=3)], axis=2)
+    q = 2 * g + 1
+    full = own[:, :, :, None, :] * xp.eye(k, dtype=r.dtype)[:, None, :, None]
+    full = xp.reshape(full, (B, k * q, k * q))
+    zeros = xp.zeros((B, k * q, 1), dtype=r.dtype)
+    full = xp.concat([full, zeros], axis=2)
+    return xp.concat([full, xp.zeros((B, 1, k * q + 1), dtype=r.dtype)], axis=1)
+
+
+def gradient(x: Array, y: Array, experts: Experts, gate: Gate | None = None) -> dict[str, Array]:
+    r"""Return the derivatives of the log-likelihood by each parameter, active sets frozen.
+
+    .. math::
+        \partial_{\beta_{0i}}=\sum_n(r_{in}-w_{in})/\tau,\qquad
+        \partial_{b_i}=\sum_n r_{in}\,(y_n-a_i^\top x_n-b_i)/\sigma_i^2,\qquad\dots
+
+    Parameters
+    ----------
+    x, y, experts, gate
+        As for `log_likelihood`.
+
+    Returns
+    -------
+    dict of str to array
+        For each attribute of `Experts` an array of its shape.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a number is not finite.
+    """
+    p = one_pass(*check_data(x, y), experts, gate or Gate())
+    xp = namespace(p.shares)
+    B, k, d = experts.shape
+    vector = _slope_and_curvature(p, experts)[0]
+    blocks = xp.reshape(vector[:, :-1], (B, k, 2 * d + 3))
+    return {
+        "beta1": blocks[:, :, :d],
+        "beta0": blocks[:, :, d],
+        "a": blocks[:, :, d + 1 : 2 * d + 1],
+        "b": blocks[:, :, 2 * d + 1],
+        "sigma": blocks[:, :, 2 * d + 2] / experts.sigma,
+        "tau": vector[:, -1] / experts.tau,
+    }
+
+
+def _moved(experts: Experts, step: Array) -> Experts:
+    """Return the experts changed by a step in the coordinates of `_slope_and_curvature`."""
+    xp = namespace(step)
+    B, k, d = experts.shape
+    blocks = xp.reshape(step[:, :-1], (B, k, 2 * d + 3))
+    return Experts(
+        beta1=experts.beta1 + blocks[:, :, :d],
+        beta0=experts.beta0 + blocks[:, :, d],
+        a=experts.a + blocks[:, :, d + 1 : 2 * d + 1],
+        b=experts.b + blocks[:, :, 2 * d + 1],
+        sigma=experts.sigma * xp.exp(blocks[:, :, 2 * d + 2]),
+        tau=experts.tau * xp.exp(step[:, -1]),
+    )
+
+
+def refine(
+    x: Array,
+    y: Array,
+    start: Experts,
+    gate: Gate | None = None,
+    *,
+    tol: float = 1e-8,
+    max_iter: int = 200,
+    reference: int | None = None,
+    learn_tau: bool = False,
+) -> Fit:
+    r"""Carry B fits to their maximum by damped Newton steps on all parameters at once.
+
+    Where EM crawls, because the missing labels carry much of the information, Newton's method
+    does not: the step is
+    :math:`D^{-1/2}Q(|\Lambda|+\mu)^{-1}Q^\top D^{-1/2}\nabla`, where
+    :math:`Q\Lambda Q^\top=-D^{-1/2}HD^{-1/2}`, H is the Hessian, D the diagonal of the complete
+    data's information, and :math:`\mu` rises until the log-likelihood does.
+
+    Parameters
+    ----------
+    x, y, start, gate, reference, learn_tau
+        As for `fit`.
+    tol : float
+        A replication has converged when a step gains, and promises, less log-likelihood (of the
+        whole sample, not of a point).
+    max_iter : int
+        Most steps.
+
+    Returns
+    -------
+    Fit
+        Estimates, log-likelihoods and their history, which never falls.
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit.
+    """
+    x, y, gate = *check_data(x, y), gate or Gate()
+    if start.shape[0] != x.shape[0]:
+        raise ValueError(f"start has {start.shape[0]} replications, x has {x.shape[0]}")
+    tol = check_scalar("tol", tol, above=0)
+    max_iter = check_integer("max_iter", max_iter, at_least=1)
+    xp = namespace(x, y)
+    free = _free(start, 2 * start.shape[2] + 3, reference, learn_tau)
+    rows, whole, part = xp.arange(x.shape[0]), start, start
+    p = one_pass(x, y, part, gate)
+    value = xp.sum(p.log_density, axis=1)
+    mu, history = xp.full_like(value, 1e-3), [value]
+    for _ in range(max_iter):
+        step, promise = _damped_step(*_slope_and_curvature(p, part), free, mu)
+        moved = _moved(part, _shortened(step, 2 * part.shape[2] + 3))
+        p = one_pass(x, y, moved, gate)
+        new = xp.sum(p.log_density, axis=1)
+        better = new >= value
+        running = ~(better & (new - value < tol) & (promise < tol))
+        part, value = _select(better, moved, part), xp.where(better, new, value)
+        mu = xp.where(better, xp.maximum(mu / 8, xp.asarray(1e-9)), mu * 8)
+        whole, total = _put_back(rows, part, value, whole, history[-1])
+        history.append(total)
+        if not bool(xp.any(running)):
+            rows = rows[running]
+            break
+        if not bool(xp.all(running)):  # the finished replications leave the batch
+            left = xp.nonzero(running)[0]
+            rows, part, value, mu = rows[running], part.take(left), value[running], mu[running]
+            x, y = xp.take(x, left, axis=0), xp.take(y, left, axis=0)
+        if not bool(xp.all(running & better)):
+            p = one_pass(x, y, part, gate)
+    converged = ~xp.any(xp.arange(start.shape[0])[:, None] == rows[None, :], axis=1)
+    return Fit(whole, history[-1], xp.stack(history), converged)
+
+
+def _put_back(
+    rows: Array, part: Experts, value: Array, whole: Experts, total: Array
+) -> tuple[Experts, Array]:
+    """Return all replications with new experts and values in those of the given numbers."""
+    xp = namespace(value)
+    member = xp.arange(total.shape[0])[:, None] == rows[None, :]
+    inside = xp.any(member, axis=1)
+    position = xp.argmax(xp.astype(member, xp.int8), axis=1)
+    whole = _select(inside, part.take(position), whole)
+    return whole, xp.where(inside, xp.take(value, position), total)
+
+
+def _damped_step(
+    gradient: Array, curvature: Array, scale: Array, free: Array, mu: Array
+) -> tuple[Array, Array]:
+    """Return the Newton step of `refine` and the gain that the quadratic model promises."""
+    xp = namespace(gradient)
+    root = xp.where(scale > 0, free / xp.sqrt(xp.where(scale > 0, scale, 1.0)), 0.0)
+    matrix = root[:, :, None] * curvature * root[:, None, :]
+    values, vectors = xp.linalg.eigh((matrix + xp.matrix_transpose(matrix)) / 2)
+    along = xp.matrix_transpose(vectors) @ (root * gradient)[..., None]
+    damped = along[..., 0] / (xp.abs(values) + mu[:, None])
+    step = root * (vectors @ damped[..., None])[..., 0]
+    return step, xp.sum(along[..., 0] * damped, axis=1) / 2
+
+
+def _shortened(step: Array, q: int) -> Array:
+    """Return the step, shortened so that no scale (each q-th number, or the last) grows e-fold."""
+    xp = namespace(step)
+    scales = (xp.arange(step.shape[1]) + 1) % q == 0
+    scales = scales | (xp.arange(step.shape[1]) == step.shape[1] - 1)
+    change = xp.max(xp.where(scales, xp.abs(step), xp.zeros_like(step)), axis=1)
+    return step / xp.maximum(change, xp.asarray(1.0))[:, None]
