@@ -51,12 +51,19 @@ def _covariance(weights: Array, blocks: Array, shared: Array) -> Array:
         [xp.reshape(weighted, (B, k * q, n)), xp.sum(weights * shared, axis=1)[:, None, :]], axis=1
     )
     own = weighted @ xp.matrix_transpose(xp.broadcast_to(blocks, weighted.shape))
-    diagonal = own[:, :, :, None, :] * xp.eye(k, dtype=own.dtype)[:, None, :, None]
     edge = xp.reshape(weighted @ shared[..., None], (B, k * q, 1))
     corner = xp.sum(weights * shared**2, axis=(1, 2))[:, None, None]
-    top = xp.concat([xp.reshape(diagonal, (B, k * q, k * q)), edge], axis=2)
+    top = xp.concat([_block_diagonal(own), edge], axis=2)
     bottom = xp.concat([xp.matrix_transpose(edge), corner], axis=2)
     return xp.concat([top, bottom], axis=1) - mean @ xp.matrix_transpose(mean)
+
+
+def _block_diagonal(blocks: Array) -> Array:
+    """Return (B, k, q, q) blocks as matrices (B, k q, k q) that are zero elsewhere."""
+    xp = namespace(blocks)
+    B, k, q, _ = blocks.shape
+    spread = blocks[:, :, :, None, :] * xp.eye(k, dtype=blocks.dtype)[:, None, :, None]
+    return xp.reshape(spread, (B, k * q, k * q))
 
 
 def _vector(blocks: Array, last: Array) -> Array:
@@ -103,7 +110,7 @@ def _gate_step(p: Pass, experts: Experts, free: Array) -> Array:
     information = information + ridge[:, :, None] * xp.eye(free.shape[1], dtype=free.dtype)
     L = xp.linalg.cholesky(information)
     step = solve_triangular(L, solve_triangular(L, slope[..., None]), transpose=True)
-    return step[..., 0]
+    return _shortened(step[..., 0], step.shape[1])
 
 
 def _moved_gate(experts: Experts, step: Array) -> Experts:
@@ -259,43 +266,36 @@ def _slope_and_curvature(p: Pass, experts: Experts) -> tuple[Array, Array, Array
     shared = _active_scores(p)
     gate_features = xp.broadcast_to(p.features, (B, k, d + 1, n))
     lines = p.columns[:, None, :, :] / experts.sigma[:, :, None, None]
-    score = [gate_features, e[:, :, None, :] * lines, (e**2 - 1)[:, :, None, :]]
-    excess = xp.broadcast_to((r - p.weights)[:, :, None, :], gate_features.shape)
-    gradient = xp.concat(
-        [
-            xp.sum(excess * gate_features, axis=3),
-            xp.sum(r[:, :, None, :] * score[1], axis=3),
-            xp.sum(r[:, :, None, :] * score[2], axis=3),
-        ],
-        axis=2,
-    )
-    gradient = _vector(gradient, xp.sum((r - p.weights) * shared, axis=(1, 2)))
-    padding = xp.zeros((B, k, d + 2, n), dtype=r.dtype)
-    complete = _covariance(p.weights, xp.concat([gate_features, padding], axis=2), shared)
-    complete = complete + _expert_information(r, e, lines)
-    missing = _covariance(r, xp.concat(score, axis=2), shared)
-    return gradient, complete - missing, xp.linalg.diagonal(complete)
+    scores = [gate_features, e[:, :, None, :] * lines, (e**2 - 1)[:, :, None, :]]
+    weights = (r - p.weights, r, r)
+    blocks = [xp.sum(w[:, :, None, :] * s, axis=3) for w, s in zip(weights, scores, strict=True)]
+    slope = _vector(xp.concat(blocks, axis=2), xp.sum(weights[0] * shared, axis=(1, 2)))
+    # Coordinates of the gate, the temperature among them, and of the experts.
+    place = xp.arange(k * (2 * d + 3) + 1)
+    of_gate = (place % (2 * d + 3) <= d) | (place == k * (2 * d + 3))
+    complete = _spread(_covariance(p.weights, p.features, shared), of_gate)
+    complete = complete + _spread(_block_diagonal(_expert_information(r, e, lines)), ~of_gate)
+    missing = _covariance(r, xp.concat(scores, axis=2), shared)
+    return slope, complete - missing, xp.linalg.diagonal(complete)
+
+
+def _spread(matrix: Array, where: Array) -> Array:
+    """Return a larger matrix with the given one in the rows and columns `where`, else zeros."""
+    xp = namespace(matrix)
+    chosen = xp.nonzero(where)[0]
+    select = xp.astype(xp.arange(where.shape[0])[:, None] == chosen[None, :], matrix.dtype)
+    return select @ matrix @ xp.matrix_transpose(select)
 
 
 def _expert_information(r: Array, e: Array, lines: Array) -> Array:
-    r"""Return minus the second derivatives of :math:`\sum r\log N` in the coordinates above."""
+    r"""Return minus the second derivatives of :math:`\sum r\log N` by (a, b, log sigma)."""
     xp = namespace(r)
-    B, k, g, _ = lines.shape
     rows = xp.concat([lines, 2 * e[:, :, None, :]], axis=2)
     own = (r[:, :, None, :] * rows) @ xp.matrix_transpose(rows)
     # d2/ds2 of -s - e^2 / 2 is -2 e^2, while the last row above has the square of 2 e.
     corner = 2 * xp.sum(r * e**2, axis=2)
-    last = xp.astype(xp.arange(g + 1) == g, r.dtype)
-    own = own - corner[:, :, None, None] * last[:, None] * last
-    beside = xp.zeros((B, k, g + 1, g), dtype=r.dtype)
-    above = xp.zeros((B, k, g, 2 * g + 1), dtype=r.dtype)
-    own = xp.concat([above, xp.concat([beside, own], axis=3)], axis=2)
-    q = 2 * g + 1
-    full = own[:, :, :, None, :] * xp.eye(k, dtype=r.dtype)[:, None, :, None]
-    full = xp.reshape(full, (B, k * q, k * q))
-    zeros = xp.zeros((B, k * q, 1), dtype=r.dtype)
-    full = xp.concat([full, zeros], axis=2)
-    return xp.concat([full, xp.zeros((B, 1, k * q + 1), dtype=r.dtype)], axis=1)
+    last = xp.astype(xp.arange(rows.shape[2]) == rows.shape[2] - 1, r.dtype)
+    return own - corner[:, :, None, None] * last[:, None] * last
 
 
 def gradient(x: Array, y: Array, experts: Experts, gate: Gate | None = None) -> dict[str, Array]:
