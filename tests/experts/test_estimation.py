@@ -76,6 +76,16 @@ class TestDerivatives:
             expected = (slopes[1] - slopes[0]) / 2e-5
             np.testing.assert_allclose(curvature[:, :p, j], expected[:, :p], rtol=1e-5, atol=1e-4)
 
+    def test_one_mixture_serves_all_replications(self):
+        case = problem()
+        one, both = case.experts.take(np.array([1])), case.experts.take(np.array([1, 1]))
+        for name, slope in gradient(case.x, case.y, both).items():
+            np.testing.assert_allclose(gradient(case.x, case.y, one)[name], slope)
+        here = gradient(case.x[:1], case.y[:1], case.experts)
+        again = gradient(np.stack([case.x[0]] * 2), np.stack([case.y[0]] * 2), case.experts)
+        for name, slope in again.items():
+            np.testing.assert_allclose(here[name], slope)
+
     def test_on_another_backend(self, xp):
         case, host = problem(xp), problem()
         found = gradient(case.x, case.y, case.experts, Gate(2))

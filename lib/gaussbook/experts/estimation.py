@@ -313,7 +313,7 @@ def gradient(x: Array, y: Array, experts: Experts, gate: Gate | None = None) -> 
     Returns
     -------
     dict of str to array
-        For each attribute of `Experts` an array of its shape.
+        For each attribute of `Experts` an array of its shape, with B replications.
 
     Raises
     ------
@@ -322,6 +322,8 @@ def gradient(x: Array, y: Array, experts: Experts, gate: Gate | None = None) -> 
     """
     p = one_pass(*check_data(x, y), experts, gate or Gate())
     xp = namespace(p.shares)
+    if experts.shape[0] != p.shares.shape[0]:  # one mixture for all replications
+        experts = experts.take(xp.zeros(p.shares.shape[0], dtype=xp.int64))
     B, k, d = experts.shape
     vector = _slope_and_curvature(p, experts)[0]
     blocks = xp.reshape(vector[:, :-1], (B, k, 2 * d + 3))

@@ -213,8 +213,9 @@ def log_sum_exp(values: Array) -> Array:
 def _gate(x: Array, experts: Experts, gate: Gate) -> tuple[Array, Array | None, Array]:
     """Return log-weights, derivatives of the activation (None: one) and logits z."""
     _, k, d = experts.shape
-    if x.ndim != 3 or x.shape[2] != d or 1 != experts.shape[0] != x.shape[0]:
-        raise ValueError(f"x must have shape ({experts.shape[0]}, n, {d}), got {tuple(x.shape)}")
+    B = experts.shape[0]
+    if x.ndim != 3 or x.shape[2] != d or (B != x.shape[0] and 1 not in (B, x.shape[0])):
+        raise ValueError(f"x must have shape ({B}, n, {d}), got {tuple(x.shape)}")
     if gate.n_active is not None and gate.n_active > k:
         raise ValueError(f"gate activates {gate.n_active} of {k} experts")
     xp = namespace(x, experts.beta1)
@@ -350,7 +351,7 @@ def conditional_density(x: Array, grid: Array, experts: Experts, gate: Gate | No
     Parameters
     ----------
     x : array, shape (B, n, d)
-        Inputs.
+        Inputs, or one set (1, n, d) for all mixtures.
     grid : array, shape (m,)
         Values of y, the same for all.
     experts, gate
