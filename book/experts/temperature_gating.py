@@ -577,7 +577,7 @@ with figure(
     2,
     alt="Log-log panels against n. Left: the error of tau falls like n to the minus "
     "one half for tanh and sigmoid; it is flat near 0.3 for the linear router, and "
-    "falls when that starts at the truth. Right: the linear router's other errors fall.",
+    "falls when that starts at the truth. Right: the linear router's other errors.",
     caption="Left: the median of $|\\hat\\tau-\\tau|/\\tau$. Dashed: the linear router "
     "when it starts at the true gate. Right: what the linear router does learn "
     "(root mean squares; means for the experts and $E[h]$). Grey: slope $-1/2$.",
