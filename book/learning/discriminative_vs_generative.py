@@ -405,8 +405,9 @@ table(rows, columns, "Samples needed, and the exponent of n in a power law fitte
 # Bayes estimates anyway.
 #
 # For three and five classes the samples of logistic regression hardly change between $n=50$ and $n=100$
-# and then grow in earnest; over the paper's own range, $n\ge100$, the exponent is near the one of two
-# classes. Where does the plateau come from? The class means lie on one line, for five classes at
+# and then grow in earnest, so that over all our sizes the exponent misses the band that we had set for
+# linear growth. We looked at the paper's own range, $n\ge100$, only after that; there the exponent is near
+# the one of two classes. Where does the plateau come from? The class means lie on one line, for five classes at
 # distances 2, 1, 2 and 4. Along that line the five scores are five straight lines, each of which must
 # come out on top at its own class, and that takes weights of very different size. The scaled control,
 # which needs 500 to 700 samples in any dimension, shows what this costs by itself; the part that grows
@@ -427,7 +428,10 @@ claims.check("C2.a", "K = 5: samples that naive Bayes needs, largest over n",
 ratio = needed[5, LR, 100] / needed[5, NB, 100]
 claims.check("C2.b", "K = 5, n = 100: samples needed, logistic regression / naive Bayes",
              measured=ratio, at_least=8, seeds=repetitions[5])
-claims.check("C2.c", "K = 5, n ≥ 100: exponent of n in the samples of logistic regression",
+claims.check("C2.c", "K = 5: exponent of n in the samples logistic regression needs, all n",
+             measured=slope(5, LR), between=(0.7, 1.2), seeds=repetitions[5], paper="linear",
+             not_reproduced="the samples hardly change from n = 50 to 100")
+claims.check("C2.d", "the same over the paper's range, n ≥ 100",
              measured=slope(5, LR, 100), between=(0.7, 1.2), seeds=repetitions[5],
              paper="linear")
 
@@ -882,6 +886,8 @@ claims.report()
 # - **Seven classes and $n=1000$.** They run at paper scale only. At the default scale, growth for three and
 #   five classes is measured on three dimensions with two repetitions and a grid whose steps are 25 %, so
 #   the exponents are uncertain by about 0.1.
+# - **Linear growth for five classes** over all sizes (C2.c): from $n=50$ on, the spacing of the class means
+#   sets the number of samples before $n$ does.
 # - **Two regimes on supervised features** (claim 4). None of our three kinds of features shows a
 #   crossing. The experiment is a stand-in with a network of a hundred units and 896 pictures, so this
 #   says little about the paper's networks.
