@@ -300,7 +300,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("totals", Totals)
     app.add_config_value("gaussbook_press", "", "env")
     app.add_css_file("book.css")
-    app.add_js_file("scoreboard.js", loading_method="defer")
+    app.add_js_file("book.js", loading_method="defer")
     app.connect("config-inited", _without_thebe)
     app.connect("config-inited", _keep_from_running)
     app.connect("config-inited", _number_by_page, priority=900)

@@ -1,3 +1,11 @@
+// The contents' toggles have no text of their own: name them for those who cannot see the arrow.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const summary of document.querySelectorAll("nav li.has-children > details > summary")) {
+    const part = summary.closest("li").querySelector("a").textContent.trim();
+    summary.setAttribute("aria-label", `Chapters of ${part}`);
+  }
+});
+
 // Sorting and filtering for the scoreboard; without JavaScript the table simply stands there.
 document.addEventListener("DOMContentLoaded", () => {
   const table = document.querySelector(".scoreboard table");
