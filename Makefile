@@ -29,7 +29,6 @@ gpu: .venv/ready ## the tests that need a GPU
 	$(BIN)/python -m pytest -m gpu -n 0 tests
 
 bench: .venv/ready ## our code against its peers, as ratios
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
 pair: .venv/ready ## carry an edit of .md, .py or .ipynb to the other two
