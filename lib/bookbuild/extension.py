@@ -252,7 +252,7 @@ def _without_thebe(app: Sphinx, config: Config) -> None:
 
 
 def _number_by_page(app: Sphinx, config: Config) -> None:
-    """Number equations page by page and figures not at all: a new chapter renumbers no other."""
+    """Give equations numbers page by page, and figures none: a new chapter renumbers no other."""
     config.numfig = False  # Jupyter Book's LaTeX extension insists on it, whatever the user says
 
 
