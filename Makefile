@@ -1,8 +1,8 @@
 # Every line is a command you could type. The environment is made by the first target that needs it.
 PYTHON ?= python3
 BIN := .venv/bin
-SCALE ?= default
-BACKEND ?= auto
+SCALE ?= $(or $(GAUSSBOOK_SCALE),default)
+BACKEND ?= $(or $(GAUSSBOOK_BACKEND),auto)
 export GAUSSBOOK_SCALE := $(SCALE)
 export GAUSSBOOK_BACKEND := $(BACKEND)
 

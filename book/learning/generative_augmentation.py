@@ -584,8 +584,8 @@ with figure(1, 2, alt=alt, caption=caption, height=3.2, sharey=True) as axes:
 
 # %% [markdown]
 # On the images alone generated ones do not help: softmax regression loses up to one and a half points, the
-# network, which spends its steps on them instead of on real images, up to three. With shifted copies every row
-# gains, one to three points, but look at the start: for five images or more of each class the copies *harm*
+# network, which spends its steps on them instead of on real images, more than three. With shifted copies every
+# row gains, from under one to over three points, but look at the start: for five images or more of each class the copies *harm*
 # a linear classifier, which cannot be indifferent to a shift, and the generated images, which are not
 # shifted, repair part of the harm. Only at two and perhaps at five images of each class is the best row of
 # all one with generated images. As in the theory, they pay where data are fewest, and little.

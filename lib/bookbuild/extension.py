@@ -11,10 +11,9 @@ import hashlib
 import io
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -228,8 +227,6 @@ def _escaped(cell: str) -> str:
 
 class Totals(BoardDirective):
     """One sentence with the live counts of the book."""
-
-    option_spec: ClassVar = {"class": directives.class_option}
 
     def run(self) -> list[nodes.Node]:
         """Return the sentence."""

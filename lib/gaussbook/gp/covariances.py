@@ -259,6 +259,16 @@ class _Pair(Covariance):
             self.first.with_theta(theta[:split]), self.second.with_theta(theta[split:])
         )
 
+    def _vjp(self, x: Array, y: Array | None) -> tuple[Array, Pullback]:
+        return self._combine(self.first._vjp(x, y), self.second._vjp(x, y))
+
+    def _variances_vjp(self, x: Array) -> tuple[Array, Pullback]:
+        return self._combine(self.first._variances_vjp(x), self.second._variances_vjp(x))
+
+    @staticmethod
+    @abstractmethod
+    def _combine(first, second): ...
+
 
 class Sum(_Pair):
     """The covariance of the sum of two independent processes."""
@@ -268,12 +278,6 @@ class Sum(_Pair):
 
     def _variances(self, x: Array) -> Array:
         return self.first._variances(x) + self.second._variances(x)
-
-    def _vjp(self, x: Array, y: Array | None) -> tuple[Array, Pullback]:
-        return self._combine(self.first._vjp(x, y), self.second._vjp(x, y))
-
-    def _variances_vjp(self, x: Array) -> tuple[Array, Pullback]:
-        return self._combine(self.first._variances_vjp(x), self.second._variances_vjp(x))
 
     @staticmethod
     def _combine(first, second):
@@ -289,12 +293,6 @@ class Product(_Pair):
 
     def _variances(self, x: Array) -> Array:
         return self.first._variances(x) * self.second._variances(x)
-
-    def _vjp(self, x: Array, y: Array | None) -> tuple[Array, Pullback]:
-        return self._combine(self.first._vjp(x, y), self.second._vjp(x, y))
-
-    def _variances_vjp(self, x: Array) -> tuple[Array, Pullback]:
-        return self._combine(self.first._variances_vjp(x), self.second._variances_vjp(x))
 
     @staticmethod
     def _combine(first, second):
