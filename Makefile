@@ -6,7 +6,7 @@ BACKEND ?= $(or $(GAUSSBOOK_BACKEND),auto)
 export GAUSSBOOK_SCALE := $(SCALE)
 export GAUSSBOOK_BACKEND := $(BACKEND)
 
-.PHONY: book test chapter serve lab gpu bench pair lint lock clean
+.PHONY: book test chapter serve pdf lab gpu bench pair lint lock clean
 
 book: .venv/ready ## build the site; run the chapters that changed
 	$(BIN)/python -m bookbuild build
@@ -20,6 +20,9 @@ chapter: .venv/ready ## make chapter NAME=ila_sdp [SCALE=paper] [BACKEND=cupy]
 
 serve: .venv/ready ## show the site on localhost
 	$(BIN)/python -m bookbuild serve
+
+pdf: book ## the whole book as _build/pdf/book.pdf
+	$(BIN)/python -m bookbuild pdf
 
 lab: .venv/ready ## open JupyterLab; a chapter's three forms stay paired
 	$(BIN)/python -m bookbuild pair

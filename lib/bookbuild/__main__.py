@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: ``python -m bookbuild build|chapter|serve|pair``."""
+"""The commands behind the Makefile: ``python -m bookbuild build|chapter|serve|pdf|pair``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import http.server
 import sys
 from pathlib import Path
 
-from bookbuild import pairing, site
+from bookbuild import pairing, pdf, site
 from bookbuild.project import BookError, Project
 
 
@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     chapter.add_argument("name", help="the chapter's slug, e.g. ila_sdp")
     serve = commands.add_parser("serve", help="show the site on localhost")
     serve.add_argument("--port", type=int, default=8000)
+    commands.add_parser("pdf", help="print the built site as one PDF")
     commands.add_parser("pair", help="bring Markdown, script and notebook of each chapter together")
     options = parser.parse_args(arguments)
     try:
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
             site.build(project, only=options.name)
         elif options.command == "serve":
             _serve(project, options.port)
+        elif options.command == "pdf":
+            print(f"open {pdf.print_book(project)}")
         else:
             for each in project.chapters:
                 pairing.pair(each)

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import sys
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -163,6 +164,7 @@ def stamp(notebook: NotebookNode, key: str, seconds: float) -> None:
         "key": key,
         "outputs": outputs_digest(notebook),
         "seconds": round(seconds, 1),
+        "date": datetime.now(UTC).date().isoformat(),
     }
 
 
@@ -172,7 +174,7 @@ def is_current(notebook: NotebookNode, library: Path) -> bool:
     The run may have been at any scale and on any backend: the stamp says which.
     """
     facts = notebook.metadata.get(STAMP, {})
-    if "key" not in facts or facts.get("outputs") != outputs_digest(notebook):
+    if not {"key", "date"} <= facts.keys() or facts.get("outputs") != outputs_digest(notebook):
         return False
     ran = {name: facts.get(name) for name in setting()}
     return facts["key"] == execution_key(notebook, library, ran)

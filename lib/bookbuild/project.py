@@ -59,6 +59,7 @@ class Paper:
     venue: str
     arxiv: str
     code: str | None
+    methods: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ def _paper(slug: str, entry) -> Paper:
         venue=f"{plain(venue)}{volume}" if venue else "arXiv preprint",
         arxiv=fields["eprint"],
         code=fields.get("code"),
+        methods=tuple(filter(None, map(str.strip, fields.get("methods", "").split(";")))),
     )
 
 

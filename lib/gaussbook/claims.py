@@ -196,7 +196,8 @@ class Claims:
         text = text_table(_COLUMNS, rows)
         if notebook.is_running():
             ids = [claim.id for claim in self.claims]
-            page = html_table(_COLUMNS, rows, _CAPTION, name="claims", ids=ids)
+            groups = [id.partition(".")[0] for id in ids]
+            page = html_table(_COLUMNS, rows, _CAPTION, name="claims", ids=ids, groups=groups)
             notebook.publish({"text/plain": text, "text/html": page, MIME_TYPE: self.bundle()})
         else:
             print(text)

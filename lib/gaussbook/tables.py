@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import math
 import numbers
 from collections.abc import Sequence
@@ -75,6 +76,7 @@ def html_table(
     *,
     name: str = "results",
     ids: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> str:
     """Return the cells as an HTML table with a caption and row and column headers.
 
@@ -88,14 +90,22 @@ def html_table(
         The table's CSS class.
     ids : sequence of str, optional
         An anchor for each row.
+    groups : sequence of str, optional
+        For each row the group of rows it belongs to; neighbours of one group stand together, and
+        the group's name is an anchor too.
     """
     head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in columns)
-    body = []
+    lines = []
     for k, (first, *rest) in enumerate(rows):
         anchor = f' id="{html.escape(ids[k])}"' if ids else ""
         cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
-        body.append(f'<tr{anchor}><th scope="row">{html.escape(first)}</th>{cells}</tr>')
+        lines.append(f'<tr{anchor}><th scope="row">{html.escape(first)}</th>{cells}</tr>')
+    bodies = []
+    numbered = range(len(lines))
+    for group, members in itertools.groupby(numbered, lambda k: groups[k] if groups else None):
+        anchor = f' id="{html.escape(group)}"' if group and group not in (ids or ()) else ""
+        bodies.append(f"<tbody{anchor}>{''.join(lines[k] for k in members)}</tbody>")
     return (
         f'<table class="{name}"><caption>{html.escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        f"<thead><tr>{head}</tr></thead>{''.join(bodies)}</table>"
     )

@@ -37,7 +37,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const controls = document.createElement("form");
   controls.className = "scoreboard-controls";
   const status = document.createElement("output");
-  const filters = ["Part", "Verdict"].map((name) => {
+  const filters = ["Part", "Verdict", "Ran on"].map((name) => {
     const column = names.indexOf(name);
     const kind = (row) => text(row, column).split(":")[0];
     const select = document.createElement("select");
