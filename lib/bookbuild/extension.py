@@ -53,6 +53,12 @@ def _press_digest() -> str:
     return digest.hexdigest()
 
 
+def _typeset_the_single_page(app: Sphinx) -> None:
+    """Load MathJax on the page of the whole book, although its first chapter has no equation."""
+    if app.builder.name == "singlehtml":
+        app.config.html_assets_policy = "always"
+
+
 def _describe_to_others(app: Sphinx) -> None:
     """Add Open Graph tags to every page; a sitemap and preview images need the site's address."""
     address = app.config.html_baseurl
@@ -77,6 +83,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", _keep_from_running)
     app.connect("config-inited", _switch_on_launch_buttons)
     app.connect("config-inited", _number_by_page, priority=900)
+    app.connect("builder-inited", _typeset_the_single_page)
     app.connect("env-updated", pages.redraw_bibliography)
     app.connect("doctree-resolved", pages.fold_long_cells)
     app.connect("doctree-resolved", pages.link_back)

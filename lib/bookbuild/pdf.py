@@ -11,7 +11,7 @@ from pathlib import Path
 from bookbuild.locks import locked
 from bookbuild.project import BookError, Project
 
-_PATIENCE = 600_000  # milliseconds for some thousands of equations
+_PATIENCE = 180_000  # milliseconds for some thousands of equations
 _TYPESET = "window.MathJax && window.MathJax.startup.promise.then(() => true)"
 
 
@@ -63,7 +63,9 @@ def print_book(project: Project) -> Path:
             raise BookError(f"{done.stdout}\nthe single page was not built, see above")
         file = project.build / "pdf" / "book.pdf"
         file.parent.mkdir(exist_ok=True)
-        _print(project.build / "singlehtml" / "index.html", file, browser)
+        page = project.build / "singlehtml" / "index.html"
+        (page.parent / "book" / "index.html").replace(page)  # its links are relative to this place
+        _print(page, file, browser)
     return file
 
 
@@ -84,6 +86,7 @@ def _print(page: Path, file: Path, browser: str) -> None:
         sheet.pdf(
             path=str(file),
             format="A4",
+            scale=0.8,
             margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
             outline=True,
             tagged=True,
