@@ -113,7 +113,9 @@ def wasserstein(
     return scale * max(cost, 0.0) ** (1 / p)
 
 
-def _simplex(a: np.ndarray, b: np.ndarray, M: np.ndarray, max_iter: int) -> tuple[np.ndarray, float]:
+def _simplex(
+    a: np.ndarray, b: np.ndarray, M: np.ndarray, max_iter: int
+) -> tuple[np.ndarray, float]:
     max_iter = check_integer("max_iter", max_iter, at_least=1)
     scale = float(np.max(np.abs(M))) or 1.0  # the simplex compares costs with absolute tolerances
     with warnings.catch_warnings():

@@ -63,7 +63,7 @@ def wasserstein_1d(
     xp = namespace(x, y)
     n, m = x.shape[-1], y.shape[-1]
     if a is None and b is None:
-        x, y = xp.sort(x, axis=-1), xp.sort(y, axis=-1)
+        x, y = (xp.sort(z, axis=-1, stable=False) for z in (x, y))
         coupling = monotone_coupling(n, m, x)
         if coupling is None:
             return _root_mean(x, y, None, p)
@@ -75,7 +75,7 @@ def wasserstein_1d(
     x, levels_x = (xp.broadcast_to(v, (*lead, n)) for v in (x, levels_x))
     y, levels_y = (xp.broadcast_to(v, (*lead, m)) for v in (y, levels_y))
     levels = xp.concat([levels_x, levels_y], axis=-1)
-    order = xp.argsort(levels, axis=-1, stable=True)
+    order = xp.argsort(levels, axis=-1, stable=False)
     levels = xp.take_along_axis(levels, order, axis=-1)
     mass = xp.diff(levels, axis=-1, prepend=xp.zeros((*lead, 1), dtype=levels.dtype))
     # between two levels, the quantile is the point after those whose levels have been passed
@@ -113,7 +113,7 @@ def monotone_coupling(n: int, m: int, like: Array) -> Coupling | None:
         return None
     xp = namespace(like)
     levels = xp.concat([m * xp.arange(1, n + 1), n * xp.arange(1, m)])  # n m ends both
-    levels = xp.sort(levels)
+    levels = xp.sort(levels, stable=False)
     steps = xp.diff(levels, prepend=xp.zeros(1, dtype=levels.dtype))
     start = levels - steps
     mass = xp.astype(steps, xp.float64) / (n * m)
@@ -146,7 +146,7 @@ def _sort_with_levels(name: str, x: Array, weights: Array | None, axis: int) -> 
     n = x.shape[-1]
     if weights is None:
         levels = xp.arange(1, n + 1, dtype=xp.float64) / n
-        return xp.sort(x, axis=-1), xp.broadcast_to(levels, x.shape)
+        return xp.sort(x, axis=-1, stable=False), xp.broadcast_to(levels, x.shape)
     weights = _samples_last(name, weights, axis)
     if weights.shape[-1] != n:
         raise ValueError(f"{name} must have {n} weights along the axis, got {weights.shape[-1]}")
@@ -157,7 +157,7 @@ def _sort_with_levels(name: str, x: Array, weights: Array | None, axis: int) -> 
         x, weights = xp.broadcast_arrays(x, weights / total)
     except ValueError as error:
         raise ValueError(f"{name} does not broadcast with the points: {error}") from error
-    order = xp.argsort(x, axis=-1)
+    order = xp.argsort(x, axis=-1, stable=False)
     levels = xp.cumulative_sum(xp.take_along_axis(weights, order, axis=-1), axis=-1)
     levels = levels / levels[..., -1:]  # both last levels are exactly one
     return xp.take_along_axis(x, order, axis=-1), levels

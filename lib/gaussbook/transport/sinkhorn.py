@@ -1,12 +1,12 @@
-"""Entropic optimal transport by Sinkhorn's algorithm, robust for any regularisation.
+r"""Entropic optimal transport by Sinkhorn's algorithm, robust for any regularisation.
 
-The iteration updates potentials in the log domain, but computes most of its log-sum-exps as products
-of a matrix with vectors.  For nearby reference potentials :math:`(f_0,g_0)` and the kernel
-:math:`K_{ij}=e^{(f_{0,i}+g_{0,j}-M_{ij})/\\varepsilon}`,
+The iteration updates potentials in the log domain, but computes most of its log-sum-exps as
+products of a matrix with vectors.  For nearby reference potentials :math:`(f_0,g_0)` and the kernel
+:math:`K_{ij}=e^{(f_{0,i}+g_{0,j}-M_{ij})/\varepsilon}`,
 
 .. math::
-    \\log\\sum_jb_je^{(g_j-M_{ij})/\\varepsilon}
-    =\\log\\sum_jK_{ij}\\,b_je^{(g_j-g_{0,j})/\\varepsilon}-f_{0,i}/\\varepsilon,
+    \log\sum_jb_je^{(g_j-M_{ij})/\varepsilon}
+    =\log\sum_jK_{ij}\,b_je^{(g_j-g_{0,j})/\varepsilon}-f_{0,i}/\varepsilon,
 
 which costs two operations for each pair of points, not an exponential.  Where the result is out of
 the range in which this is exact, the sum is taken term by term instead; where the potentials have
@@ -39,14 +39,14 @@ _STAGE_ITERATIONS = 50
 
 @dataclass(frozen=True)
 class SinkhornResult:
-    """What `sinkhorn` returns.
+    r"""What `sinkhorn` returns.
 
     Attributes
     ----------
     plan : array, shape (n, m)
-        The plan :math:`P_{ij}=a_ib_je^{(f_i+g_j-M_{ij})/\\varepsilon}`.
+        The plan :math:`P_{ij}=a_ib_je^{(f_i+g_j-M_{ij})/\varepsilon}`.
     cost : float
-        Cost of transport :math:`\\sum P_{ij}M_{ij}`, in the unit of `M`.
+        Cost of transport :math:`\sum P_{ij}M_{ij}`, in the unit of `M`.
     value : float
         The optimum of the regularised problem, from the dual: a lower bound of it.
     f, g : array, shapes (n,) and (m,)
@@ -155,9 +155,7 @@ def sinkhorn(
     if not all_positive:  # extend the potentials: one more update of each
         f = rho[0].factor(reg) * _softmin(xp.take(M, columns, axis=1), g, problem.b, reg)
         g = xp.take(M, rows, axis=0)
-        g = rho[1].factor(reg) * _softmin(
-            xp.matrix_transpose(g), xp.take(f, rows), problem.a, reg
-        )
+        g = rho[1].factor(reg) * _softmin(xp.matrix_transpose(g), xp.take(f, rows), problem.a, reg)
     return _result(M, a, b, reg, rho, f, g, iterations + steps, change, tol)
 
 

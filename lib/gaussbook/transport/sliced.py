@@ -88,7 +88,8 @@ def sliced_wasserstein_terms(x: Array, y: Array, theta: Array, p: float = 2) -> 
     coupling = monotone_coupling(x.shape[0], y.shape[0], x)
     terms = []
     for block in _blocks(theta, max(x.shape[0], y.shape[0])):
-        gaps, mass = _gaps(*(xp.sort(_project(block, z), axis=1) for z in (x, y)), coupling)
+        ordered = (xp.sort(_project(block, z), axis=1, stable=False) for z in (x, y))
+        gaps, mass = _gaps(*ordered, coupling)
         terms.append(_mean_power(gaps, mass, p))
     return _finite(xp.concat(terms))
 
@@ -165,8 +166,8 @@ def sliced_wasserstein_pullback(
     terms : array, shape (L,)
         The terms :math:`W_l`.
     pullback : callable
-        Takes weights :math:`c` of shape (L,) and returns :math:`\sum_lc_l\,\partial W_l/\partial x`,
-        of shape (n, d).  It holds ``L n`` numbers.
+        Takes weights :math:`c` of shape (L,) and returns the gradient
+        :math:`\sum_lc_l\,\partial W_l/\partial x` of shape (n, d).  It holds ``L n`` numbers.
 
     Raises
     ------
@@ -181,14 +182,17 @@ def sliced_wasserstein_pullback(
     x, y, theta, p = _check(x, y, theta, p)
     xp = namespace(x, y, theta)
     projected = _project(theta, x)
-    order = xp.argsort(projected, axis=1)
+    order = xp.argsort(projected, axis=1, stable=False)
     coupling = monotone_coupling(x.shape[0], y.shape[0], x)
     along = xp.take_along_axis(projected, order, axis=1)
-    gaps, mass = _gaps(along, xp.sort(_project(theta, y), axis=1), coupling)
+    targets = xp.sort(_project(theta, y), axis=1, stable=False)
+    gaps, mass = _gaps(along, targets, coupling)
     terms = _finite(_mean_power(gaps, mass, p))
     slopes = p * xp.sign(gaps) * power(gaps, p - 1) if p != 2 else 2 * gaps
     slopes = slopes / x.shape[0] if coupling is None else _sum_of_ranks(slopes * mass, coupling)
-    ranks = xp.argsort(order, axis=1)  # the inverse permutation takes the place of a scatter
+    ranks = xp.argsort(
+        order, axis=1, stable=False
+    )  # the inverse permutation takes the place of a scatter
     slopes = xp.take_along_axis(slopes, ranks, axis=1)
 
     def pullback(weights: Array) -> Array:
