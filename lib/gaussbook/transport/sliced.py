@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from array_api_compat import is_cupy_array
-
 from gaussbook.arrays import Array, Generator, namespace
 from gaussbook.transport.one_dimensional import Coupling, monotone_coupling, power
-from gaussbook.transport.pairs import check_order, check_samples
+from gaussbook.transport.pairs import check_order, check_samples, row_blocks
 from gaussbook.validation import check_array, check_integer
 
 __all__ = [
@@ -19,9 +17,6 @@ __all__ = [
     "sliced_wasserstein_pullback",
     "sliced_wasserstein_terms",
 ]
-
-_BLOCK_ELEMENTS = 2**17  # projections of one sample held at once on the host: 1 MiB
-_DEVICE_BLOCK_ELEMENTS = 2**26  # and on a GPU: 512 MiB
 
 
 def random_directions(L: int, d: int, rng: Generator) -> Array:
@@ -291,9 +286,7 @@ def _check(x: Array, y: Array, theta: Array, p: float) -> tuple[Array, Array, Ar
 
 
 def _blocks(theta: Array, n: int) -> Iterator[Array]:
-    elements = _DEVICE_BLOCK_ELEMENTS if is_cupy_array(theta) else _BLOCK_ELEMENTS
-    step = max(1, elements // n)
-    return (theta[start : start + step, :] for start in range(0, theta.shape[0], step))
+    return (theta[start:stop, :] for start, stop in row_blocks(theta, n))
 
 
 def _project(theta: Array, x: Array) -> Array:
