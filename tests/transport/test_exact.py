@@ -74,12 +74,10 @@ class TestWasserstein:
 
     def test_of_a_translate_is_the_shift(self):
         x = clouds()[0]
-        assert wasserstein(x, x + [3.0, -4.0]) == pytest.approx(5)
+        assert wasserstein(x, x + np.array([3.0, -4.0])) == pytest.approx(5)
 
     @settings(max_examples=30, deadline=None)
-    @given(
-        st.integers(1, 8), st.integers(1, 8), st.sampled_from([1, 2, 3]), st.integers(0, 2**31)
-    )
+    @given(st.integers(1, 8), st.integers(1, 8), st.sampled_from([1, 2, 3]), st.integers(0, 2**31))
     def test_a_metric_which_motions_leave_alone(self, n, m, p, seed):
         x, y, _, _ = clouds(n, m, 2, seed)
         z = clouds(m, n, 2, seed + 1)[0]

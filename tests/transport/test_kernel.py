@@ -114,7 +114,9 @@ class TestMaximumMeanDiscrepancy:
     def test_u_statistic_leaves_out_a_point_and_itself(self, kernel):
         x, y = samples()
         k = KERNELS[kernel]
-        expected = k(pdist(x), 0.7).mean() + k(pdist(y), 0.7).mean() - 2 * k(cdist(x, y), 0.7).mean()
+        expected = (
+            k(pdist(x), 0.7).mean() + k(pdist(y), 0.7).mean() - 2 * k(cdist(x, y), 0.7).mean()
+        )
         result = maximum_mean_discrepancy(x, y, 0.7, kernel=kernel, unbiased=True)
         assert result == pytest.approx(expected, rel=1e-9)
 

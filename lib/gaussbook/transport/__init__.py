@@ -2,7 +2,7 @@
 
 ====================  ============================================================
 exact                 linear programming: `exact_plan`, `wasserstein`
-sinkhorn              entropic: `sinkhorn`, `sinkhorn_divergence`
+entropic              Sinkhorn: `sinkhorn`, `sinkhorn_divergence`
 one_dimensional       quantile functions: `wasserstein_1d`
 sliced                mean over projections: `sliced_wasserstein` and its gradient
 gaussian              closed forms: `bures_wasserstein`, `gaussian_map`
@@ -10,12 +10,12 @@ kernel                `energy_distance`, `maximum_mean_discrepancy`
 ====================  ============================================================
 """
 
+from gaussbook.transport.entropic import SinkhornResult, sinkhorn, sinkhorn_divergence
 from gaussbook.transport.exact import exact_plan, wasserstein
 from gaussbook.transport.gaussian import bures_wasserstein, gaussian_map
 from gaussbook.transport.kernel import energy_distance, maximum_mean_discrepancy
 from gaussbook.transport.one_dimensional import wasserstein_1d
 from gaussbook.transport.pairs import cost_matrix
-from gaussbook.transport.sinkhorn import SinkhornResult, sinkhorn, sinkhorn_divergence
 from gaussbook.transport.sliced import (
     projected_moments,
     random_directions,

@@ -12,14 +12,12 @@ from sklearn.exceptions import ConvergenceWarning
 from gaussbook.transport import (
     cost_matrix,
     energy_distance,
+    entropic,
     exact_plan,
     sinkhorn,
     sinkhorn_divergence,
     wasserstein,
 )
-from gaussbook.transport import sinkhorn as _  # the function; the module is imported below
-
-module = __import__("importlib").import_module("gaussbook.transport.sinkhorn")
 
 
 def problem(n=40, m=30, d=2, seed=0):
@@ -55,7 +53,7 @@ class TestBalanced:
             np.testing.assert_allclose(ours, updated, atol=1e-7 * reg)
         density = np.exp((result.f[:, None] + result.g - M) / reg)
         np.testing.assert_allclose(result.plan, a[:, None] * b * density, atol=1e-15)
-        primal = np.sum(result.plan * (M + reg * np.log(density)))
+        primal = np.sum(result.plan * (M + reg * np.log(np.maximum(density, 1e-300))))
         assert result.value == pytest.approx(primal, abs=1e-9)
         assert result.cost == pytest.approx(np.sum(result.plan * M))
 
@@ -81,7 +79,7 @@ class TestBalanced:
         a, b, M = problem()
         usual = sinkhorn(a, b, M, 0.01, tol=1e-11)
         # a narrow range: the kernel is refused and rebuilt again and again, or never used
-        monkeypatch.setattr(module, "_RANGE", 1.0 if floor < 0 else -1.0)
+        monkeypatch.setattr(entropic, "_RANGE", 1.0 if floor < 0 else -1.0)
         other = sinkhorn(a, b, M, 0.01, tol=1e-11)
         np.testing.assert_allclose(other.plan, usual.plan, atol=1e-11)
         assert abs(other.iterations - usual.iterations) <= 1
@@ -177,6 +175,7 @@ class TestUnbalanced:
     def test_large_penalties_hold_the_marginals(self):
         a, b, M = problem()
         result = sinkhorn(a, b, M, 0.1, reg_m=1e6)
+        assert result.iterations < 100
         np.testing.assert_allclose(result.plan, sinkhorn(a, b, M, 0.1).plan, atol=1e-6)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sklearn.exceptions import ConvergenceWarning
@@ -146,17 +147,14 @@ def sinkhorn(
         parts = (a, rows), (b, columns), (start[0], rows), (start[1], columns)
         weights_and_start = [xp.take(vector, indices) for vector, indices in parts]
         problem = _Problem(inner, *weights_and_start[:2], rho, *weights_and_start[2:])
-    iterations, change = 0, math.inf
-    for stage in _stages(M, reg) if warm_start is None else ():
-        limit = min(_STAGE_ITERATIONS, max_iter - iterations)
-        iterations += problem.iterate(stage, max(tol, _STAGE_TOLERANCE * problem.size), limit)[0]
-    steps, change = problem.iterate(reg, tol, max_iter - iterations)
+    annealed = warm_start is None
+    iterations, change = problem.anneal(reg, tol, max_iter, _Problem.iterate, annealed)
     f, g = problem.f, problem.g
     if not all_positive:  # extend the potentials: one more update of each
         f = rho[0].factor(reg) * _softmin(xp.take(M, columns, axis=1), g, problem.b, reg)
         g = xp.take(M, rows, axis=0)
         g = rho[1].factor(reg) * _softmin(xp.matrix_transpose(g), xp.take(f, rows), problem.a, reg)
-    return _result(M, a, b, reg, rho, f, g, iterations + steps, change, tol)
+    return _result(M, a, b, reg, rho, f, g, iterations, change, tol)
 
 
 def sinkhorn_divergence(
@@ -212,16 +210,31 @@ def sinkhorn_divergence(
         As `sinkhorn`.
     """
     x, y = check_samples(x, y)
+    tol = check_scalar("tol", tol, above=0)
     p = check_scalar("p", p)
     if p not in (1, 2):
         raise ValueError(f"p must be 1 or 2, where the divergence is positive; got {p:g}")
     a = check_weights("a", a, x, x.shape[0])
     b = check_weights("b", b, y, y.shape[0])
-    options = {"tol": tol, "max_iter": max_iter}
-    between = sinkhorn(a, b, cost_matrix(x, y, p), reg, **options).value
-    within_x = sinkhorn(a, a, cost_matrix(x, x, p), reg, **options).value
-    within_y = sinkhorn(b, b, cost_matrix(y, y, p), reg, **options).value
+    reg = check_scalar("reg", reg, above=0)
+    between = sinkhorn(a, b, cost_matrix(x, y, p), reg, tol=tol, max_iter=max_iter).value
+    within_x = _self_transport(a, x, p, reg, tol, max_iter)
+    within_y = _self_transport(b, y, p, reg, tol, max_iter)
     return between - (within_x + within_y) / 2
+
+
+def _self_transport(a: Array, x: Array, p: float, reg: float, tol: float, max_iter: int) -> float:
+    """Return the optimum of the regularised problem between a distribution and itself."""
+    xp = namespace(x)
+    support = xp.nonzero(a > 0)[0]
+    a, x = xp.take(a, support), xp.take(x, support, axis=0)
+    M, a, _, reg, rho = _check_problem(a, a, cost_matrix(x, x, p), reg, None)
+    problem = _Problem(M, a, a, rho, xp.zeros_like(a), xp.zeros_like(a))
+    error = problem.anneal(reg, tol, max_iter, _Problem.iterate_symmetric)[1]
+    if error > tol:
+        _warn(max_iter, error, tol)
+    updated = _softmin(M, problem.f, a, reg)  # with it, the mass of the plan is one
+    return rho[0].dual(problem.f, a) + rho[1].dual(updated, a)
 
 
 @dataclass(frozen=True)
@@ -254,6 +267,17 @@ class _Problem:
         self.kernel = xp.empty_like(M)
         self.reference = None  # the potentials of the kernel, None where it is out of date
 
+    def anneal(
+        self, reg: float, tol: float, max_iter: int, iterate: Callable, stages: bool = True
+    ) -> tuple[int, float]:
+        """Iterate with falling regularisation; return the iterations and the last error."""
+        used = 0
+        for stage in _stages(self.M, reg) if stages else ():
+            limit = min(_STAGE_ITERATIONS, max_iter - used)
+            used += iterate(self, stage, max(tol, _STAGE_TOLERANCE * self.size), limit)[0]
+        last, error = iterate(self, reg, tol, max_iter - used)
+        return used + last, error
+
     def iterate(self, reg: float, tol: float, max_iter: int) -> tuple[int, float]:
         """Update the potentials in turn; return the number of iterations and the last error."""
         self.reference, self.near = None, False
@@ -267,8 +291,34 @@ class _Problem:
                     return k, change
             self._move(updated, self.g, reg)
             updated = self.rho[1].factor(reg) * self._softmin(reg, of_rows=False)
-            self._move(self.f, updated, reg)
+            self._move(*self._shifted(self.f, updated), reg)
         return max_iter, change
+
+    def iterate_symmetric(self, reg: float, tol: float, max_iter: int) -> tuple[int, float]:
+        """Do the same for f = g, where the mean of a potential and its update converges fast."""
+        self.reference, self.near = None, False
+        change = math.inf
+        for k in range(max_iter):
+            softmin = self._softmin(reg, of_rows=True)
+            change = _change_of_marginal(self.a, self.f, softmin, softmin, reg)
+            if change <= tol:
+                return k, change
+            mean = (self.f + softmin) / 2
+            self._move(mean, mean, reg)
+        return max_iter, change
+
+    def _shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
+        """Add the best constant to f and take it from g.
+
+        The plan stays; without this step, large penalties settle the plan's mass very slowly
+        (Séjourné, Vialard and Peyré, 2022).
+        """
+        rho, sigma = self.rho[0].rho, self.rho[1].rho
+        if math.isinf(rho):
+            return f, g
+        gap = _log_sum_exp(-f / rho, self.a) - _log_sum_exp(-g / sigma, self.b)
+        constant = rho * sigma / (rho + sigma) * gap
+        return f + constant, g - constant
 
     def _softmin(self, reg: float, *, of_rows: bool) -> Array:
         """Return −ε log Σ_j b_j exp((g_j − M_ij)/ε), or the same sum over the rows."""
@@ -325,6 +375,12 @@ def _softmin(M: Array, g: Array, b: Array, reg: float) -> Array:
     return xp.concat(parts)
 
 
+def _log_sum_exp(x: Array, weights: Array) -> float:
+    xp = namespace(x)
+    peak = float(xp.max(x))
+    return peak + math.log(float(xp.sum(weights * xp.exp(x - peak))))
+
+
 def _change_of_marginal(a: Array, f: Array, updated: Array, softmin: Array, reg: float) -> float:
     """Return how far an update of f moves the row sums of the plan, in the Euclidean norm.
 
@@ -366,13 +422,17 @@ def _result(M, a, b, reg, rho, f, g, iterations, change, tol) -> SinkhornResult:
     value = rho[0].dual(f, a) + rho[1].dual(g, b) - reg * (total - mass)
     converged = error <= tol
     if not converged:
-        warnings.warn(
-            f"Sinkhorn's iteration stopped after {iterations} iterations with marginals off by "
-            f"{error:.3g}, above tol = {tol:.3g}: raise max_iter or reg",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+        _warn(iterations, error, tol)
     return SinkhornResult(plan, cost, value, f, g, iterations, error, converged)
+
+
+def _warn(iterations: int, error: float, tol: float) -> None:
+    warnings.warn(
+        f"Sinkhorn's iteration stopped after {iterations} iterations with marginals off by "
+        f"{error:.3g}, above tol = {tol:.3g}: raise max_iter or reg",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
 
 
 def _check_problem(a, b, M, reg, reg_m):
