@@ -26,6 +26,8 @@ from gaussbook.validation import check_integer
 
 __all__ = ["SweepError", "sweep"]
 
+_PATIENCE = "10s"  # for the scheduler of a cluster to answer
+
 
 class SweepError(RuntimeError):
     """Some configurations of a sweep failed.
@@ -265,7 +267,7 @@ def _connect(address: str) -> Any:
             "install the 'dask' extra"
         ) from error
     try:
-        return distributed.Client(address, timeout="10s", set_as_default=False)
+        return distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConnectionError(
             f"GAUSSBOOK_DASK is {address!r}, where no scheduler answers: {error}"

@@ -202,10 +202,10 @@ class TestDivergence:
         rng = np.random.default_rng(seed)
         x, y = rng.standard_normal((n, 2)), rng.standard_normal((m, 2))
         value = sinkhorn_divergence(x, y, 0.5, p=p)
-        assert value >= -1e-6
-        assert sinkhorn_divergence(y, x, 0.5, p=p) == pytest.approx(value, abs=1e-6)
-        assert sinkhorn_divergence(x, x[::-1], 0.5, p=p) == pytest.approx(0, abs=1e-6)
-        assert sinkhorn_divergence(x + 4, y + 4, 0.5, p=p) == pytest.approx(value, abs=1e-6)
+        assert value >= -1e-5
+        assert sinkhorn_divergence(y, x, 0.5, p=p) == pytest.approx(value, abs=1e-5)
+        assert sinkhorn_divergence(x, x[::-1], 0.5, p=p) == pytest.approx(0, abs=1e-5)
+        assert sinkhorn_divergence(x + 4, y + 4, 0.5, p=p) == pytest.approx(value, abs=1e-5)
 
     def test_refuses_other_powers(self):
         with pytest.raises(ValueError, match="^p "):

@@ -61,6 +61,7 @@ def wasserstein_1d(
     x, y = _samples_last("x", x, axis), _samples_last("y", y, axis)
     p = check_order(p)
     xp = namespace(x, y)
+    _broadcast("y", x[..., 0], y[..., 0])
     n, m = x.shape[-1], y.shape[-1]
     if a is None and b is None:
         x, y = (xp.sort(z, axis=-1, stable=False) for z in (x, y))
@@ -71,7 +72,7 @@ def wasserstein_1d(
         return _root_mean(xp.take(x, i, axis=-1), xp.take(y, j, axis=-1), mass, p)
     x, levels_x = _sort_with_levels("a", x, a, axis)
     y, levels_y = _sort_with_levels("b", y, b, axis)
-    lead = xp.broadcast_arrays(x[..., 0], y[..., 0])[0].shape
+    lead = _broadcast("b", x[..., 0], y[..., 0])[0].shape
     x, levels_x = (xp.broadcast_to(v, (*lead, n)) for v in (x, levels_x))
     y, levels_y = (xp.broadcast_to(v, (*lead, m)) for v in (y, levels_y))
     levels = xp.concat([levels_x, levels_y], axis=-1)
@@ -140,6 +141,13 @@ def _samples_last(name: str, x: Array, axis: int) -> Array:
         raise ValueError(f"axis must be an axis of {name}, got {axis!r}") from error
 
 
+def _broadcast(name: str, *arrays: Array) -> list[Array]:
+    try:
+        return namespace(*arrays).broadcast_arrays(*arrays)
+    except ValueError as error:
+        raise ValueError(f"{name} has axes that do not broadcast: {error}") from error
+
+
 def _sort_with_levels(name: str, x: Array, weights: Array | None, axis: int) -> tuple[Array, Array]:
     """Return the sorted points and the cumulated weights, which end at one."""
     xp = namespace(x)
@@ -153,10 +161,7 @@ def _sort_with_levels(name: str, x: Array, weights: Array | None, axis: int) -> 
     total = xp.sum(weights, axis=-1, keepdims=True)
     if bool(xp.any(weights < 0)) or not bool(xp.all((total > 0) & xp.isfinite(total))):
         raise ValueError(f"{name} must not be negative, and of positive, finite sum")
-    try:
-        x, weights = xp.broadcast_arrays(x, weights / total)
-    except ValueError as error:
-        raise ValueError(f"{name} does not broadcast with the points: {error}") from error
+    x, weights = _broadcast(name, x, weights / total)
     order = xp.argsort(x, axis=-1, stable=False)
     levels = xp.cumulative_sum(xp.take_along_axis(weights, order, axis=-1), axis=-1)
     levels = levels / levels[..., -1:]  # both last levels are exactly one
@@ -166,10 +171,7 @@ def _sort_with_levels(name: str, x: Array, weights: Array | None, axis: int) -> 
 def _root_mean(x: Array, y: Array, mass: Array | None, p: float) -> Array:
     """Return ``(sum mass |x - y|^p)^(1/p)``; equal masses for None."""
     xp = namespace(x, y)
-    try:
-        gaps = power(x - y, p)
-    except ValueError as error:
-        raise ValueError(f"y does not broadcast with x: {error}") from error
+    gaps = power(x - y, p)
     mean = xp.mean(gaps, axis=-1) if mass is None else xp.vecdot(gaps, mass)
     if not bool(xp.all(xp.isfinite(mean))):
         raise ValueError("x and y are so far apart that the power p of their distance overflows")
