@@ -88,7 +88,7 @@ class TestEverywhere:
         log, store = tmp_path / "log", tmp_path / "store"
         configurations = [{"x": x} for x in range(6)]
         with pytest.raises(SweepError, match="2 of 6 configurations failed") as caught:
-            sweep(make_failing(log, [1, 4]), configurations, store=store, **place)
+            sweep(make_failing(str(log), [1, 4]), configurations, store=store, **place)
         assert [configuration for configuration, _ in caught.value.failures] == [
             {"x": 1},
             {"x": 4},
@@ -97,16 +97,16 @@ class TestEverywhere:
         assert "{'x': 4}" in str(caught.value)
         assert sorted(log.read_text().split()) == list("012345")
         with pytest.raises(SweepError, match="2 of 6"):
-            sweep(make_failing(log, [1, 4]), configurations, store=store, **place)
+            sweep(make_failing(str(log), [1, 4]), configurations, store=store, **place)
         assert sorted(log.read_text().split()) == sorted("01234514")
 
 
 class TestStore:
     def test_what_is_stored_is_not_run_again(self, tmp_path):
         log, store = tmp_path / "log", tmp_path / "a" / "store"
-        assert sweep(make_power(log), GRID[:2], store=store, workers=1) == ANSWERS[:2]
-        assert sweep(make_power(log), GRID, store=str(store), workers=1) == ANSWERS
-        assert sweep(make_power(log), GRID[::-1], store=store, workers=1) == ANSWERS[::-1]
+        assert sweep(make_power(str(log)), GRID[:2], store=store, workers=1) == ANSWERS[:2]
+        assert sweep(make_power(str(log)), GRID, store=str(store), workers=1) == ANSWERS
+        assert sweep(make_power(str(log)), GRID[::-1], store=store, workers=1) == ANSWERS[::-1]
         assert len(log.read_text().splitlines()) == len(GRID)
         contents = [json.loads(path.read_text()) for path in store.iterdir()]
         assert sorted(c["result"] for c in contents) == sorted(ANSWERS)

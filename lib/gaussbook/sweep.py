@@ -290,7 +290,7 @@ def _on_cluster(client: Any, tasks: list[_Task]) -> Iterator[_Outcome]:
 
     indices = {client.submit(_attempt, task, pure=False): task.index for task in tasks}
     try:
-        for future in as_completed(list(indices)):
+        for future in as_completed(list(indices), loop=client.loop):
             error = future.exception()  # the worker died, or could not load the function
             if error is None:
                 yield future.result()
