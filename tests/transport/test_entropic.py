@@ -201,11 +201,11 @@ class TestDivergence:
     def test_symmetric_positive_and_zero_for_one_sample(self, n, m, p, seed):
         rng = np.random.default_rng(seed)
         x, y = rng.standard_normal((n, 2)), rng.standard_normal((m, 2))
-        value = sinkhorn_divergence(x, y, 0.5, p=p)
+        value = sinkhorn_divergence(x, y, 4.0, p=p)
         assert value >= -1e-5
-        assert sinkhorn_divergence(y, x, 0.5, p=p) == pytest.approx(value, abs=1e-5)
-        assert sinkhorn_divergence(x, x[::-1], 0.5, p=p) == pytest.approx(0, abs=1e-5)
-        assert sinkhorn_divergence(x + 4, y + 4, 0.5, p=p) == pytest.approx(value, abs=1e-5)
+        assert sinkhorn_divergence(y, x, 4.0, p=p) == pytest.approx(value, abs=1e-5)
+        assert sinkhorn_divergence(x, x[::-1], 4.0, p=p) == pytest.approx(0, abs=1e-5)
+        assert sinkhorn_divergence(x + 4, y + 4, 4.0, p=p) == pytest.approx(value, abs=1e-5)
 
     def test_refuses_other_powers(self):
         with pytest.raises(ValueError, match="^p "):
