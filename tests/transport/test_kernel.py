@@ -1,25 +1,23 @@
 import array_api_strict
 import numpy as np
-import ot
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import cdist, pdist
 
-from gaussbook import transport
-from gaussbook.transport import bures_wasserstein, energy_distance
+from gaussbook.transport import energy_distance, maximum_mean_discrepancy, pairs
+
+KERNELS = {
+    "gaussian": lambda r, s: np.exp(-((r / s) ** 2) / 2),
+    "laplace": lambda r, s: np.exp(-r / s),
+    "inverse multiquadric": lambda r, s: 1 / np.sqrt(1 + (r / s) ** 2),
+}
 
 
 def samples(n=70, m=50, d=3, seed=0):
     rng = np.random.default_rng(seed)
     return rng.standard_normal((n, d)), 0.5 + 1.3 * rng.standard_normal((m, d))
-
-
-def gaussians(batch=(4,), d=5, rank=None, seed=0):
-    rng = np.random.default_rng(seed)
-    factor = rng.standard_normal((*batch, d, rank or d + 2))
-    return rng.standard_normal((*batch, d)), factor @ np.swapaxes(factor, -1, -2)
 
 
 class TestEnergyDistance:
@@ -39,7 +37,7 @@ class TestEnergyDistance:
     def test_blocks_do_not_change_the_result(self, monkeypatch):
         x, y = samples()
         whole = energy_distance(x, y)
-        monkeypatch.setattr(transport, "_BLOCK_ELEMENTS", 170)  # two or three rows at once
+        monkeypatch.setattr(pairs, "_BLOCK_ELEMENTS", 170)  # two or three rows at once
         assert energy_distance(x, y) == pytest.approx(whole, rel=1e-12)
 
     def test_v_statistic_of_a_sample_with_itself_is_zero(self):
@@ -101,68 +99,79 @@ class TestEnergyDistance:
             energy_distance(x, y, unbiased=unbiased)
 
 
-class TestBuresWasserstein:
-    def test_agrees_with_pot(self):
-        (m0, C0), (m1, C1) = gaussians(seed=1), gaussians(seed=2)
-        expected = [
-            ot.gaussian.bures_wasserstein_distance(*args) ** 2
-            for args in zip(m0, m1, C0, C1, strict=True)
-        ]
-        np.testing.assert_allclose(bures_wasserstein(m0, C0, m1, C1), expected, rtol=1e-8)
+class TestMaximumMeanDiscrepancy:
+    @pytest.mark.parametrize("kernel", KERNELS)
+    def test_v_statistic_equals_the_means_over_pairs(self, kernel):
+        x, y = samples()
+        k = KERNELS[kernel]
+        expected = k(cdist(x, x), 0.7).mean() + k(cdist(y, y), 0.7).mean()
+        expected -= 2 * k(cdist(x, y), 0.7).mean()
+        assert maximum_mean_discrepancy(x, y, 0.7, kernel=kernel) == pytest.approx(
+            expected, rel=1e-9
+        )
 
-    def test_diagonal_covariances_in_closed_form(self):
-        m0, m1 = np.array([1.0, 2.0]), np.array([0.0, -1.0])
-        s0, s1 = np.array([1.0, 4.0]), np.array([9.0, 0.25])
-        expected = np.sum((m0 - m1) ** 2) + np.sum((np.sqrt(s0) - np.sqrt(s1)) ** 2)
-        assert bures_wasserstein(m0, np.diag(s0), m1, np.diag(s1)) == pytest.approx(expected)
+    @pytest.mark.parametrize("kernel", KERNELS)
+    def test_u_statistic_leaves_out_a_point_and_itself(self, kernel):
+        x, y = samples()
+        k = KERNELS[kernel]
+        expected = (
+            k(pdist(x), 0.7).mean() + k(pdist(y), 0.7).mean() - 2 * k(cdist(x, y), 0.7).mean()
+        )
+        result = maximum_mean_discrepancy(x, y, 0.7, kernel=kernel, unbiased=True)
+        assert result == pytest.approx(expected, rel=1e-9)
 
-    def test_to_a_point_it_is_variance_plus_squared_distance(self):
-        m, C = gaussians()
-        expected = np.sum(m**2, axis=-1) + np.trace(C, axis1=-2, axis2=-1)
-        result = bures_wasserstein(m, C, np.zeros(5), np.zeros((5, 5)))
-        np.testing.assert_allclose(result, expected)
-
-    def test_singular_covariances_keep_half_the_digits(self):
-        m, C = gaussians(rank=2)
-        np.testing.assert_allclose(bures_wasserstein(m, C, m, C), 0, atol=1e-5)
-
-    def test_leading_axes_broadcast(self):
-        (m0, C0), (m1, C1) = gaussians((3, 1), seed=1), gaussians((4,), seed=2)
-        result = bures_wasserstein(m0, C0, m1, C1)
-        assert result.shape == (3, 4)
-        assert result[2, 1] == pytest.approx(bures_wasserstein(m0[2, 0], C0[2, 0], m1[1], C1[1]))
+    def test_gaussians_in_closed_form(self):
+        # E k(X, Y) for X ~ N(0, I), Y ~ N(m, I): (1 + 2/s²)^(-d/2) exp(-|m|²/(2 (s² + 2)))
+        rng = np.random.default_rng(3)
+        d, s, m = 2, 1.0, 1.0
+        x, y = rng.standard_normal((4000, d)), m + rng.standard_normal((4000, d))
+        scale = (1 + 2 / s**2) ** (-d / 2)
+        expected = 2 * scale * (1 - np.exp(-d * m**2 / (2 * (s**2 + 2))))
+        result = maximum_mean_discrepancy(x, y, s, unbiased=True)
+        assert result == pytest.approx(expected, rel=0.05)
 
     @settings(max_examples=30, deadline=None)
-    @given(st.integers(1, 6), st.integers(0, 2**31), st.floats(0.1, 10))
-    def test_a_symmetric_squared_metric(self, d, seed, factor):
-        (m0, C0), (m1, C1), (m2, C2) = (gaussians((), d, seed=seed + k) for k in range(3))
-        w01, w12, w02 = (
-            np.sqrt(bures_wasserstein(*a, *b))
-            for a, b in (((m0, C0), (m1, C1)), ((m1, C1), (m2, C2)), ((m0, C0), (m2, C2)))
-        )
-        assert np.sqrt(bures_wasserstein(m1, C1, m0, C0)) == pytest.approx(w01, rel=1e-6)
-        assert w02 <= w01 + w12 + 1e-6
-        scaled = bures_wasserstein(factor * m0, factor**2 * C0, factor * m1, factor**2 * C1)
-        assert scaled == pytest.approx((factor * w01) ** 2, rel=1e-6)
+    @given(
+        st.integers(1, 9),
+        st.integers(1, 9),
+        st.floats(0.05, 20),
+        st.sampled_from(sorted(KERNELS)),
+        st.integers(0, 2**31),
+    )
+    def test_a_symmetric_distance_that_moving_both_leaves_alone(self, n, m, s, kernel, seed):
+        x, y = samples(n, m, 2, seed)
+        value = maximum_mean_discrepancy(x, y, s, kernel=kernel)
+        assert -1e-7 <= value <= 2
+        assert maximum_mean_discrepancy(y, x, s, kernel=kernel) == pytest.approx(value, abs=1e-6)
+        moved = maximum_mean_discrepancy(x[::-1] + 3, y + 3, s, kernel=kernel)
+        assert moved == pytest.approx(value, abs=1e-6)
+        same = maximum_mean_discrepancy(x, x, s, kernel=kernel)
+        assert same == pytest.approx(0, abs=1e-6)
 
-    def test_runs_on_the_strict_standard(self):
-        (m0, C0), (m1, C1) = gaussians(seed=1), gaussians(seed=2)
-        result = bures_wasserstein(*map(array_api_strict.asarray, (m0, C0, m1, C1)))
-        np.testing.assert_allclose(np.asarray(result), bures_wasserstein(m0, C0, m1, C1))
+    def test_blocks_do_not_change_the_result(self, monkeypatch):
+        x, y = samples()
+        whole = maximum_mean_discrepancy(x, y, 1.0)
+        monkeypatch.setattr(pairs, "_BLOCK_ELEMENTS", 170)
+        assert maximum_mean_discrepancy(x, y, 1.0) == pytest.approx(whole, rel=1e-12)
+
+    @pytest.mark.parametrize("kernel", KERNELS)
+    def test_runs_on_the_strict_standard(self, kernel):
+        x, y = samples()
+        strict = map(array_api_strict.asarray, (x, y))
+        result = maximum_mean_discrepancy(*strict, 0.7, kernel=kernel)
+        assert result == pytest.approx(maximum_mean_discrepancy(x, y, 0.7, kernel=kernel))
 
     @pytest.mark.parametrize(
         ("change", "name"),
         [
-            ({"m0": np.float64(1.0)}, "m0"),
-            ({"m1": np.zeros(3)}, "m1"),
-            ({"C0": np.eye(3)}, "C0"),
-            ({"C0": np.diag([1.0, -1.0])}, "C0"),
-            ({"C1": np.array([[1.0, 0.5], [0.0, 1.0]])}, "C1"),
-            ({"C1": np.diag([1.0, -1.0])}, "C1"),
-            ({"C1": np.full((2, 2), np.inf)}, "C1"),
+            ({"lengthscale": 0.0}, "lengthscale"),
+            ({"kernel": "linear"}, "kernel"),
+            ({"y": np.zeros((3, 5))}, "y"),
+            ({"x": np.full((3, 2), 1e200)}, "x"),
+            ({"x": np.zeros((1, 2)), "unbiased": True}, "x"),
         ],
     )
     def test_bad_input(self, change, name):
-        good = {"m0": np.zeros(2), "C0": np.eye(2), "m1": np.ones(2), "C1": 2 * np.eye(2)}
+        good = {"x": np.zeros((3, 2)), "y": np.ones((4, 2)), "lengthscale": 1.0}
         with pytest.raises(ValueError, match=f"^{name} "):
-            bures_wasserstein(**(good | change))
+            maximum_mean_discrepancy(**(good | change))

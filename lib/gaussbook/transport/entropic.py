@@ -1,0 +1,479 @@
+r"""Entropic optimal transport by Sinkhorn's algorithm, robust for any regularisation.
+
+The iteration updates potentials in the log domain, but computes most of its log-sum-exps as
+products of a matrix with vectors.  For nearby reference potentials :math:`(f_0,g_0)` and the kernel
+:math:`K_{ij}=e^{(f_{0,i}+g_{0,j}-M_{ij})/\varepsilon}`,
+
+.. math::
+    \log\sum_jb_je^{(g_j-M_{ij})/\varepsilon}
+    =\log\sum_jK_{ij}\,b_je^{(g_j-g_{0,j})/\varepsilon}-f_{0,i}/\varepsilon,
+
+which costs two operations for each pair of points, not an exponential.  Where the result is out of
+the range in which this is exact, the sum is taken term by term instead; where the potentials have
+moved away from the reference, they become the new one (Schmitzer's absorption, SIAM J. Sci. Comput.
+41, 2019).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sklearn.exceptions import ConvergenceWarning
+
+from gaussbook.arrays import Array, namespace
+from gaussbook.transport.pairs import check_samples, check_weights, cost_matrix, row_blocks
+from gaussbook.validation import check_array, check_integer, check_scalar
+
+__all__ = ["SinkhornResult", "sinkhorn", "sinkhorn_divergence"]
+
+_RANGE = 100.0  # logarithm of the scalings that a kernel serves
+_FLOOR = -600.0  # of the kernel's exponents: e^(-600 + 2·100) changes no digit of a sum, and the
+# products of smaller ones are subnormal numbers, which take many times as long
+_CEILING = 700.0  # above, exp overflows; a sum with such a term is refused
+_STAGE_FACTOR = 0.25  # of the regularisation from one stage of the annealing to the next
+_STAGE_TOLERANCE = 0.01  # relative error of the marginals where a stage ends
+_STAGE_ITERATIONS = 50
+
+
+@dataclass(frozen=True)
+class SinkhornResult:
+    r"""What `sinkhorn` returns.
+
+    Attributes
+    ----------
+    plan : array, shape (n, m)
+        The plan :math:`P_{ij}=a_ib_je^{(f_i+g_j-M_{ij})/\varepsilon}`.
+    cost : float
+        Cost of transport :math:`\sum P_{ij}M_{ij}`, in the unit of `M`.
+    value : float
+        The optimum of the regularised problem, from the dual: a lower bound of it.
+    f, g : array, shapes (n,) and (m,)
+        Potentials, in the unit of `M`.
+    iterations : int
+        Updates of both potentials, all stages of the annealing together.
+    marginal_error : float
+        Euclidean norm of the difference between the plan's marginals and those that hold at the
+        solution: `a` and `b` themselves in the balanced problem.
+    converged : bool
+        Whether `marginal_error` is within the tolerance.
+    """
+
+    plan: Array
+    cost: float
+    value: float
+    f: Array
+    g: Array
+    iterations: int
+    marginal_error: float
+    converged: bool
+
+
+def sinkhorn(
+    a: Array | None,
+    b: Array | None,
+    M: Array,
+    reg: float,
+    *,
+    reg_m: float | tuple[float, float] | None = None,
+    tol: float = 1e-9,
+    max_iter: int = 10_000,
+    warm_start: tuple[Array, Array] | None = None,
+) -> SinkhornResult:
+    r"""Solve the optimal transport problem with entropic regularisation.
+
+    .. math::
+        \min_{P\ge0}\ \langle P,M\rangle+\varepsilon\,\mathrm{KL}(P\,|\,ab^\top)
+        \quad\text{with}\quad P\mathbf 1=a,\ P^\top\mathbf 1=b
+
+    (Cuturi, 2013), or, where the penalties :math:`\rho` are given, without the constraints and
+    with :math:`\rho_1\mathrm{KL}(P\mathbf 1|a)+\rho_2\mathrm{KL}(P^\top\mathbf 1|b)` added (Chizat,
+    Peyré, Schmitzer and Vialard, 2018); :math:`\mathrm{KL}(p|q)=\sum p\log(p/q)-p+q`.
+
+    Parameters
+    ----------
+    a : array, shape (n,), or None
+        Weights of the sources: probabilities, or in the unbalanced problem any masses; None for
+        equal ones.  Points of weight zero are allowed.
+    b : array, shape (m,), or None
+        Weights of the targets.
+    M : array, shape (n, m)
+        Costs.
+    reg : float
+        :math:`\varepsilon>0`, in the unit of `M`.
+    reg_m : float or pair of floats, optional
+        Penalties :math:`\rho_1,\rho_2` of the unbalanced problem, in the unit of `M`.
+    tol : float
+        Largest error of the marginals, in the Euclidean norm (POT's ``stopThr``).
+    max_iter : int
+        Largest number of iterations.
+    warm_start : pair of arrays, shapes (n,) and (m,), optional
+        Potentials to start from.  Without them, `reg` is lowered in stages from the range of `M`.
+
+    Returns
+    -------
+    SinkhornResult
+        Plan, cost, potentials and how well the marginals hold.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, shapes disagree, or `reg` is below 1e-12 of the largest
+        cost, where the exponents would have no digits left.
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        If the tolerance is not met within `max_iter` iterations; ``converged`` is then false.
+
+    Notes
+    -----
+    An iteration reads the kernel twice (16 n m bytes, 4 n m operations).  Memory for two matrices
+    of the size of `M` is needed beside it.
+    """
+    M, a, b, reg, rho = _check_problem(a, b, M, reg, reg_m)
+    tol = check_scalar("tol", tol, above=0)
+    max_iter = check_integer("max_iter", max_iter, at_least=1)
+    xp = namespace(M)
+    rows, columns = (xp.nonzero(w > 0)[0] for w in (a, b))
+    all_positive = rows.shape[0] == a.shape[0] and columns.shape[0] == b.shape[0]
+    start = _check_start(warm_start, M)
+    if all_positive:
+        problem = _Problem(M, a, b, rho, *start)
+    else:  # the points of weight zero take no part
+        inner = xp.take(xp.take(M, rows, axis=0), columns, axis=1)
+        parts = (a, rows), (b, columns), (start[0], rows), (start[1], columns)
+        weights_and_start = [xp.take(vector, indices) for vector, indices in parts]
+        problem = _Problem(inner, *weights_and_start[:2], rho, *weights_and_start[2:])
+    annealed = warm_start is None
+    iterations, change = problem.anneal(reg, tol, max_iter, _Problem.iterate, annealed)
+    f, g = problem.f, problem.g
+    if not all_positive:  # extend the potentials: one more update of each
+        f = rho[0].factor(reg) * _softmin(xp.take(M, columns, axis=1), g, problem.b, reg)
+        g = xp.take(M, rows, axis=0)
+        g = rho[1].factor(reg) * _softmin(xp.matrix_transpose(g), xp.take(f, rows), problem.a, reg)
+    return _result(M, a, b, reg, rho, f, g, iterations, change, tol)
+
+
+def sinkhorn_divergence(
+    x: Array,
+    y: Array,
+    reg: float,
+    *,
+    p: float = 2,
+    a: Array | None = None,
+    b: Array | None = None,
+    tol: float = 1e-7,
+    max_iter: int = 10_000,
+) -> float:
+    r"""Debiased entropic transport cost between two samples.
+
+    .. math::
+        S_\varepsilon=\mathrm{OT}_\varepsilon(x,y)-\tfrac12\mathrm{OT}_\varepsilon(x,x)
+        -\tfrac12\mathrm{OT}_\varepsilon(y,y)\ge0
+
+    for the costs :math:`\lVert x-y\rVert^p`, p = 1 or 2; zero only for equal distributions (Feydy
+    et al., 2019).  It goes from :math:`W_p^p` at :math:`\varepsilon=0` to half the energy distance
+    (p = 1) or the squared distance of the means (p = 2) at infinity.
+
+    Parameters
+    ----------
+    x : array, shape (n, d)
+        Sample of the first distribution.
+    y : array, shape (m, d)
+        Sample of the second distribution.
+    reg : float
+        :math:`\varepsilon`, in the p-th power of the unit of the data.
+    p : {1, 2}
+        Power of the distance.
+    a, b : array, shapes (n,) and (m,), optional
+        Weights of the points; equal ones if not given.
+    tol, max_iter
+        As for `sinkhorn`.
+
+    Returns
+    -------
+    float
+        The divergence, in the p-th power of the unit of the data; below zero by rounding and
+        tolerance only.
+
+    Raises
+    ------
+    ValueError
+        If the samples do not fit together or an argument is out of its range.
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        As `sinkhorn`.
+    """
+    x, y = check_samples(x, y)
+    tol = check_scalar("tol", tol, above=0)
+    p = check_scalar("p", p)
+    if p not in (1, 2):
+        raise ValueError(f"p must be 1 or 2, where the divergence is positive; got {p:g}")
+    a = check_weights("a", a, x, x.shape[0])
+    b = check_weights("b", b, y, y.shape[0])
+    reg = check_scalar("reg", reg, above=0)
+    between = sinkhorn(a, b, cost_matrix(x, y, p), reg, tol=tol, max_iter=max_iter).value
+    within_x = _self_transport(a, x, p, reg, tol, max_iter)
+    within_y = _self_transport(b, y, p, reg, tol, max_iter)
+    return between - (within_x + within_y) / 2
+
+
+def _self_transport(a: Array, x: Array, p: float, reg: float, tol: float, max_iter: int) -> float:
+    """Return the optimum of the regularised problem between a distribution and itself."""
+    xp = namespace(x)
+    support = xp.nonzero(a > 0)[0]
+    a, x = xp.take(a, support), xp.take(x, support, axis=0)
+    M, a, _, reg, rho = _check_problem(a, a, cost_matrix(x, x, p), reg, None)
+    problem = _Problem(M, a, a, rho, xp.zeros_like(a), xp.zeros_like(a))
+    error = problem.anneal(reg, tol, max_iter, _Problem.iterate_symmetric)[1]
+    if error > tol:
+        _warn(max_iter, error, tol)
+    updated = _softmin(M, problem.f, a, reg)  # with it, the mass of the plan is one
+    return rho[0].dual(problem.f, a) + rho[1].dual(updated, a)
+
+
+@dataclass(frozen=True)
+class _Penalty:
+    """How a marginal is held: ρ KL(·|a), or exactly for ρ = ∞."""
+
+    rho: float
+
+    def factor(self, reg: float) -> float:
+        """Return ρ/(ρ + ε), by which an update of the exact problem is shrunk."""
+        return 1.0 if math.isinf(self.rho) else self.rho / (self.rho + reg)
+
+    def dual(self, potential: Array, weights: Array) -> float:
+        """Return the potential's part of the dual value."""
+        xp = namespace(potential)
+        if math.isinf(self.rho):
+            return float(xp.sum(potential * weights))
+        return -self.rho * float(xp.sum(xp.expm1(-potential / self.rho) * weights))
+
+
+class _Problem:
+    """Weights, all positive, and costs; the current potentials, and the kernel of a reference."""
+
+    def __init__(
+        self, M: Array, a: Array, b: Array, rho: tuple[_Penalty, _Penalty], f: Array, g: Array
+    ):
+        self.M, self.a, self.b, self.rho, self.f, self.g = M, a, b, rho, f, g
+        xp = namespace(M)
+        self.size = float(xp.linalg.vector_norm(a))
+        self.kernel = xp.empty_like(M)
+        self.reference = None  # the potentials of the kernel, None where it is out of date
+
+    def anneal(
+        self, reg: float, tol: float, max_iter: int, iterate: Callable, stages: bool = True
+    ) -> tuple[int, float]:
+        """Iterate with falling regularisation; return the iterations and the last error."""
+        used = 0
+        for stage in _stages(self.M, reg) if stages else ():
+            limit = min(_STAGE_ITERATIONS, max_iter - used)
+            used += iterate(self, stage, max(tol, _STAGE_TOLERANCE * self.size), limit)[0]
+        last, error = iterate(self, reg, tol, max_iter - used)
+        return used + last, error
+
+    def iterate(self, reg: float, tol: float, max_iter: int) -> tuple[int, float]:
+        """Update the potentials in turn; return the number of iterations and the last error."""
+        self.reference, self.near = None, False
+        change = math.inf
+        for k in range(max_iter):
+            softmin = self._softmin(reg, of_rows=True)
+            updated = self.rho[0].factor(reg) * softmin
+            if k > 0:  # before the first update of g, the columns are those of the start
+                change = _change_of_marginal(self.a, self.f, updated, softmin, reg)
+                if change <= tol:
+                    return k, change
+            self._move(updated, self.g, reg)
+            updated = self.rho[1].factor(reg) * self._softmin(reg, of_rows=False)
+            self._move(*self._shifted(self.f, updated), reg)
+        return max_iter, change
+
+    def iterate_symmetric(self, reg: float, tol: float, max_iter: int) -> tuple[int, float]:
+        """Do the same for f = g, where the mean of a potential and its update converges fast."""
+        self.reference, self.near = None, False
+        change = math.inf
+        for k in range(max_iter):
+            softmin = self._softmin(reg, of_rows=True)
+            change = _change_of_marginal(self.a, self.f, softmin, softmin, reg)
+            if change <= tol:
+                return k, change
+            mean = (self.f + softmin) / 2
+            self._move(mean, mean, reg)
+        return max_iter, change
+
+    def _shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
+        """Add the best constant to f and take it from g.
+
+        The plan stays; without this step, large penalties settle the plan's mass very slowly
+        (Séjourné, Vialard and Peyré, 2022).
+        """
+        rho, sigma = self.rho[0].rho, self.rho[1].rho
+        if math.isinf(rho):
+            return f, g
+        gap = _log_sum_exp(-f / rho, self.a) - _log_sum_exp(-g / sigma, self.b)
+        constant = rho * sigma / (rho + sigma) * gap
+        return f + constant, g - constant
+
+    def _softmin(self, reg: float, *, of_rows: bool) -> Array:
+        """Return −ε log Σ_j b_j exp((g_j − M_ij)/ε), or the same sum over the rows."""
+        xp = namespace(self.M)
+        if self.near and self.reference is None:
+            self._absorb(reg)
+        weights, potential = (self.b, self.g) if of_rows else (self.a, self.f)
+        if self.reference is not None:
+            f0, g0 = self.reference
+            here, there = (f0, g0) if of_rows else (g0, f0)
+            kernel = self.kernel if of_rows else xp.matrix_transpose(self.kernel)
+            sums = kernel @ (weights * xp.exp((potential - there) / reg))
+            if bool(xp.all((sums > math.exp(-_RANGE)) & (sums < math.exp(_RANGE)))):
+                return here - reg * xp.log(sums)
+            self.reference = None
+        costs = self.M if of_rows else xp.matrix_transpose(self.M)
+        result = _softmin(costs, potential, weights, reg)
+        now = self.f if of_rows else self.g
+        self.near = float(xp.max(xp.abs(result - now))) <= _RANGE * reg
+        return result
+
+    def _absorb(self, reg: float) -> None:
+        """Make the current potentials the reference of the kernel."""
+        xp = namespace(self.M)
+        self.reference = self.f, self.g
+        for start, stop in row_blocks(self.M, self.M.shape[1]):
+            block = self.g - self.M[start:stop, :]
+            block += self.f[start:stop, None]
+            block /= reg
+            block = xp.clip(block, min=_FLOOR, max=_CEILING)
+            self.kernel[start:stop, :] = xp.exp(block)
+
+    def _move(self, f: Array, g: Array, reg: float) -> None:
+        xp = namespace(f)
+        self.f, self.g = f, g
+        if self.reference is not None:
+            pairs = zip((f, g), self.reference, strict=True)
+            if max(float(xp.max(xp.abs(p - p0))) for p, p0 in pairs) > _RANGE * reg:
+                self.reference = None
+
+
+def _softmin(M: Array, g: Array, b: Array, reg: float) -> Array:
+    """Return −ε log Σ_j b_j exp((g_j − M_ij)/ε), term by term in blocks of rows."""
+    xp = namespace(M)
+    shift = g / reg + xp.log(b)
+    parts = []
+    for start, stop in row_blocks(M, M.shape[1]):
+        exponents = shift - M[start:stop, :] / reg
+        peak = xp.max(exponents, axis=1)
+        exponents -= peak[:, None]
+        # e^-600 of the largest term changes no digit
+        terms = xp.exp(xp.maximum(exponents, xp.asarray(_FLOOR)))
+        parts.append(-reg * (peak + xp.log(xp.sum(terms, axis=1))))
+    return xp.concat(parts)
+
+
+def _log_sum_exp(x: Array, weights: Array) -> float:
+    xp = namespace(x)
+    peak = float(xp.max(x))
+    return peak + math.log(float(xp.sum(weights * xp.exp(x - peak))))
+
+
+def _change_of_marginal(a: Array, f: Array, updated: Array, softmin: Array, reg: float) -> float:
+    """Return how far an update of f moves the row sums of the plan, in the Euclidean norm.
+
+    For a constraint, the update makes them equal to `a`.
+    """
+    xp = namespace(a)
+    before, after = (xp.exp(xp.clip((p - softmin) / reg, max=_CEILING)) for p in (f, updated))
+    return float(xp.linalg.vector_norm(a * (before - after)))
+
+
+def _stages(M: Array, reg: float) -> list[float]:
+    """Return the falling regularisations of the annealing, all above `reg`."""
+    xp = namespace(M)
+    widest = float(xp.max(M)) - float(xp.min(M))
+    count = math.ceil(math.log(widest / reg) / -math.log(_STAGE_FACTOR)) if widest > reg else 0
+    return [widest * _STAGE_FACTOR**k for k in range(count)]
+
+
+def _result(M, a, b, reg, rho, f, g, iterations, change, tol) -> SinkhornResult:
+    xp = namespace(M)
+    plan = xp.empty_like(M)
+    cost = 0.0
+    for start, stop in row_blocks(M, M.shape[1]):
+        exponents = (f[start:stop, None] + g - M[start:stop, :]) / reg
+        # weights of zero have potentials that are never used: their exponents may overflow
+        block = xp.exp(xp.clip(exponents, min=_FLOOR, max=_CEILING)) * b
+        block *= a[start:stop, None]
+        cost += float(xp.sum(block * M[start:stop, :]))
+        plan[start:stop, :] = block
+    total = float(xp.sum(plan))
+    if not (math.isfinite(total) and math.isfinite(cost)):
+        raise ValueError("reg_m or M make the masses of the plan overflow")
+    error = change
+    if math.isinf(rho[0].rho):
+        error = float(xp.linalg.vector_norm(xp.sum(plan, axis=1) - a))
+    if math.isinf(rho[1].rho):
+        error = math.hypot(error, float(xp.linalg.vector_norm(xp.sum(plan, axis=0) - b)))
+    mass = float(xp.sum(a)) * float(xp.sum(b))
+    value = rho[0].dual(f, a) + rho[1].dual(g, b) - reg * (total - mass)
+    converged = error <= tol
+    if not converged:
+        _warn(iterations, error, tol)
+    return SinkhornResult(plan, cost, value, f, g, iterations, error, converged)
+
+
+def _warn(iterations: int, error: float, tol: float) -> None:
+    warnings.warn(
+        f"Sinkhorn's iteration stopped after {iterations} iterations with marginals off by "
+        f"{error:.3g}, above tol = {tol:.3g}: raise max_iter or reg",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
+
+
+def _check_problem(a, b, M, reg, reg_m):
+    M = check_array("M", M, ndim=2)
+    xp = namespace(M)
+    M = xp.astype(M, xp.float64, copy=False)
+    largest = float(xp.max(xp.abs(M)))
+    if largest > 1e150:
+        raise ValueError("M holds costs so large that sums of them overflow")
+    reg = check_scalar("reg", reg, above=0, at_most=1e150)
+    if reg < 1e-12 * largest:
+        raise ValueError(f"reg must be at least 1e-12 of the largest cost, got {reg:g}")
+    if reg_m is None:
+        a, b = (check_weights(*w) for w in (("a", a, M, M.shape[0]), ("b", b, M, M.shape[1])))
+        return M, a, b, reg, (_Penalty(math.inf), _Penalty(math.inf))
+    a, b = (_check_masses(*w) for w in (("a", a, M, M.shape[0]), ("b", b, M, M.shape[1])))
+    pair = reg_m if isinstance(reg_m, tuple | list) else (reg_m, reg_m)
+    if len(pair) != 2:
+        raise ValueError(f"reg_m must be a number or a pair of numbers, got {len(pair)}")
+    least = 1e-12 * largest
+    rho = [check_scalar("reg_m", r, above=0, at_least=least, at_most=1e150) for r in pair]
+    return M, a, b, reg, tuple(map(_Penalty, rho))
+
+
+def _check_masses(name: str, masses: Array | None, M: Array, n: int) -> Array:
+    if masses is None:
+        return check_weights(name, None, M, n)
+    masses = check_array(name, masses, shape=(n,))
+    xp = namespace(M, masses)
+    masses = xp.astype(masses, xp.float64, copy=False)
+    if bool(xp.any(masses < 0)) or not 0 < float(xp.max(masses)) < 1e150:
+        raise ValueError(f"{name} must hold masses which are not negative, one of them positive")
+    return masses
+
+
+def _check_start(start: tuple[Array, Array] | None, M: Array) -> tuple[Array, Array]:
+    xp = namespace(M)
+    if start is None:
+        return xp.zeros(M.shape[0], dtype=M.dtype), xp.zeros(M.shape[1], dtype=M.dtype)
+    if not isinstance(start, tuple | list) or len(start) != 2:
+        raise ValueError("warm_start must be a pair of potentials (f, g)")
+    pairs = zip(start, M.shape, strict=True)
+    f, g = (check_array("warm_start", p, shape=(size,)) for p, size in pairs)
+    return xp.astype(f, xp.float64, copy=False), xp.astype(g, xp.float64, copy=False)

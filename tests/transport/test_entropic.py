@@ -1,0 +1,255 @@
+import warnings
+
+import array_api_strict
+import numpy as np
+import ot
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp
+from sklearn.exceptions import ConvergenceWarning
+
+from gaussbook.transport import (
+    cost_matrix,
+    energy_distance,
+    entropic,
+    exact_plan,
+    sinkhorn,
+    sinkhorn_divergence,
+    wasserstein,
+)
+
+
+def problem(n=40, m=30, d=2, seed=0):
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((n, d)), 1 + 0.7 * rng.standard_normal((m, d))
+    M = cost_matrix(x, y)
+    return rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m)), M / M.max()
+
+
+def updates(result, a, b, M, reg, rho=(np.inf, np.inf)):
+    """Both potentials after one update in the log domain by SciPy."""
+    factors = [1 / (1 + reg / r) for r in rho]
+    f = -reg * logsumexp((result.g - M) / reg, b=b, axis=1)
+    g = -reg * logsumexp((result.f[:, None] - M) / reg, b=a[:, None], axis=0)
+    return factors[0] * f, factors[1] * g
+
+
+class TestBalanced:
+    @pytest.mark.parametrize("reg", [10.0, 1.0, 0.1, 0.01, 1e-3])
+    def test_agrees_with_pot(self, reg):
+        a, b, M = problem()
+        result = sinkhorn(a, b, M, reg, tol=1e-10)
+        expected = ot.bregman.sinkhorn_log(a, b, M, reg, stopThr=1e-11, numItermax=50_000)
+        np.testing.assert_allclose(result.plan, expected, atol=1e-9)
+        assert result.converged
+        assert result.marginal_error <= 1e-10
+
+    @pytest.mark.parametrize("reg", [0.1, 1e-3, 1e-4])
+    def test_solves_its_equations(self, reg):
+        a, b, M = problem()
+        result = sinkhorn(a, b, M, reg, tol=1e-12, max_iter=100_000)
+        for ours, updated in zip((result.f, result.g), updates(result, a, b, M, reg), strict=True):
+            np.testing.assert_allclose(ours, updated, atol=1e-7 * reg)
+        density = np.exp((result.f[:, None] + result.g - M) / reg)
+        np.testing.assert_allclose(result.plan, a[:, None] * b * density, atol=1e-15)
+        primal = np.sum(result.plan * (M + reg * np.log(np.maximum(density, 1e-300))))
+        assert result.value == pytest.approx(primal, abs=1e-9)
+        assert result.cost == pytest.approx(np.sum(result.plan * M))
+
+    def test_goes_to_the_exact_plan(self):
+        a, b, M = problem()
+        _, cost = exact_plan(a, b, M)
+        costs = [sinkhorn(a, b, M, reg, tol=1e-8).cost for reg in (0.1, 0.01, 1e-3)]
+        assert costs[0] > costs[1] > costs[2] > cost - 1e-8
+        assert costs[2] == pytest.approx(cost, abs=1e-3)
+
+    def test_of_large_regularisation_is_the_product(self):
+        a, b, M = problem()
+        np.testing.assert_allclose(sinkhorn(a, b, M, 1e6).plan, np.outer(a, b), rtol=1e-5)
+
+    def test_two_points_in_closed_form(self):
+        # equal weights, costs 0 and 1: the plan's odds are exp(1/ε)
+        result = sinkhorn(None, None, [[0.0, 1.0], [1.0, 0.0]], 0.2, tol=1e-13)
+        stay = 0.5 / (1 + np.exp(-1 / 0.2))
+        np.testing.assert_allclose(result.plan, [[stay, 0.5 - stay], [0.5 - stay, stay]])
+
+    @pytest.mark.parametrize("floor", [-30.0, 0.5])
+    def test_kernel_and_term_by_term_sums_agree(self, floor, monkeypatch):
+        a, b, M = problem()
+        usual = sinkhorn(a, b, M, 0.01, tol=1e-11)
+        # a narrow range: the kernel is refused and rebuilt again and again, or never used
+        monkeypatch.setattr(entropic, "_RANGE", 1.0 if floor < 0 else -1.0)
+        other = sinkhorn(a, b, M, 0.01, tol=1e-11)
+        np.testing.assert_allclose(other.plan, usual.plan, atol=1e-11)
+        assert abs(other.iterations - usual.iterations) <= 1
+
+    def test_points_of_weight_zero_take_no_part_but_have_potentials(self):
+        a, b, M = problem()
+        a[[0, 7]], b[3] = 0, 0
+        a, b = a / a.sum(), b / b.sum()
+        result = sinkhorn(a, b, M, 0.02, tol=1e-11)
+        inner = sinkhorn(a[a > 0], b[b > 0], M[a > 0][:, b > 0], 0.02, tol=1e-11)
+        np.testing.assert_allclose(result.plan[a > 0][:, b > 0], inner.plan, atol=1e-10)
+        assert not result.plan[a == 0].any()
+        assert not result.plan[:, b == 0].any()
+        updated = updates(result, a, b, M, 0.02)
+        for ours, expected in zip((result.f, result.g), updated, strict=True):
+            np.testing.assert_allclose(ours, expected, atol=1e-7)
+
+    def test_tiny_weights_and_far_outliers(self):
+        a, b, M = problem()
+        a[0], b[0] = 1e-200, 1e-12
+        M[0, :], M[:, 1] = 50.0, M[:, 1] + 1000.0
+        a, b = a / a.sum(), b / b.sum()
+        result = sinkhorn(a, b, M, 0.01, tol=1e-10)
+        assert result.converged
+        np.testing.assert_allclose(result.plan.sum(axis=0), b, atol=1e-10)
+
+    def test_a_warm_start_saves_the_work(self):
+        a, b, M = problem()
+        first = sinkhorn(a, b, M, 0.01, tol=1e-10)
+        again = sinkhorn(a, b, M, 0.01, tol=1e-9, warm_start=(first.f, first.g))
+        assert again.iterations <= 2
+        np.testing.assert_allclose(again.plan, first.plan, atol=1e-9)
+
+    def test_says_when_it_has_not_converged(self):
+        a, b, M = problem()
+        with pytest.warns(ConvergenceWarning, match="raise max_iter"):
+            result = sinkhorn(a, b, M, 1e-3, max_iter=5)
+        assert not result.converged
+        assert result.iterations == 5
+        assert result.marginal_error > 1e-9
+        rows, columns = result.plan.sum(axis=1) - a, result.plan.sum(axis=0) - b
+        error = np.hypot(np.linalg.norm(rows), np.linalg.norm(columns))
+        assert result.marginal_error == pytest.approx(error)
+
+    @settings(max_examples=30, deadline=None)
+    @given(
+        st.integers(1, 9),
+        st.integers(1, 9),
+        st.floats(-2, 1),
+        st.floats(-3, 3),
+        st.integers(0, 2**31),
+    )
+    def test_transposes_permutes_and_scales(self, n, m, log_reg, shift, seed):
+        a, b, M = problem(n, m, seed=seed)
+        reg = 10**log_reg
+        plan = sinkhorn(a, b, M, reg, tol=1e-11, max_iter=100_000).plan
+        options = {"tol": 1e-11, "max_iter": 100_000}
+        across = sinkhorn(b, a, M.T, reg, **options).plan
+        np.testing.assert_allclose(across.T, plan, atol=1e-8)
+        reversed_ = sinkhorn(a[::-1], b, M[::-1], reg, **options).plan
+        np.testing.assert_allclose(reversed_[::-1], plan, atol=1e-8)
+        scaled = sinkhorn(a, b, 1e5 * (M + shift), 1e5 * reg, **options).plan
+        np.testing.assert_allclose(scaled, plan, atol=1e-8)
+
+
+class TestUnbalanced:
+    @pytest.mark.parametrize("reg_m", [0.5, (0.5, 0.05)])
+    def test_agrees_with_pot(self, reg_m):
+        a, b, M = problem()
+        result = sinkhorn(a, 2 * b, M, 0.05, reg_m=reg_m, tol=1e-12)
+        expected = ot.unbalanced.sinkhorn_unbalanced(
+            a, 2 * b, M, 0.05, reg_m, stopThr=1e-14, numItermax=20_000
+        )
+        np.testing.assert_allclose(result.plan, expected, atol=1e-9)
+
+    @pytest.mark.parametrize("reg", [1.0, 0.01, 1e-3])
+    def test_solves_its_equations_and_closes_the_gap(self, reg):
+        a, b, M = problem()
+        b, rho = 3 * b, (0.5, 0.1)
+        result = sinkhorn(a, b, M, reg, reg_m=rho, tol=1e-12)
+        updated = updates(result, a, b, M, reg, rho)
+        for ours, expected in zip((result.f, result.g), updated, strict=True):
+            np.testing.assert_allclose(ours, expected, atol=1e-7)
+
+        def divergence(p, q):
+            return np.sum(p * np.log(p / q) - p + q)
+
+        P = np.maximum(result.plan, 1e-300)
+        primal = np.sum(P * M) + reg * divergence(P, np.outer(a, b))
+        primal += rho[0] * divergence(P.sum(axis=1), a) + rho[1] * divergence(P.sum(axis=0), b)
+        assert result.value == pytest.approx(primal, abs=1e-8)
+
+    def test_large_penalties_hold_the_marginals(self):
+        a, b, M = problem()
+        result = sinkhorn(a, b, M, 0.1, reg_m=1e6)
+        assert result.iterations < 100
+        np.testing.assert_allclose(result.plan, sinkhorn(a, b, M, 0.1).plan, atol=1e-6)
+
+
+class TestDivergence:
+    def samples(self):
+        rng = np.random.default_rng(0)
+        return rng.standard_normal((30, 2)), 1 + rng.standard_normal((25, 2))
+
+    def test_goes_from_the_exact_cost_to_the_distance_of_means(self):
+        x, y = self.samples()
+        small = sinkhorn_divergence(x, y, 1e-2, max_iter=100_000)
+        assert small == pytest.approx(wasserstein(x, y) ** 2, rel=0.01)
+        means = np.sum((x.mean(axis=0) - y.mean(axis=0)) ** 2)
+        assert sinkhorn_divergence(x, y, 1e7) == pytest.approx(means, rel=1e-5)
+
+    def test_of_order_one_ends_at_half_the_energy_distance(self):
+        x, y = self.samples()
+        expected = energy_distance(x, y) / 2
+        assert sinkhorn_divergence(x, y, 1e7, p=1) == pytest.approx(expected, rel=1e-5)
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.integers(1, 7), st.integers(1, 7), st.sampled_from([1, 2]), st.integers(0, 2**31))
+    def test_symmetric_positive_and_zero_for_one_sample(self, n, m, p, seed):
+        rng = np.random.default_rng(seed)
+        x, y = rng.standard_normal((n, 2)), rng.standard_normal((m, 2))
+        value = sinkhorn_divergence(x, y, 4.0, p=p)
+        assert value >= -1e-5
+        assert sinkhorn_divergence(y, x, 4.0, p=p) == pytest.approx(value, abs=1e-5)
+        assert sinkhorn_divergence(x, x[::-1], 4.0, p=p) == pytest.approx(0, abs=1e-5)
+        assert sinkhorn_divergence(x + 4, y + 4, 4.0, p=p) == pytest.approx(value, abs=1e-5)
+
+    def test_refuses_other_powers(self):
+        with pytest.raises(ValueError, match="^p "):
+            sinkhorn_divergence(*self.samples(), 1.0, p=3)
+
+
+def test_runs_on_the_strict_standard():
+    a, b, M = problem()
+    a[0] = 0
+    a = a / a.sum()
+    for options in ({}, {"reg_m": 0.5}):
+        strict = sinkhorn(*map(array_api_strict.asarray, (a, b, M)), 0.02, **options)
+        expected = sinkhorn(a, b, M, 0.02, **options)
+        np.testing.assert_allclose(np.asarray(strict.plan), expected.plan, atol=1e-9)
+        assert strict.cost == pytest.approx(expected.cost)
+    x, y = array_api_strict.asarray(M[:, :2]), array_api_strict.asarray(M[:8, :2])
+    divergence = sinkhorn_divergence(M[:, :2], M[:8, :2], 1.0)
+    assert sinkhorn_divergence(x, y, 1.0) == pytest.approx(divergence)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"a": [0.5, 0.6]}, "a"),
+        ({"a": [1.5, -0.5]}, "a"),
+        ({"b": [0.0, 0.0], "reg_m": 1.0}, "b"),
+        ({"b": [-1.0, 1.0], "reg_m": 1.0}, "b"),
+        ({"b": [1.0]}, "b"),
+        ({"M": np.ones((2, 3))}, "b"),
+        ({"M": [[1.0, np.nan], [0.0, 0.0]]}, "M"),
+        ({"M": np.full((2, 2), 1e300)}, "M"),
+        ({"reg": 0.0}, "reg"),
+        ({"reg": 1e-14}, "reg"),
+        ({"reg": np.inf}, "reg"),
+        ({"reg_m": 0.0}, "reg_m"),
+        ({"reg_m": (1.0, 2.0, 3.0)}, "reg_m"),
+        ({"tol": 0.0}, "tol"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"warm_start": np.zeros(3)}, "warm_start"),
+        ({"warm_start": (np.zeros(3), np.zeros(2))}, "warm_start"),
+    ],
+)
+def test_bad_input(change, name):
+    good = {"a": [0.5, 0.5], "b": [0.2, 0.8], "M": np.ones((2, 2)), "reg": 1.0}
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=f"^{name} "):
+        warnings.simplefilter("error")
+        sinkhorn(**(good | change))

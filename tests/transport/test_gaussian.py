@@ -1,0 +1,126 @@
+import array_api_strict
+import numpy as np
+import ot
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gaussbook.transport import bures_wasserstein, gaussian_map
+
+
+def gaussians(batch=(4,), d=5, rank=None, seed=0):
+    rng = np.random.default_rng(seed)
+    factor = rng.standard_normal((*batch, d, rank or d + 2))
+    return rng.standard_normal((*batch, d)), factor @ np.swapaxes(factor, -1, -2)
+
+
+class TestBuresWasserstein:
+    def test_agrees_with_pot(self):
+        (m0, C0), (m1, C1) = gaussians(seed=1), gaussians(seed=2)
+        expected = [
+            ot.gaussian.bures_wasserstein_distance(*args) ** 2
+            for args in zip(m0, m1, C0, C1, strict=True)
+        ]
+        np.testing.assert_allclose(bures_wasserstein(m0, C0, m1, C1), expected, rtol=1e-8)
+
+    def test_diagonal_covariances_in_closed_form(self):
+        m0, m1 = np.array([1.0, 2.0]), np.array([0.0, -1.0])
+        s0, s1 = np.array([1.0, 4.0]), np.array([9.0, 0.25])
+        expected = np.sum((m0 - m1) ** 2) + np.sum((np.sqrt(s0) - np.sqrt(s1)) ** 2)
+        assert bures_wasserstein(m0, np.diag(s0), m1, np.diag(s1)) == pytest.approx(expected)
+
+    def test_to_a_point_it_is_variance_plus_squared_distance(self):
+        m, C = gaussians()
+        expected = np.sum(m**2, axis=-1) + np.trace(C, axis1=-2, axis2=-1)
+        result = bures_wasserstein(m, C, np.zeros(5), np.zeros((5, 5)))
+        np.testing.assert_allclose(result, expected)
+
+    def test_singular_covariances_keep_half_the_digits(self):
+        m, C = gaussians(rank=2)
+        np.testing.assert_allclose(bures_wasserstein(m, C, m, C), 0, atol=1e-5)
+
+    def test_leading_axes_broadcast(self):
+        (m0, C0), (m1, C1) = gaussians((3, 1), seed=1), gaussians((4,), seed=2)
+        result = bures_wasserstein(m0, C0, m1, C1)
+        assert result.shape == (3, 4)
+        assert result[2, 1] == pytest.approx(bures_wasserstein(m0[2, 0], C0[2, 0], m1[1], C1[1]))
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.integers(1, 6), st.integers(0, 2**31), st.floats(0.1, 10))
+    def test_a_symmetric_squared_metric(self, d, seed, factor):
+        (m0, C0), (m1, C1), (m2, C2) = (gaussians((), d, seed=seed + k) for k in range(3))
+        w01, w12, w02 = (
+            np.sqrt(bures_wasserstein(*a, *b))
+            for a, b in (((m0, C0), (m1, C1)), ((m1, C1), (m2, C2)), ((m0, C0), (m2, C2)))
+        )
+        assert np.sqrt(bures_wasserstein(m1, C1, m0, C0)) == pytest.approx(w01, rel=1e-6)
+        assert w02 <= w01 + w12 + 1e-6
+        scaled = bures_wasserstein(factor * m0, factor**2 * C0, factor * m1, factor**2 * C1)
+        assert scaled == pytest.approx((factor * w01) ** 2, rel=1e-6)
+
+    def test_runs_on_the_strict_standard(self):
+        (m0, C0), (m1, C1) = gaussians(seed=1), gaussians(seed=2)
+        result = bures_wasserstein(*map(array_api_strict.asarray, (m0, C0, m1, C1)))
+        np.testing.assert_allclose(np.asarray(result), bures_wasserstein(m0, C0, m1, C1))
+
+    @pytest.mark.parametrize(
+        ("change", "name"),
+        [
+            ({"m0": np.float64(1.0)}, "m0"),
+            ({"m1": np.zeros(3)}, "m1"),
+            ({"C0": np.eye(3)}, "C0"),
+            ({"C0": np.diag([1.0, -1.0])}, "C0"),
+            ({"C1": np.array([[1.0, 0.5], [0.0, 1.0]])}, "C1"),
+            ({"C1": np.diag([1.0, -1.0])}, "C1"),
+            ({"C1": np.full((2, 2), np.inf)}, "C1"),
+        ],
+    )
+    def test_bad_input(self, change, name):
+        good = {"m0": np.zeros(2), "C0": np.eye(2), "m1": np.ones(2), "C1": 2 * np.eye(2)}
+        with pytest.raises(ValueError, match=f"^{name} "):
+            bures_wasserstein(**(good | change))
+
+
+class TestGaussianMap:
+    def test_carries_one_gaussian_to_the_other_at_the_distances_cost(self):
+        (m0, C0), (m1, C1) = gaussians((), seed=1), gaussians((), seed=2)
+        A, t = gaussian_map(m0, C0, m1, C1)
+        np.testing.assert_allclose(A @ C0 @ A.T, C1, rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(A @ m0 + t, m1)
+        step = A - np.eye(5)
+        cost = np.sum((step @ m0 + t) ** 2) + np.trace(step @ C0 @ step.T)
+        assert cost == pytest.approx(bures_wasserstein(m0, C0, m1, C1), rel=1e-8)
+
+    def test_agrees_with_pot(self):
+        (m0, C0), (m1, C1) = gaussians((), seed=3), gaussians((), seed=4)
+        A, t = ot.gaussian.bures_wasserstein_mapping(m0, m1, C0, C1)
+        ours = gaussian_map(m0, C0, m1, C1)
+        np.testing.assert_allclose(ours[0], A, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(ours[1], np.ravel(t), rtol=1e-7)
+
+    def test_to_a_singular_covariance(self):
+        (m0, C0), (m1, C1) = gaussians((), seed=1), gaussians((), rank=2, seed=2)
+        A, _ = gaussian_map(m0, C0, m1, C1)
+        np.testing.assert_allclose(A @ C0 @ A.T, C1, atol=1e-6)
+        assert np.linalg.eigvalsh(A).min() > -1e-6
+
+    def test_runs_on_the_strict_standard(self):
+        args = (*gaussians((), seed=1), *gaussians((), seed=2))
+        strict = gaussian_map(*map(array_api_strict.asarray, args))
+        for ours, expected in zip(strict, gaussian_map(*args), strict=True):
+            np.testing.assert_allclose(np.asarray(ours), expected)
+
+    @pytest.mark.parametrize(
+        ("change", "name"),
+        [
+            ({"m0": np.zeros((2, 2))}, "m0"),
+            ({"m1": np.zeros(3)}, "m1"),
+            ({"C0": np.diag([1.0, 0.0])}, "C0"),
+            ({"C0": np.eye(3)}, "C0"),
+            ({"C1": np.diag([1.0, -1.0])}, "C1"),
+        ],
+    )
+    def test_bad_input(self, change, name):
+        good = {"m0": np.zeros(2), "C0": np.eye(2), "m1": np.ones(2), "C1": 2 * np.eye(2)}
+        with pytest.raises(ValueError, match=f"^{name} "):
+            gaussian_map(**(good | change))
