@@ -13,6 +13,7 @@ from bookbuild import directives, downloads, pages
 from bookbuild.board import board
 
 _STATIC = Path(__file__).parent / "static"
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def _without_thebe(app: Sphinx, config: Config) -> None:
@@ -34,6 +35,7 @@ def _keep_from_running(app: Sphinx, config: Config) -> None:
     config.nb_execution_excludepatterns = [*config.nb_execution_excludepatterns, *waiting]
     config.nb_execution_cache_path = str(facts.project.build / "jupyter-cache")
     config.html_static_path = [*config.html_static_path, str(_STATIC)]
+    config.templates_path = [*config.templates_path, str(_TEMPLATES)]
     config.gaussbook_press = _press_digest()
 
 
