@@ -7,6 +7,7 @@ the standard's own functions (or, for the special functions, to an explicit copy
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
@@ -22,8 +23,12 @@ __all__ = [
     "apply_in_place",
     "column_sums",
     "einsum",
+    "row_blocks",
     "special",
+    "windows",
 ]
+
+_BLOCK_ELEMENTS = 2**15  # of float32, 128 KiB: several such blocks stay in the cache
 
 
 def apply_in_place(name: str, x: Array) -> Array:
@@ -54,6 +59,58 @@ def column_sums(x: Array) -> Array:
     """Return the sums over the rows of a matrix (n, m), as a product: BLAS beats a reduction."""
     xp = plain_namespace(x)
     return xp.ones(x.shape[0], dtype=x.dtype) @ x
+
+
+def row_blocks(n: int, width: int, x: Array) -> Iterator[slice]:
+    """Iterate over slices of n rows that fit the cache on the host, and over one of all elsewhere.
+
+    Parameters
+    ----------
+    n, width : int
+        Rows and elements of a row.
+    x : array
+        Says where.
+    """
+    size = max(1, _BLOCK_ELEMENTS // max(1, width)) if isinstance(x, np.ndarray) else max(1, n)
+    for start in range(0, n, size):
+        yield slice(start, start + size)
+
+
+def windows(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]) -> Array:
+    """Return the windows of images as the rows of a matrix.
+
+    Parameters
+    ----------
+    x : array, shape (B, H, W, C)
+        Images.
+    kernel : (int, int)
+        Height and width (kh, kw) of the windows.
+    stride : int
+        Distance of the windows.
+    out : (int, int)
+        Number of windows (h, w) down and across.
+
+    Returns
+    -------
+    array, shape (B h w, kh kw C)
+        A copy.
+    """
+    xp = plain_namespace(x)
+    (kh, kw), (h, w), (B, _, _, c) = kernel, out, x.shape
+    if isinstance(x, np.ndarray) or is_cupy_array(x):
+        if isinstance(x, np.ndarray):
+            from numpy.lib.stride_tricks import as_strided
+        else:
+            from cupy.lib.stride_tricks import as_strided
+        b, i, j, k = x.strides
+        view = as_strided(x, (B, h, w, kh, kw, c), (b, stride * i, stride * j, i, j, k))
+        return xp.reshape(view, (B * h * w, kh * kw * c))
+    rows = xp.empty((B, h, w, kh * kw, c), dtype=x.dtype)
+    for i in range(kh):
+        for j in range(kw):
+            part = x[:, i : i + stride * (h - 1) + 1 : stride, :, :]
+            rows[:, :, :, i * kw + j, :] = part[:, :, j : j + stride * (w - 1) + 1 : stride, :]
+    return xp.reshape(rows, (B * h * w, kh * kw * c))
 
 
 def add_rows(values: Array, rows: Array, n: int) -> Array:
