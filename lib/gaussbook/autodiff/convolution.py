@@ -176,7 +176,7 @@ def _forward(
     saved["rows"] = rows
     z = rows @ _matrix(kernel)
     if bias is not None:
-        z += bias
+        dispatch.add_to_rows(z, bias)
     return plain_namespace(x).reshape(activate(saved, z, activation), (x.shape[0], *out, e))
 
 

@@ -20,9 +20,11 @@ from gaussbook.autodiff.engine import plain_namespace
 __all__ = [
     "add_at",
     "add_rows",
+    "add_to_rows",
     "apply_in_place",
     "column_sums",
     "einsum",
+    "rectify",
     "row_blocks",
     "special",
     "windows",
@@ -53,6 +55,23 @@ def special(name: str, x: Array) -> Array:
     if isinstance(x, np.ndarray | np.generic | float):
         return getattr(functions, name)(x)
     return plain_namespace(x).asarray(getattr(functions, name)(to_host(x)))
+
+
+def rectify(x: Array) -> Array:
+    """Return max(x, 0), written over `x` where the arrays allow it."""
+    xp = plain_namespace(x)
+    if isinstance(x, np.ndarray) or is_cupy_array(x):
+        return xp.maximum(x, 0, out=x)
+    return xp.maximum(x, xp.zeros((), dtype=x.dtype))
+
+
+def add_to_rows(x: Array, row: Array) -> None:
+    """Add a vector (m,) to every row of a matrix (n, m), in place."""
+    n, m = x.shape
+    several = math.gcd(n, max(1, 512 // m))
+    if isinstance(x, np.ndarray) and several > 1 and x.flags.c_contiguous:
+        x, row = x.reshape(n // several, several * m), np.tile(row, several)  # long rows are fast
+    x += row
 
 
 def column_sums(x: Array) -> Array:
@@ -103,6 +122,9 @@ def windows(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]
         else:
             from cupy.lib.stride_tricks import as_strided
         b, i, j, k = x.strides
+        if c < 8:  # few channels make short runs: copy along the rows of the images instead
+            columns = as_strided(x, (kh, kw, c, B, h, w), (i, j, k, b, stride * i, stride * j))
+            return xp.matrix_transpose(xp.reshape(columns, (kh * kw * c, B * h * w)))
         view = as_strided(x, (B, h, w, kh, kw, c), (b, stride * i, stride * j, i, j, k))
         return xp.reshape(view, (B * h * w, kh * kw * c))
     rows = xp.empty((B, h, w, kh * kw, c), dtype=x.dtype)

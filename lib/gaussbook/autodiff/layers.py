@@ -235,7 +235,7 @@ def _linear_forward(
     xp = plain_namespace(x)
     z = xp.reshape(x, (-1, x.shape[-1])) @ weight
     if bias is not None:
-        z += bias
+        dispatch.add_to_rows(z, bias)
     return xp.reshape(activate(saved, z, activation), (*x.shape[:-1], weight.shape[1]))
 
 
