@@ -22,6 +22,7 @@ __all__ = [
     "add_rows",
     "add_to_rows",
     "apply_in_place",
+    "check_indices",
     "column_sums",
     "einsum",
     "rectify",
@@ -135,6 +136,15 @@ def windows(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]
     return xp.reshape(rows, (B * h * w, kh * kw * c))
 
 
+def check_indices(name: str, indices: Array, n: int) -> None:
+    """Raise ``ValueError`` unless all elements are integers from 0 to n - 1."""
+    xp = plain_namespace(indices)
+    if not hasattr(indices, "dtype") or not xp.isdtype(indices.dtype, "integral"):
+        raise ValueError(f"{name} must be an array of integers")
+    if indices.size and not (int(xp.min(indices)) >= 0 and int(xp.max(indices)) < n):
+        raise ValueError(f"{name} must lie between 0 and {n - 1}")
+
+
 def add_rows(values: Array, rows: Array, n: int) -> Array:
     """Return the matrix (n, m) whose row i is the sum of those `values` (k, m) with row number i.
 
@@ -143,7 +153,7 @@ def add_rows(values: Array, rows: Array, n: int) -> Array:
     values : array, shape (k, m)
         What is added.
     rows : array of int, shape (k,)
-        Where to, from 0 to n - 1.
+        Where to, from 0 to n - 1: the caller has checked them, as SciPy does not.
     n : int
         Number of rows of the result.
     """
