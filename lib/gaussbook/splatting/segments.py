@@ -1,0 +1,73 @@
+"""Sums over contiguous stretches, and rows put where they belong, for arrays of any backend."""
+
+from __future__ import annotations
+
+import numpy as np
+from array_api_compat import is_cupy_array, is_numpy_array
+
+from gaussbook.arrays import Array, namespace
+
+__all__ = ["offsets_of", "put_rows", "segment_sums", "unsort"]
+
+
+def offsets_of(lengths: Array) -> Array:
+    """Return where segments of these lengths start, and the end of the last, shape (n + 1,)."""
+    xp = namespace(lengths)
+    return xp.cumulative_sum(lengths, include_initial=True)
+
+
+def segment_sums(values: Array, offsets: Array) -> Array:
+    """Sum contiguous segments along the first axis.
+
+    Parameters
+    ----------
+    values : array, shape (M, ...)
+    offsets : array of int, shape (n + 1,)
+        Segment i is ``values[offsets[i]:offsets[i + 1]]``; it may be empty.
+
+    Returns
+    -------
+    array, shape (n, ...)
+    """
+    xp = namespace(values)
+    if is_numpy_array(values):
+        starts, ends = offsets[:-1], offsets[1:]
+        filled = ends > starts
+        if filled.all():
+            return np.add.reduceat(values, starts, axis=0) if starts.size else values[:0]
+        result = np.zeros((starts.size, *values.shape[1:]), dtype=values.dtype)
+        if values.shape[0]:
+            result[filled] = np.add.reduceat(values, starts[filled], axis=0)
+        return result
+    # The standard has no segmented sum: take differences of running sums, in double precision.
+    running = xp.cumulative_sum(values, axis=0, dtype=xp.float64, include_initial=True)
+    total = xp.take(running, offsets, axis=0)
+    return xp.astype(total[1:, ...] - total[:-1, ...], values.dtype)
+
+
+def unsort(values: Array, order: Array) -> Array:
+    """Return the array of which ``values`` is ``take(array, order)``, `order` a permutation."""
+    xp = namespace(values)
+    if is_numpy_array(values):
+        result = np.empty_like(values)
+        result[order] = values
+        return result
+    return xp.take(values, xp.argsort(order))
+
+
+def put_rows(values: Array, index: Array, n: int) -> Array:
+    """Return n rows that hold `values` at the (distinct) rows `index`, and zeros elsewhere."""
+    xp = namespace(values)
+    result = xp.zeros((n, *values.shape[1:]), dtype=values.dtype)
+    if index.shape[0] == 0:
+        return result
+    if is_numpy_array(values) or is_cupy_array(values):
+        result[index] = values
+        return result
+    # The standard cannot assign at an array of indices: look up where each row comes from.
+    order = xp.argsort(index)
+    found = xp.take(index, order)
+    rows = xp.arange(n, dtype=index.dtype)
+    place = xp.clip(xp.searchsorted(found, rows), None, index.shape[0] - 1)
+    hit = xp.reshape(xp.take(found, place) == rows, (n,) + (1,) * (values.ndim - 1))
+    return xp.where(hit, xp.take(values, xp.take(order, place), axis=0), result)
