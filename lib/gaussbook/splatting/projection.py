@@ -151,8 +151,8 @@ def project(means: Array, log_scales: Array, quaternions: Array, camera: Camera)
     T = (focal / z[:, None])[:, :, None] * (view[:2, :] - slopes[:, :, None] * view[2, :])
     rotations, scales = rotation_matrices(quaternions), xp.exp(log_scales)
     U = xp.matmul(T, rotations * scales[:, None, :])
-    products = [U[:, 0] * U[:, 0], U[:, 0] * U[:, 1], U[:, 1] * U[:, 1]]
-    covariances = xp.sum(xp.stack(products, axis=1), axis=-1)
+    U0, U1 = U[:, 0, :], U[:, 1, :]
+    covariances = xp.stack([xp.vecdot(a, b) for a, b in ((U0, U0), (U0, U1), (U1, U1))], axis=-1)
     t = xp.concat([t[:, :2], z[:, None]], axis=1)
     return Projection(
         *(points, covariances, depths, visible, camera, quaternions, view),
@@ -192,11 +192,12 @@ def project_pullback(
     """
     xp = namespace(grad_points)
     dtype = grad_points.dtype
-    camera, U = p.camera, p.U
+    camera = p.camera
     focal = xp.asarray([camera.fx, camera.fy], dtype=dtype)
     z = p.t[:, 2:]
     xx, xy, yy = (grad_covariances[:, i, None] for i in range(3))
-    G_U = xp.stack([2 * xx * U[:, 0] + xy * U[:, 1], xy * U[:, 0] + 2 * yy * U[:, 1]], axis=1)
+    U0, U1 = p.U[:, 0, :], p.U[:, 1, :]
+    G_U = xp.stack([2 * xx * U0 + xy * U1, xy * U0 + 2 * yy * U1], axis=1)
     M = p.rotations * p.scales[:, None, :]
     G_M = xp.matmul(xp.matrix_transpose(p.T), G_U)
     G_J = xp.matmul(xp.matmul(G_U, xp.matrix_transpose(M)), xp.matrix_transpose(p.view))
