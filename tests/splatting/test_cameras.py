@@ -23,7 +23,7 @@ def test_look_at(position, target):
     np.testing.assert_allclose(camera.position, position, atol=1e-12)
     t = camera.R @ target + camera.t
     np.testing.assert_allclose(t, [0, 0, np.linalg.norm(direction)], atol=1e-12)
-    above = camera.R @ (target + [0, 0, 0.1]) + camera.t
+    above = camera.R @ (target + np.array([0, 0, 0.1])) + camera.t
     assert above[1] < 0  # y points down in the image
     assert abs(above[0]) < 1e-12
 

@@ -122,7 +122,7 @@ def test_gradients_of_a_clamped_gaussian(model):
     p["log_scales"][0] = np.log([0.3, 0.5, 0.4])
     p["opacity_logits"][0] = 3.0
     _, state = render_forward(p, view)
-    assert state.projection.inside[0].tolist() == [False, True]
+    assert state.projection.geometry.inside[0].tolist() == [False, True]
     for name, error in difference_errors(p, view, RenderOptions(model, **FULL)).items():
         assert error <= 1e-6, name
 
@@ -178,13 +178,16 @@ def test_autodiff(model):
     options = RenderOptions(model)
     rendering, state = render_forward(p, view, options)
     expected, _ = render_backward(state, *cotangents(rendering))
-    names = tuple(p)
-    for name in names:
+
+    def output(k, name):
+        return lambda x: render(p | {name: x}, view, options)[k]
+
+    for name in p:
+        total = 0.0
         for k, grad in enumerate(cotangents(rendering)):
-            pullback, value = make_vjp(lambda x: render(p | {name: x}, view, options)[k], p[name])
+            pullback, value = make_vjp(output(k, name), p[name])
             np.testing.assert_array_equal(value, rendering[k])
-            part = pullback(grad)
-            total = part if k == 0 else total + part
+            total = total + pullback(grad)
         np.testing.assert_allclose(total, expected[name], rtol=1e-9, atol=1e-12)
 
 

@@ -3,7 +3,7 @@ r"""What a pixel sees of a projected Gaussian: the plug-ins of the renderer.
 An alpha model turns a projected Gaussian (mean :math:`m`, covariance :math:`\Sigma'`, opacity
 :math:`o`) into the opacity :math:`\alpha` of each pixel.  It has three methods: `prepare` computes
 what all pixels of a Gaussian share, and the ellipse outside which :math:`\alpha` is below the
-cut-off; `evaluate` computes :math:`\alpha` for all pairs; `pullback` returns the gradients.
+cut-off; `evaluate` computes :math:`\alpha` for all pairs; `sums` and `finish` the gradients.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gaussbook.arrays import Array, namespace
 from gaussbook.splatting.pairs import Pairs
@@ -55,7 +56,15 @@ class Footprints:
 
 
 class AlphaModel(ABC):
-    """The interface of all models.  Models are immutable and know nothing of a view."""
+    """The interface of all models.  Models are immutable and know nothing of a view.
+
+    Attributes
+    ----------
+    kernel : str or None
+        Name of the model in ``kernels/splatting.cu``; None if it has no kernel there.
+    """
+
+    kernel: ClassVar[str | None] = None
 
     @abstractmethod
     def prepare(self, covariances: Array, opacities: Array, cutoff: float) -> Footprints:
@@ -80,10 +89,8 @@ class AlphaModel(ABC):
         """Return the opacity, before it is capped, of each pair: shape (M,)."""
 
     @abstractmethod
-    def pullback(
-        self, footprints: Footprints, pairs: Pairs, alpha: Array, grad: Array
-    ) -> tuple[Array, Array, Array]:
-        """Return the gradients with respect to means (V, 2), covariances (V, 3), opacities (V,).
+    def sums(self, footprints: Footprints, pairs: Pairs, alpha: Array, grad: Array) -> Array:
+        """Return the sums over pixels that the gradients of a Gaussian are made of.
 
         Parameters
         ----------
@@ -93,7 +100,27 @@ class AlphaModel(ABC):
             What `evaluate` returned.
         grad : array, shape (M,)
             Gradient with respect to it.
+
+        Returns
+        -------
+        array, shape (V, 6)
         """
+
+    @abstractmethod
+    def finish(self, footprints: Footprints, sums: Array) -> tuple[Array, Array, Array]:
+        """Return the gradients with respect to means (V, 2), covariances (V, 3), opacities (V,).
+
+        Parameters
+        ----------
+        footprints : Footprints
+            Of the V Gaussians.
+        sums : array, shape (V, 6)
+            From `sums`, or from the model's kernel.
+        """
+
+    def record(self, footprints: Footprints) -> Array:
+        """Return what the model's kernel reads of each Gaussian: at most five numbers."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -116,6 +143,7 @@ class Point(AlphaModel):
 
     dilation: float = 0.3
     compensate: bool = False
+    kernel: ClassVar[str] = "point"
 
     def __post_init__(self):
         object.__setattr__(self, "dilation", check_scalar("dilation", self.dilation, at_least=0))
@@ -155,25 +183,32 @@ class Point(AlphaModel):
         power += pairs.spread(level)
         return xp.exp(power)
 
-    def pullback(
-        self, footprints: Footprints, pairs: Pairs, alpha: Array, grad: Array
-    ) -> tuple[Array, Array, Array]:
-        r"""See `AlphaModel.pullback`.
-
-        With :math:`h = \alpha\gamma`, the gradients are :math:`Q\sum h d`,
-        :math:`\frac12 Q \sum h dd^T Q` and :math:`\sum h / o`.
-        """
-        conic, _, opacities, *undilated = footprints.parameters
+    def sums(self, footprints: Footprints, pairs: Pairs, alpha: Array, grad: Array) -> Array:
+        r"""See `AlphaModel.sums`: the moments of :math:`h = \alpha\gamma` about the mean."""
         xp = namespace(grad)
         h = alpha * grad
-        hx = h * pairs.dx
-        row = [pairs.sum_rows(h), pairs.sum_rows(hx)]
-        hx *= pairs.dx
-        row.append(pairs.sum_rows(hx))
+        row = [pairs.sum_rows(h)]
+        for _ in range(2):
+            h *= pairs.dx
+            row.append(pairs.sum_rows(h))
         dy = pairs.dy
         moments = xp.stack([*row, row[0] * dy, row[1] * dy, row[0] * dy**2], axis=-1)
-        moments = pairs.sum_gaussians(moments)
-        S, Sx, Sxx, Sy, Sxy, Syy = (moments[:, i] for i in range(6))
+        return pairs.sum_gaussians(moments)
+
+    def record(self, footprints: Footprints) -> Array:
+        """See `AlphaModel.record`."""
+        conic, strength = footprints.parameters[:2]
+        return namespace(conic).concat([conic, strength[:, None]], axis=1)
+
+    def finish(self, footprints: Footprints, sums: Array) -> tuple[Array, Array, Array]:
+        r"""See `AlphaModel.finish`.
+
+        With :math:`d = p - m`, they are :math:`Q\sum h d`, :math:`\frac12 Q \sum h dd^T Q`
+        and :math:`\sum h / o`.
+        """
+        conic, _, opacities, *undilated = footprints.parameters
+        xp = namespace(sums)
+        S, Sx, Sxx, Sy, Sxy, Syy = (sums[:, i] for i in range(6))
         a, b, c = (conic[:, i] for i in range(3))
         grad_points = xp.stack([a * Sx + b * Sy, b * Sx + c * Sy], axis=-1)
         # rows of S Q, then Q S Q
@@ -216,9 +251,7 @@ def logistic_cdf(x: Array) -> Array:
 
 def logistic_density(x: Array) -> Array:
     r"""Return its derivative :math:`S'(x) = (1.6+0.21x^2)\,S(1-S)`."""
-    xp = namespace(x)
-    tanh = xp.tanh(x * (0.8 + 0.035 * x * x))
-    return (0.4 + 0.0525 * x * x) * (1 - tanh * tanh)
+    return _window(x, x)[1]
 
 
 # S'(x) <= 1.011 times the normal density, so that with the mean value theorem
@@ -252,6 +285,7 @@ class Analytic(AlphaModel):
     """
 
     damping: float = 0.02
+    kernel: ClassVar[str] = "analytic"
 
     def __post_init__(self):
         object.__setattr__(self, "damping", check_scalar("damping", self.damping, at_least=0))
@@ -295,42 +329,57 @@ class Analytic(AlphaModel):
         alpha *= logistic_cdf(top) - logistic_cdf(bottom)
         return alpha * pairs.spread_gaussians(2 * math.pi * opacities * sigma1 * sigma2)
 
-    def pullback(
-        self, footprints: Footprints, pairs: Pairs, alpha: Array, grad: Array
-    ) -> tuple[Array, Array, Array]:
-        r"""See `AlphaModel.pullback`.
+    def sums(self, footprints: Footprints, pairs: Pairs, alpha: Array, grad: Array) -> Array:
+        """See `AlphaModel.sums`."""
+        _, _, sigma1, sigma2, opacities, _ = footprints.parameters
+        xp = namespace(grad)
+        u, v, right, left, top, bottom = self._frame(footprints, pairs)
+        (across, sr, sl), (along, st, sb) = _window(right, left), _window(top, bottom)
+        gu = grad * along * (sr - sl)
+        gv = grad * across * (st - sb)
+        g1 = grad * along * (across - right * sr + left * sl)
+        g2 = grad * across * (along - top * st + bottom * sb)
+        scale1, scale2 = (2 * math.pi * opacities * s for s in (sigma2, sigma1))
+        turn = v * gu * pairs.spread_gaussians(scale1) - u * gv * pairs.spread_gaussians(scale2)
+        rows = [pairs.sum_rows(x) for x in (gu, gv, g1, g2, turn, grad * alpha)]
+        return pairs.sum_gaussians(xp.stack(rows, axis=-1))
+
+    def record(self, footprints: Footprints) -> Array:
+        """See `AlphaModel.record`."""
+        return namespace(footprints.drawn).stack(list(footprints.parameters[:5]), axis=-1)
+
+    def finish(self, footprints: Footprints, sums: Array) -> tuple[Array, Array, Array]:
+        r"""See `AlphaModel.finish`.
 
         In the eigenframe :math:`dI = \mathrm{tr}(V E V^T d\Sigma')` with
         :math:`E_{kk} = I_{\sigma_k}/2\sigma_k` and
         :math:`E_{12} = (v I_u - u I_v)/2(\lambda_1-\lambda_2)`.
         """
         cos, sin, sigma1, sigma2, opacities, free = footprints.parameters
-        xp = namespace(grad)
-        u, v, *edges = self._frame(footprints, pairs)
-        Sr, Sl, St, Sb = (logistic_cdf(x) for x in edges)
-        sr, sl, st, sb = (logistic_density(x) for x in edges)
-        right, left, top, bottom = edges
-        across, along = Sr - Sl, St - Sb
-        gu = grad * along * (sr - sl)  # times 2 pi o sigma2 later: one number for each Gaussian
-        gv = grad * across * (st - sb)
-        g1 = grad * along * (across - right * sr + left * sl)
-        g2 = grad * across * (along - top * st + bottom * sb)
+        xp = namespace(sums)
         scale1, scale2 = (2 * math.pi * opacities * s for s in (sigma2, sigma1))
-        turn = v * gu * pairs.spread_gaussians(scale1) - u * gv * pairs.spread_gaussians(scale2)
-        sums = [
-            pairs.sum_gaussians(pairs.sum_rows(x)) for x in (gu, gv, g1, g2, turn, grad * alpha)
-        ]
-        gu, gv, g1, g2 = sums[0] * scale1, sums[1] * scale2, sums[2] * scale1, sums[3] * scale2
+        gu, gv, g1, g2, turn, total = (sums[:, i] for i in range(6))
+        gu, gv, g1, g2 = gu * scale1, gv * scale2, g1 * scale1, g2 * scale2
         grad_points = xp.stack([sin * gv - cos * gu, -sin * gu - cos * gv], axis=-1)
         E11, E22 = g1 / (2 * sigma1), free * g2 / (2 * sigma2)
         gap = sigma1**2 - sigma2**2
         damped = gap**2 + (self.damping * sigma1**2) ** 2
-        E12 = 0.5 * sums[4] * xp.where(damped > 0, gap / xp.where(damped > 0, damped, 1.0), 0.0)
+        E12 = 0.5 * turn * gap / xp.where(damped > 0, damped, xp.ones_like(damped))
         cc, ss, cs = cos * cos, sin * sin, cos * sin
         xx = cc * E11 + ss * E22 - 2 * cs * E12
         yy = ss * E11 + cc * E22 + 2 * cs * E12
         xy = 2 * (cs * (E11 - E22) + (cc - ss) * E12)
-        return grad_points, xp.stack([xx, xy, yy], axis=-1), sums[5] / opacities
+        return grad_points, xp.stack([xx, xy, yy], axis=-1), total / opacities
+
+
+def _window(upper: Array, lower: Array) -> tuple[Array, Array, Array]:
+    """Return S(upper) - S(lower), S'(upper) and S'(lower), with one tanh each."""
+    xp = namespace(upper)
+    h = [0.5 * xp.tanh(x * (0.8 + 0.035 * x * x)) for x in (upper, lower)]
+    densities = [
+        (1.6 + 0.21 * x * x) * (0.25 - y * y) for x, y in zip((upper, lower), h, strict=True)
+    ]
+    return h[0] - h[1], *densities
 
 
 def _widened(covariances: Array, level: Array) -> Array:

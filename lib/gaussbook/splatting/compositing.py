@@ -178,9 +178,9 @@ def composite_pullback(blend: Blend, grad: Array) -> tuple[Array, ...]:
         free = free & blend.kept
     gamma = xp.where(free, gamma, xp.zeros_like(gamma))
     gamma = unsort(gamma, blend.order)
-    gradients = blend.model.pullback(blend.footprints, blend.pairs, blend.raw, gamma)
+    sums = blend.model.sums(blend.footprints, blend.pairs, blend.raw, gamma)
     return (
-        *gradients,
+        *blend.model.finish(blend.footprints, sums),
         w.scatter(grad),
         xp.matmul(blend.left, grad),
     )

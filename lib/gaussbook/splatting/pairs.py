@@ -13,9 +13,9 @@ from array_api_compat import is_numpy_array
 from scipy import sparse
 
 from gaussbook.arrays import Array, namespace
-from gaussbook.splatting.segments import offsets_of, segment_sums, unsort
+from gaussbook.splatting.segments import offsets_of, repeat, segment_sums, unsort
 
-__all__ = ["Pairs", "PixelWeights", "enumerate_pairs"]
+__all__ = ["Pairs", "PixelWeights", "enumerate_pairs", "span"]
 
 
 @dataclass(eq=False)
@@ -34,8 +34,8 @@ class Pairs:
         The Gaussian of each span.
     row_lengths : array of int, shape (R,)
         Pairs in each span.
-    n_gaussians : int
-        Number of Gaussians.
+    row_counts : array of int, shape (V,)
+        Spans of each Gaussian.
     """
 
     dx: Array
@@ -43,7 +43,7 @@ class Pairs:
     dy: Array
     row_gaussian: Array
     row_lengths: Array
-    row_counts: Array  # spans of each Gaussian
+    row_counts: Array
 
     def __post_init__(self):
         self.row_offsets = offsets_of(self.row_lengths)
@@ -54,11 +54,12 @@ class Pairs:
 
     @property
     def n_gaussians(self) -> int:
+        """Number of Gaussians."""
         return self.row_counts.shape[0]
 
     def spread(self, row_values: Array) -> Array:
         """Repeat a number of each span for all its pairs."""
-        return namespace(row_values).repeat(row_values, self.row_lengths)
+        return repeat(row_values, self.row_lengths, self.row_offsets)
 
     def spread_gaussians(self, values: Array) -> Array:
         """Repeat a number of each Gaussian for all its pairs."""
@@ -113,11 +114,11 @@ def enumerate_pairs(points: Array, reach: Array | None, width: int, height: int)
         first_row = xp.zeros(n, dtype=xp.int64)
         row_counts = xp.full(n, height, dtype=xp.int64)
     else:
-        first_row, row_counts = _span(my, xp.sqrt(reach[:, 2]), height)
-    row_gaussian = xp.repeat(xp.arange(n), row_counts)
+        first_row, row_counts = span(my, xp.sqrt(reach[:, 2]), height)
+    offsets = offsets_of(row_counts)
+    row_gaussian = repeat(xp.arange(n), row_counts, offsets)
     n_rows = row_gaussian.shape[0]
-    starts = offsets_of(row_counts)[:-1]
-    row = xp.arange(n_rows) + xp.take(first_row - starts, row_gaussian)
+    row = xp.arange(n_rows) + xp.take(first_row - offsets[:-1], row_gaussian)
     dy = xp.astype(row, points.dtype) + 0.5 - xp.take(my, row_gaussian)
     if reach is None:
         first_column = xp.zeros(n_rows, dtype=xp.int64)
@@ -128,19 +129,19 @@ def enumerate_pairs(points: Array, reach: Array | None, width: int, height: int)
         level = 1 - dy**2 / xp.take(reach[:, 2], row_gaussian)
         half = xp.sqrt(xp.take(rest, row_gaussian) * xp.clip(level, 0.0))
         centre = xp.take(mx, row_gaussian) + dy * xp.take(slope, row_gaussian)
-        first_column, lengths = _span(centre, half, width)
-    starts = offsets_of(lengths)[:-1]
-    count = int(xp.sum(lengths))
-    shift = xp.astype(first_column - starts, xp.int32)
-    column = xp.arange(count, dtype=xp.int32) + xp.repeat(shift, lengths)
+        first_column, lengths = span(centre, half, width)
+    offsets = offsets_of(lengths)
+    shift = xp.astype(first_column - offsets[:-1], xp.int32)
+    column = repeat(shift, lengths, offsets)
+    column += xp.arange(column.shape[0], dtype=xp.int32)
     dx = xp.astype(column, points.dtype)
-    dx += xp.repeat(0.5 - xp.take(mx, row_gaussian), lengths)
-    column += xp.repeat(xp.astype(row * width, xp.int32), lengths)
+    dx += repeat(0.5 - xp.take(mx, row_gaussian), lengths, offsets)
+    column += repeat(xp.astype(row * width, xp.int32), lengths, offsets)
     return Pairs(dx, column, dy, row_gaussian, lengths, row_counts)
 
 
-def _span(centre: Array, half: Array, size: int) -> tuple[Array, Array]:
-    """Return the first pixel, and the number of pixels, with centres within `half`."""
+def span(centre: Array, half: Array, size: int) -> tuple[Array, Array]:
+    """Return the first pixel, and the number of pixels, whose centres are within `half`."""
     xp = namespace(centre)
     low = xp.clip(xp.ceil(centre - half - 0.5), 0.0, float(size))
     high = xp.clip(xp.floor(centre + half - 0.5), -1.0, size - 1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gaussbook.arrays import Array, namespace
+from gaussbook.splatting import launch
 from gaussbook.splatting.cameras import Camera
 
 __all__ = [
@@ -96,7 +97,12 @@ class Projection:
     depths: Array
     visible: Array
     camera: Camera
-    quaternions: Array
+    inputs: tuple[Array, Array, Array]
+    geometry: _Geometry | None  # what the kernels compute again where they need it
+
+
+@dataclass(frozen=True, eq=False)
+class _Geometry:
     view: Array  # R_v
     t: Array  # camera coordinates, with a depth of 1 for those that are not visible
     slopes: Array  # clamped (t_x / t_z, t_y / t_z)
@@ -132,7 +138,12 @@ def project(means: Array, log_scales: Array, quaternions: Array, camera: Camera)
     -------
     Projection
     """
-    xp = namespace(means, log_scales, quaternions)
+    inputs = (means, log_scales, quaternions)
+    if launch.usable(means):
+        points, covariances, depths = launch.project(*inputs, camera, _CLAMP)
+        visible = depths > camera.near
+        return Projection(points, covariances, depths, visible, camera, inputs, None)
+    xp = namespace(*inputs)
     dtype = means.dtype
     view = xp.asarray(camera.R, dtype=dtype)
     t = xp.matmul(means, xp.matrix_transpose(view)) + xp.asarray(camera.t, dtype=dtype)
@@ -154,10 +165,8 @@ def project(means: Array, log_scales: Array, quaternions: Array, camera: Camera)
     U0, U1 = U[:, 0, :], U[:, 1, :]
     covariances = xp.stack([xp.vecdot(a, b) for a, b in ((U0, U0), (U0, U1), (U1, U1))], axis=-1)
     t = xp.concat([t[:, :2], z[:, None]], axis=1)
-    return Projection(
-        *(points, covariances, depths, visible, camera, quaternions, view),
-        *(t, slopes, inside, rotations, scales, T, U),
-    )
+    geometry = _Geometry(view, t, slopes, inside, rotations, scales, T, U)
+    return Projection(points, covariances, depths, visible, camera, inputs, geometry)
 
 
 def project_pullback(
@@ -190,33 +199,36 @@ def project_pullback(
     grad_means, grad_log_scales : array, shape (N, 3)
     grad_quaternions : array, shape (N, 4)
     """
+    if p.geometry is None:
+        grads = (grad_points, grad_covariances, grad_depths)
+        return launch.project_pullback(p.inputs, p.camera, _CLAMP, grads, grad_rotations)
     xp = namespace(grad_points)
     dtype = grad_points.dtype
-    camera = p.camera
+    camera, g = p.camera, p.geometry
     focal = xp.asarray([camera.fx, camera.fy], dtype=dtype)
-    z = p.t[:, 2:]
+    z = g.t[:, 2:]
     xx, xy, yy = (grad_covariances[:, i, None] for i in range(3))
-    U0, U1 = p.U[:, 0, :], p.U[:, 1, :]
+    U0, U1 = g.U[:, 0, :], g.U[:, 1, :]
     G_U = xp.stack([2 * xx * U0 + xy * U1, xy * U0 + 2 * yy * U1], axis=1)
-    M = p.rotations * p.scales[:, None, :]
-    G_M = xp.matmul(xp.matrix_transpose(p.T), G_U)
-    G_J = xp.matmul(xp.matmul(G_U, xp.matrix_transpose(M)), xp.matrix_transpose(p.view))
+    M = g.rotations * g.scales[:, None, :]
+    G_M = xp.matmul(xp.matrix_transpose(g.T), G_U)
+    G_J = xp.matmul(xp.matmul(G_U, xp.matrix_transpose(M)), xp.matrix_transpose(g.view))
 
     G_diagonal = xp.stack([G_J[:, 0, 0], G_J[:, 1, 1]], axis=-1)
     G_last = G_J[:, :, 2]
-    chi = xp.astype(p.inside, dtype)
+    chi = xp.astype(g.inside, dtype)
     unit = focal / z  # f / t_z
     grad_xy = unit * (grad_points - chi * G_last / z)
-    grad_z = -xp.sum(p.t[:, :2] / z * grad_points * unit + unit / z * G_diagonal, axis=-1)
-    grad_z = grad_z + xp.sum((1 + chi) * p.slopes * G_last * unit / z, axis=-1)
+    grad_z = -xp.sum(g.t[:, :2] / z * grad_points * unit + unit / z * G_diagonal, axis=-1)
+    grad_z = grad_z + xp.sum((1 + chi) * g.slopes * G_last * unit / z, axis=-1)
     grad_t = xp.concat([grad_xy, (grad_z + grad_depths)[:, None]], axis=1)
-    grad_means = xp.matmul(grad_t, p.view)
+    grad_means = xp.matmul(grad_t, g.view)
 
-    grad_log_scales = p.scales * xp.sum(p.rotations * G_M, axis=1)
-    G_R = G_M * p.scales[:, None, :]
+    grad_log_scales = g.scales * xp.sum(g.rotations * G_M, axis=1)
+    G_R = G_M * g.scales[:, None, :]
     if grad_rotations is not None:
         G_R = G_R + grad_rotations
-    return grad_means, grad_log_scales, _rotation_pullback(p.quaternions, G_R)
+    return grad_means, grad_log_scales, _rotation_pullback(p.inputs[2], G_R)
 
 
 def surface_normals(p: Projection) -> tuple[Array, Array]:
@@ -229,12 +241,14 @@ def surface_normals(p: Projection) -> tuple[Array, Array]:
     selector : array, shape (N, 3)
         The sign of the chosen column of R, and zero for the other two.
     """
-    xp = namespace(p.scales)
-    order = xp.argsort(p.scales, axis=1)[:, :1]
-    chosen = xp.astype(xp.arange(3)[None, :] == order, p.scales.dtype)
-    axis = xp.sum(p.rotations * chosen[:, None, :], axis=-1)
-    towards = xp.sum(xp.matmul(axis, xp.matrix_transpose(p.view)) * p.t, axis=-1)
-    sign = xp.where(towards > 0, -xp.ones_like(towards), xp.ones_like(towards))
+    means, log_scales, quaternions = p.inputs
+    xp = namespace(log_scales)
+    order = xp.argsort(log_scales, axis=1)[:, :1]
+    chosen = xp.astype(xp.arange(3)[None, :] == order, log_scales.dtype)
+    axis = xp.sum(rotation_matrices(quaternions) * chosen[:, None, :], axis=-1)
+    position = xp.asarray(p.camera.position, dtype=means.dtype)
+    away = xp.vecdot(axis, means - position) > 0
+    sign = xp.where(away, -xp.ones_like(p.depths), xp.ones_like(p.depths))
     return axis * sign[:, None], chosen * sign[:, None]
 
 

@@ -129,6 +129,7 @@ class State:
     visible: Array
     colors_cache: Any
     selector: Array | None
+    n_channels: int
     blend: Any
 
 
@@ -168,7 +169,9 @@ def render_forward(
     order = xp.argsort(projection.depths, stable=True)
     order = order[xp.take(visible, order)]
     background = _background(parameters, channels, options)
-    blender = launch if launch.usable(means, options.alpha_model, channels) else compositing
+    tiled = launch.usable(means) and options.alpha_model.kernel is not None
+    tiled = tiled and channels.shape[1] <= launch.LARGEST_CHANNELS
+    blender = launch if tiled else compositing
     image, blend = blender.composite(
         options.alpha_model,
         xp.take(points, order, axis=0),
@@ -181,7 +184,7 @@ def render_forward(
     image = xp.reshape(image, (camera.height, camera.width, -1))
     state = State(
         *(parameters, camera, options, projection, opacities, order, visible),
-        *(colors_cache, selector, blend),
+        *(colors_cache, selector, channels.shape[1], blend),
     )
     return Rendering(image[:, :, :-2], image[:, :, -1], image[:, :, -2]), state
 
@@ -217,7 +220,7 @@ def render_backward(
     """
     xp = namespace(state.opacities)
     shape = (state.camera.height, state.camera.width)
-    n_channels = state.blend.channels.shape[1]
+    n_channels = state.n_channels
     pieces = [check_array("grad_image", grad_image, shape=(*shape, n_channels - 2), finite=False)]
     for name, grad in (("grad_depth", grad_depth), ("grad_alpha", grad_alpha)):
         if grad is None:

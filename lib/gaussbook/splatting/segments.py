@@ -7,13 +7,35 @@ from array_api_compat import is_cupy_array, is_numpy_array
 
 from gaussbook.arrays import Array, namespace
 
-__all__ = ["offsets_of", "put_rows", "segment_sums", "unsort"]
+__all__ = ["offsets_of", "put_rows", "repeat", "segment_sums", "unsort"]
 
 
 def offsets_of(lengths: Array) -> Array:
     """Return where segments of these lengths start, and the end of the last, shape (n + 1,)."""
     xp = namespace(lengths)
     return xp.cumulative_sum(lengths, include_initial=True)
+
+
+def repeat(values: Array, lengths: Array, offsets: Array) -> Array:
+    """Repeat each value ``lengths`` times.
+
+    Parameters
+    ----------
+    values : array, shape (n, ...)
+    lengths : array of int, shape (n,)
+    offsets : array of int, shape (n + 1,)
+        Those of `lengths`, from `offsets_of`.
+
+    Returns
+    -------
+    array, shape (M, ...)
+    """
+    if is_numpy_array(values):
+        return np.repeat(values, lengths, axis=0)
+    xp = namespace(values)
+    count = int(offsets[-1]) if offsets.shape[0] > 1 else 0
+    places = xp.arange(count, dtype=offsets.dtype)
+    return xp.take(values, xp.searchsorted(offsets[1:], places, side="right"), axis=0)
 
 
 def segment_sums(values: Array, offsets: Array) -> Array:
