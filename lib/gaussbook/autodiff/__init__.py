@@ -1,0 +1,84 @@
+"""Reverse-mode differentiation to any order, of NumPy, CuPy and other standard arrays.
+
+.. code-block:: python
+
+    from gaussbook import autodiff as ad
+
+
+    def loss(params, x, y):
+        hidden = ad.linear(x, params["weight"], params["bias"], "tanh")
+        return ad.mean((hidden @ params["out"] - y) ** 2)
+
+
+    value, gradient = ad.value_and_grad(loss)(params, x, y)
+
+Functions written with these names run unchanged on plain arrays, without being recorded.
+"""
+
+from gaussbook.autodiff.convolution import conv2d, conv_transpose2d
+from gaussbook.autodiff.elementwise import *  # noqa: F403
+from gaussbook.autodiff.elementwise import __all__ as _elementwise
+from gaussbook.autodiff.engine import (
+    TracedArray,
+    defvjp,
+    defvjp_argnums,
+    fused,
+    grad,
+    hessian_vector_product,
+    is_traced,
+    jacobian,
+    jvp,
+    plain,
+    primitive,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
+from gaussbook.autodiff.fourier import *  # noqa: F403
+from gaussbook.autodiff.fourier import __all__ as _fourier
+from gaussbook.autodiff.fused import (
+    attention,
+    cross_entropy,
+    layer_norm,
+    linear,
+    log_softmax,
+    softmax,
+)
+from gaussbook.autodiff.linalg import *  # noqa: F403
+from gaussbook.autodiff.linalg import __all__ as _linalg
+from gaussbook.autodiff.shaping import *  # noqa: F403
+from gaussbook.autodiff.shaping import __all__ as _shaping
+from gaussbook.autodiff.trees import ravel_tree, tree_items, tree_leaves, tree_map
+
+__all__ = [
+    "TracedArray",
+    "attention",
+    "conv2d",
+    "conv_transpose2d",
+    "cross_entropy",
+    "defvjp",
+    "defvjp_argnums",
+    "fused",
+    "grad",
+    "hessian_vector_product",
+    "is_traced",
+    "jacobian",
+    "jvp",
+    "layer_norm",
+    "linear",
+    "log_softmax",
+    "plain",
+    "primitive",
+    "ravel_tree",
+    "softmax",
+    "stop_gradient",
+    "tree_items",
+    "tree_leaves",
+    "tree_map",
+    "value_and_grad",
+    "vjp",
+    *_elementwise,
+    *_fourier,
+    *_linalg,
+    *_shaping,
+]

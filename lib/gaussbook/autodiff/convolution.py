@@ -1,0 +1,198 @@
+r"""Convolutions of images, channels last, as products of matrices.
+
+The three operations of this module are the three ways to contract the same trilinear form
+
+.. math::
+    \sum_{b,h,w}\sum_{i,j}\sum_{c,e} x_{b,\,sh+i,\,sw+j,\,c}\; K_{i,j,c,e}\; y_{b,h,w,e}
+
+with two of its arguments, so that each one's gradients are the other two.
+"""
+
+from __future__ import annotations
+
+from gaussbook.arrays import Array
+from gaussbook.autodiff.engine import defvjp, plain_namespace, primitive
+
+__all__ = ["conv2d", "conv_transpose2d"]
+
+
+def _patches(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]) -> Array:
+    """Return the windows of x (B, H, W, C) as rows (B h w, kh kw C)."""
+    xp = plain_namespace(x)
+    (kh, kw), (h, w), (B, c) = kernel, out, (x.shape[0], x.shape[3])
+    if kernel == (1, 1) and stride == 1:
+        return xp.reshape(x, (-1, c))
+    rows = xp.empty((B, h, w, kh * kw, c), dtype=x.dtype)
+    for i in range(kh):
+        for j in range(kw):
+            part = x[:, i : i + stride * (h - 1) + 1 : stride, :, :]
+            rows[:, :, :, i * kw + j, :] = part[:, :, j : j + stride * (w - 1) + 1 : stride, :]
+    return xp.reshape(rows, (B * h * w, kh * kw * c))
+
+
+def _padded(x: Array, pad: int) -> Array:
+    if pad == 0:
+        return x
+    xp = plain_namespace(x)
+    B, H, W, C = x.shape
+    out = xp.zeros((B, H + 2 * pad, W + 2 * pad, C), dtype=x.dtype)
+    out[:, pad : pad + H, pad : pad + W, :] = x
+    return out
+
+
+def _matrix(kernel: Array) -> Array:
+    kh, kw, c, e = kernel.shape
+    return plain_namespace(kernel).reshape(kernel, (kh * kw * c, e))
+
+
+def _out_size(n: int, k: int, stride: int, pad: int) -> int:
+    return (n + 2 * pad - k) // stride + 1
+
+
+@primitive
+def _conv(x: Array, kernel: Array, stride: int, pad: int) -> Array:
+    kh, kw, _, e = kernel.shape
+    out = tuple(_out_size(n, k, stride, pad) for n, k in zip(x.shape[1:3], (kh, kw), strict=True))
+    rows = _patches(_padded(x, pad), (kh, kw), stride, out)
+    return plain_namespace(x).reshape(rows @ _matrix(kernel), (x.shape[0], *out, e))
+
+
+@primitive
+def _conv_by_input(y: Array, kernel: Array, stride: int, pad: int, size: tuple[int, int]) -> Array:
+    """Return the gradient of `_conv` by its input of the given height and width."""
+    xp = plain_namespace(y)
+    kh, kw, c, e = kernel.shape
+    B, h, w, _ = y.shape
+    if stride == 1 and kh == kw and pad < kh:
+        # A convolution with the kernel turned round: reading windows beats adding them up.
+        turned = xp.permute_dims(xp.flip(kernel, axis=(0, 1)), (0, 1, 3, 2))
+        rows = _patches(_padded(y, kh - 1 - pad), (kh, kw), 1, size)
+        return xp.reshape(rows @ _matrix(turned), (B, *size, c))
+    rows = xp.reshape(y, (-1, e)) @ xp.matrix_transpose(_matrix(kernel))
+    rows = xp.reshape(rows, (B, h, w, kh * kw, c))
+    H, W = size[0] + 2 * pad, size[1] + 2 * pad
+    out = xp.zeros((B, H, W, c), dtype=y.dtype)
+    for i in range(kh):
+        for j in range(kw):
+            out[
+                :,
+                i : i + stride * (h - 1) + 1 : stride,
+                j : j + stride * (w - 1) + 1 : stride,
+                :,
+            ] += rows[:, :, :, i * kw + j, :]
+    return out[:, pad : pad + size[0], pad : pad + size[1], :]
+
+
+@primitive
+def _conv_by_kernel(
+    x: Array, y: Array, stride: int, pad: int, kernel_size: tuple[int, int]
+) -> Array:
+    """Return the gradient of `_conv` by its kernel of the given height and width."""
+    xp = plain_namespace(x)
+    e = y.shape[-1]
+    rows = _patches(_padded(x, pad), kernel_size, stride, tuple(y.shape[1:3]))
+    product = xp.matrix_transpose(rows) @ xp.reshape(y, (-1, e))
+    return xp.reshape(product, (*kernel_size, x.shape[-1], e))
+
+
+def _image(x: Array) -> tuple[int, int]:
+    return tuple(x.shape[1:3])
+
+
+defvjp(
+    _conv,
+    lambda ans, x, k, stride, pad: lambda g: _conv_by_input(g, k, stride, pad, _image(x)),
+    lambda ans, x, k, stride, pad: lambda g: _conv_by_kernel(x, g, stride, pad, tuple(k.shape[:2])),
+)
+defvjp(
+    _conv_by_input,
+    lambda ans, y, k, stride, pad, size: lambda g: _conv(g, k, stride, pad),
+    lambda ans, y, k, stride, pad, size: (
+        lambda g: _conv_by_kernel(g, y, stride, pad, tuple(k.shape[:2]))
+    ),
+)
+defvjp(
+    _conv_by_kernel,
+    lambda ans, x, y, stride, pad, size: lambda g: _conv_by_input(y, g, stride, pad, _image(x)),
+    lambda ans, x, y, stride, pad, size: lambda g: _conv(x, g, stride, pad),
+)
+
+
+def _check(x: Array, kernel: Array, stride: int, pad: int, channels: int) -> None:
+    if x.ndim != 4:
+        raise ValueError(f"x must have shape (B, H, W, C), got {tuple(x.shape)}")
+    if kernel.ndim != 4 or kernel.shape[channels] != x.shape[3]:
+        raise ValueError(
+            f"kernel must have shape (kh, kw, C, E) with axis {channels} of length {x.shape[3]}, "
+            f"got {tuple(kernel.shape)}"
+        )
+    if not isinstance(stride, int) or stride < 1:
+        raise ValueError(f"stride must be a positive integer, got {stride!r}")
+    if not isinstance(pad, int) or pad < 0:
+        raise ValueError(f"pad must be a non-negative integer, got {pad!r}")
+
+
+def conv2d(x: Array, kernel: Array, *, stride: int = 1, pad: int = 0) -> Array:
+    r"""Correlate images with a bank of kernels.
+
+    .. math:: y_{bhwe}=\sum_{i,j,c} x_{b,\,sh+i-p,\,sw+j-p,\,c}\,K_{ijce}
+
+    Parameters
+    ----------
+    x : array, shape (B, H, W, C)
+        Images, channels last.
+    kernel : array, shape (kh, kw, C, E)
+        K.
+    stride : int
+        s.
+    pad : int
+        Rows and columns of zeros p put around the images.
+
+    Returns
+    -------
+    array, shape (B, (H + 2 p - kh) // s + 1, (W + 2 p - kw) // s + 1, E)
+        y.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or the kernel is larger than the padded images.
+    """
+    _check(x, kernel, stride, pad, 2)
+    for axis, name in ((0, "height"), (1, "width")):
+        if x.shape[1 + axis] + 2 * pad < kernel.shape[axis]:
+            raise ValueError(f"kernel exceeds the {name} of the padded images x")
+    return _conv(x, kernel, stride, pad)
+
+
+def conv_transpose2d(y: Array, kernel: Array, *, stride: int = 1, pad: int = 0) -> Array:
+    """Apply the transpose of `conv2d` as a linear map: each pixel lays down a copy of the kernel.
+
+    Parameters
+    ----------
+    y : array, shape (B, h, w, E)
+        Images.
+    kernel : array, shape (kh, kw, C, E)
+        As that of the convolution whose transpose this is.
+    stride : int
+        Distance of the copies s.
+    pad : int
+        Rows and columns p cut off all around.
+
+    Returns
+    -------
+    array, shape (B, s (h - 1) + kh - 2 p, s (w - 1) + kw - 2 p, C)
+        The sums of the copies.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or nothing is left.
+    """
+    _check(y, kernel, stride, pad, 3)
+    size = tuple(
+        stride * (n - 1) + k - 2 * pad for n, k in zip(y.shape[1:3], kernel.shape[:2], strict=True)
+    )
+    if min(size) < 1:
+        raise ValueError(f"pad of {pad} leaves nothing of the images")
+    return _conv_by_input(y, kernel, stride, pad, size)

@@ -1,0 +1,138 @@
+"""What the array API standard lacks, for each kind of array: the only such choice of this package.
+
+NumPy arrays go to NumPy and SciPy, CuPy arrays to CuPy, and every other kind to a formulation in
+the standard's own functions (or, for the special functions, to an explicit copy on the host).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from array_api_compat import is_cupy_array, is_numpy_array
+
+from gaussbook.arrays import Array, to_host
+from gaussbook.autodiff.engine import plain_namespace
+
+__all__ = [
+    "add_at",
+    "add_rows",
+    "apply_in_place",
+    "column_sums",
+    "einsum",
+    "special",
+]
+
+
+def apply_in_place(name: str, x: Array) -> Array:
+    """Return ``xp.<name>(x)``, written over `x` where the arrays allow it."""
+    if isinstance(x, np.ndarray):
+        return getattr(np, name)(x, out=x)
+    if is_cupy_array(x):
+        import cupy
+
+        return getattr(cupy, name)(x, out=x)
+    return getattr(plain_namespace(x), name)(x)
+
+
+def special(name: str, x: Array) -> Array:
+    """Return ``scipy.special.<name>(x)``."""
+    if is_cupy_array(x):
+        from cupyx.scipy import special as functions
+
+        return getattr(functions, name)(x)
+    from scipy import special as functions
+
+    if isinstance(x, np.ndarray | np.generic | float):
+        return getattr(functions, name)(x)
+    return plain_namespace(x).asarray(getattr(functions, name)(to_host(x)))
+
+
+def column_sums(x: Array) -> Array:
+    """Return the sums over the rows of a matrix (n, m), as a product: BLAS beats a reduction."""
+    xp = plain_namespace(x)
+    return xp.ones(x.shape[0], dtype=x.dtype) @ x
+
+
+def add_rows(values: Array, rows: Array, n: int) -> Array:
+    """Return the matrix (n, m) whose row i is the sum of those `values` (k, m) with row number i.
+
+    Parameters
+    ----------
+    values : array, shape (k, m)
+        What is added.
+    rows : array of int, shape (k,)
+        Where to, from 0 to n - 1.
+    n : int
+        Number of rows of the result.
+    """
+    if is_numpy_array(values):
+        from scipy.sparse import csc_array
+
+        k = values.shape[0]
+        ones = np.ones(k, values.dtype)
+        return csc_array((ones, rows, np.arange(k + 1)), shape=(n, k)) @ values
+    if is_cupy_array(values):
+        import cupy
+        import cupyx
+
+        total = cupy.zeros((n, values.shape[1]), dtype=values.dtype)
+        cupyx.scatter_add(total, rows, values)
+        return total
+    xp = plain_namespace(values)
+    hot = xp.arange(n, dtype=rows.dtype)[:, None] == rows[None, :]
+    return xp.astype(hot, values.dtype) @ values
+
+
+def add_at(shape: tuple[int, ...], index: Any, values: Array) -> Array:
+    """Return zeros of the given shape with `values` added at an index, repeats counted.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the result.
+    index : index
+        Anything that indexes an array: integers, slices, integer or boolean arrays.
+    values : array
+        Of the shape that the index picks out.
+    """
+    xp = plain_namespace(values)
+    if isinstance(values, np.ndarray | np.generic):
+        total = np.zeros(shape, values.dtype)
+        np.add.at(total, index, values)
+        return total
+    if is_cupy_array(values):
+        import cupyx
+
+        total = xp.zeros(shape, dtype=values.dtype)
+        cupyx.scatter_add(total, index, values)
+        return total
+    size = math.prod(shape)
+    numbers = xp.reshape(xp.arange(size), shape)[index]
+    total = add_rows(xp.reshape(values, (-1, 1)), xp.reshape(numbers, (-1,)), size)
+    return xp.reshape(total, shape)
+
+
+def einsum(inputs: list[str], output: str, operands: list[Array]) -> Array:
+    """Return Einstein's sum; the labels of each operand differ, none is an ellipsis."""
+    subscripts = ",".join(inputs) + "->" + output
+    if is_numpy_array(operands[0]):
+        return np.einsum(subscripts, *operands, optimize=len(operands) > 1)
+    if is_cupy_array(operands[0]):
+        import cupy
+
+        return cupy.einsum(subscripts, *operands, optimize=len(operands) > 1)
+    # Every operand with all labels as axes (length 1 where it has none), multiplied and summed.
+    xp = plain_namespace(operands[0])
+    summed = "".join(sorted(set("".join(inputs)) - set(output)))
+    labels = output + summed
+    spread = []
+    for names, x in zip(inputs, operands, strict=True):
+        order = sorted(range(len(names)), key=lambda i, names=names: labels.index(names[i]))
+        x = xp.permute_dims(x, tuple(order))
+        lengths = dict(zip((names[i] for i in order), x.shape, strict=True))
+        spread.append(xp.reshape(x, tuple(lengths.get(label, 1) for label in labels)))
+    product = reduce(lambda a, b: a * b, spread)
+    return xp.sum(product, axis=tuple(range(len(output), len(labels)))) if summed else product

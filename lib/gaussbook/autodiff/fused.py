@@ -1,0 +1,523 @@
+"""Chains of operations fused into one primitive each: one pass in place of many over the arrays.
+
+A chain of small operations on arrays that fit into the cache is bound by the passes over memory
+and by Python; the fused forms write over their own intermediate results and leave the sums over
+rows and columns to BLAS.  Where a gradient is differentiated again, the same chain is taken out of
+other primitives (`gaussbook.autodiff.engine.fused`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from gaussbook.arrays import Array
+from gaussbook.autodiff import dispatch
+from gaussbook.autodiff.elementwise import gelu as gelu_
+from gaussbook.autodiff.elementwise import relu as relu_
+from gaussbook.autodiff.elementwise import sigmoid as sigmoid_
+from gaussbook.autodiff.elementwise import silu as silu_
+from gaussbook.autodiff.elementwise import tanh as tanh_
+from gaussbook.autodiff.engine import fused, plain, plain_namespace
+from gaussbook.autodiff.linalg import matmul
+from gaussbook.autodiff.shaping import (
+    logsumexp,
+    matrix_transpose,
+    mean,
+    permute_dims,
+    reshape,
+    take_along_axis,
+)
+
+__all__ = [
+    "attention",
+    "cross_entropy",
+    "layer_norm",
+    "linear",
+    "log_softmax",
+    "softmax",
+]
+
+_GELU_SCALE = math.sqrt(2 / math.pi)
+_GELU_CUBIC = 0.044715
+_COMPOSITE = {
+    None: lambda x: x,
+    "gelu": gelu_,
+    "relu": relu_,
+    "sigmoid": sigmoid_,
+    "silu": silu_,
+    "tanh": tanh_,
+}
+
+
+# ------------------------------------------------------------------------------------- softmax
+
+
+def _row_sums(x: Array) -> Array:
+    """Return sums over the last axis, kept, as a product with ones: BLAS beats a short reduction."""
+    xp = plain_namespace(x)
+    return x @ xp.ones((x.shape[-1], 1), dtype=x.dtype)
+
+
+def _softmax_forward(saved: dict, x: Array) -> Array:
+    xp = plain_namespace(x)
+    y = dispatch.apply_in_place("exp", x - xp.max(x, axis=-1, keepdims=True))
+    y /= xp.sum(y, axis=-1, keepdims=True)
+    saved["y"] = y
+    return y
+
+
+def _softmax_backward(saved: dict, needed: tuple, g: Array, x: Array) -> list[Array]:
+    y = saved["y"]
+    out = g * y
+    out -= y * plain_namespace(x).sum(out, axis=-1, keepdims=True)
+    return [out]
+
+
+def _last(function: Any, x: Array, axis: int) -> Array:
+    """Apply a function of the last axis along another one."""
+    axis = axis % x.ndim
+    if axis == x.ndim - 1:
+        return function(x)
+    order = list(range(x.ndim))
+    order[axis], order[-1] = order[-1], order[axis]
+    return permute_dims(function(permute_dims(x, tuple(order))), tuple(order))
+
+
+def _softmax_composite(x: Array) -> Array:
+    from gaussbook.autodiff.elementwise import exp
+
+    return exp(x - logsumexp(x, axis=-1, keepdims=True))
+
+
+_softmax = fused(_softmax_forward, _softmax_backward, _softmax_composite)
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    r"""Return :math:`e^{x_i}/\sum_j e^{x_j}` along an axis.
+
+    Parameters
+    ----------
+    x : array
+        Logits; minus infinity gives weight zero (not all along the axis).
+    axis : int
+        The axis.
+    """
+    return _last(_softmax, x, axis)
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    r"""Return :math:`x_i-\log\sum_j e^{x_j}` along an axis."""
+    return x - logsumexp(x, axis=axis, keepdims=True)
+
+
+# ------------------------------------------------------------------------- cross-entropy of classes
+
+
+def _cross_entropy_forward(saved: dict, logits: Array, labels: Array) -> Array:
+    xp = plain_namespace(logits)
+    shifted = logits - xp.max(logits, axis=-1, keepdims=True)
+    picked = xp.take_along_axis(shifted, labels[..., None], axis=-1)
+    shifted = dispatch.apply_in_place("exp", shifted)
+    sums = xp.sum(shifted, axis=-1, keepdims=True)
+    saved["exp"], saved["sums"] = shifted, sums
+    return (xp.log(sums) - picked)[..., 0]
+
+
+def _cross_entropy_backward(
+    saved: dict, needed: tuple, g: Array, logits: Array, labels: Array
+) -> list[Array]:
+    xp = plain_namespace(logits)
+    out = saved["exp"] * (g[..., None] / saved["sums"])
+    classes = xp.arange(logits.shape[-1], dtype=labels.dtype)
+    out -= g[..., None] * xp.astype(labels[..., None] == classes, out.dtype)
+    return [out]
+
+
+def _cross_entropy_composite(logits: Array, labels: Array) -> Array:
+    picked = take_along_axis(logits, labels[..., None], axis=-1)
+    return logsumexp(logits, axis=-1) - reshape(picked, tuple(labels.shape))
+
+
+_cross_entropy = fused(_cross_entropy_forward, _cross_entropy_backward, _cross_entropy_composite)
+
+
+def cross_entropy(logits: Array, labels: Array) -> Array:
+    r"""Return :math:`-\log\mathrm{softmax}(\mathrm{logits})_{\mathrm{label}}` for every point.
+
+    Parameters
+    ----------
+    logits : array, shape (..., K)
+        Unnormalised log-probabilities of the classes.
+    labels : array of int, shape (...)
+        Classes from 0 to K - 1.
+
+    Returns
+    -------
+    array, shape (...)
+        The losses, of which the caller takes the mean or a weighted sum.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not integers, or not of the shape of the logits without their last axis.
+    """
+    labels = plain(labels)
+    xp = plain_namespace(labels)
+    if not xp.isdtype(labels.dtype, "integral"):
+        raise ValueError(f"labels must hold integers, got {labels.dtype}")
+    if tuple(labels.shape) != tuple(logits.shape[:-1]):
+        raise ValueError(
+            f"labels must have shape {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}"
+        )
+    return _cross_entropy(logits, labels)
+
+
+# -------------------------------------------------------------------------------- layer norm
+
+
+def _layer_norm_forward(saved: dict, x: Array, scale: Array, shift: Array, eps: float) -> Array:
+    d = x.shape[-1]
+    xp = plain_namespace(x)
+    rows = xp.reshape(x, (-1, d))
+    centred = rows - _row_sums(rows) * (1 / d)
+    squares = centred * centred
+    inverse = (_row_sums(squares) * (1 / d) + eps) ** -0.5
+    centred *= inverse
+    saved["normal"], saved["inverse"] = centred, inverse
+    out = centred * scale
+    out += shift
+    return xp.reshape(out, x.shape)
+
+
+def _layer_norm_backward(
+    saved: dict, needed: tuple, g: Array, x: Array, scale: Array, shift: Array, eps: float
+) -> list[Array]:
+    normal, inverse, d = saved["normal"], saved["inverse"], x.shape[-1]
+    xp = plain_namespace(x)
+    g = xp.reshape(g, (-1, d))
+    product = g * normal
+    by_scale = dispatch.column_sums(product)
+    by_shift = dispatch.column_sums(g)
+    if 0 not in needed:
+        return [None, by_scale, by_shift]
+    weights = xp.reshape(scale, (-1, 1)) * (1 / d)
+    out = g * scale
+    out -= g @ weights
+    out -= normal * (product @ weights)
+    out *= inverse
+    return [xp.reshape(out, x.shape), by_scale, by_shift]
+
+
+def _layer_norm_composite(x: Array, scale: Array, shift: Array, eps: float) -> Array:
+    centred = x - mean(x, axis=-1, keepdims=True)
+    return centred * (mean(centred * centred, axis=-1, keepdims=True) + eps) ** -0.5 * scale + shift
+
+
+_layer_norm = fused(_layer_norm_forward, _layer_norm_backward, _layer_norm_composite)
+
+
+def layer_norm(x: Array, scale: Array, shift: Array, eps: float = 1e-5) -> Array:
+    r"""Return x with mean zero and variance one along its last axis, scaled and shifted.
+
+    .. math:: y = \gamma\,\frac{x-\bar x}{\sqrt{\overline{(x-\bar x)^2}+\epsilon}}+\beta
+
+    (Ba, Kiros and Hinton, 2016).
+
+    Parameters
+    ----------
+    x : array, shape (..., d)
+        What to normalise.
+    scale, shift : array, shape (d,)
+        The :math:`\gamma` and :math:`\beta`.
+    eps : float
+        Added to the variance.
+    """
+    if tuple(scale.shape) != (x.shape[-1],) or tuple(shift.shape) != (x.shape[-1],):
+        raise ValueError(
+            f"scale and shift must have shape ({x.shape[-1]},), "
+            f"got {tuple(scale.shape)} and {tuple(shift.shape)}"
+        )
+    return _layer_norm(x, scale, shift, eps=eps)
+
+
+# ------------------------------------------------------------------ affine map and activation
+
+
+def _activate(saved: dict, z: Array, name: str | None) -> Array:
+    """Apply an activation to an array that may be overwritten; leave what its slope needs."""
+    xp = plain_namespace(z)
+    if name == "relu":
+        z = xp.maximum(z, xp.zeros((), dtype=z.dtype))
+    elif name == "tanh":
+        z = dispatch.apply_in_place("tanh", z)
+    elif name in ("sigmoid", "silu"):
+        half = dispatch.apply_in_place("tanh", 0.5 * z)
+        half += 1
+        half *= 0.5
+        saved["z"], saved["gate"] = z, half
+        z = half if name == "sigmoid" else z * half
+    elif name == "gelu":
+        inner = z * z
+        inner *= _GELU_CUBIC * _GELU_SCALE
+        inner += _GELU_SCALE
+        inner *= z
+        inner = dispatch.apply_in_place("tanh", inner)
+        saved["z"], saved["tanh"] = z, inner
+        out = inner + 1
+        out *= z
+        out *= 0.5
+        z = out
+    saved["y"] = z
+    return z
+
+
+def _activation_pull(saved: dict, g: Array, name: str | None) -> Array:
+    """Return g times the activation's slope (g itself for the identity)."""
+    y = saved["y"]
+    xp = plain_namespace(y)
+    if name is None:
+        return g
+    if name == "relu":
+        return g * xp.astype(y > 0, g.dtype)
+    if name == "tanh":
+        out = y * y
+        out *= -1
+        out += 1
+    elif name == "sigmoid":
+        out = 1 - y
+        out *= y
+    elif name == "silu":
+        gate = saved["gate"]
+        out = 1 - gate
+        out *= saved["z"]
+        out += 1
+        out *= gate
+    else:  # gelu: (1 + t) / 2 + z (1 - t^2) (1 + 3 c z^2) s / 2
+        z, t = saved["z"], saved["tanh"]
+        out = z * z
+        out *= 1.5 * _GELU_CUBIC * _GELU_SCALE
+        out += 0.5 * _GELU_SCALE
+        out *= z
+        out *= 1 - t * t
+        out += 0.5
+        out += 0.5 * t
+    out *= g
+    return out
+
+
+def _linear_forward(
+    saved: dict, x: Array, weight: Array, bias: Array | None, activation: str | None
+) -> Array:
+    xp = plain_namespace(x)
+    z = xp.reshape(x, (-1, x.shape[-1])) @ weight
+    if bias is not None:
+        z += bias
+    return xp.reshape(_activate(saved, z, activation), (*x.shape[:-1], weight.shape[1]))
+
+
+def _linear_backward(
+    saved: dict,
+    needed: tuple,
+    g: Array,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    activation: str | None,
+) -> list[Array]:
+    xp = plain_namespace(x)
+    slope = _activation_pull(saved, xp.reshape(g, (-1, weight.shape[1])), activation)
+    by_x = by_weight = by_bias = None
+    if 0 in needed:
+        by_x = xp.reshape(slope @ xp.matrix_transpose(weight), x.shape)
+    if 1 in needed:
+        by_weight = xp.matrix_transpose(xp.reshape(x, (-1, x.shape[-1]))) @ slope
+    if 2 in needed:
+        by_bias = dispatch.column_sums(slope)
+    return [by_x, by_weight, by_bias]
+
+
+def _linear_composite(x: Array, weight: Array, bias: Array | None, activation: str | None) -> Array:
+    z = matmul(x, weight)
+    return _COMPOSITE[activation](z if bias is None else z + bias)
+
+
+_linear = fused(_linear_forward, _linear_backward, _linear_composite)
+
+
+def linear(
+    x: Array, weight: Array, bias: Array | None = None, activation: str | None = None
+) -> Array:
+    r"""Return :math:`\phi(x W+b)` for every row.
+
+    Parameters
+    ----------
+    x : array, shape (..., n)
+        Rows.
+    weight : array, shape (n, m)
+        W.
+    bias : array, shape (m,), optional
+        b.
+    activation : {None, "relu", "gelu", "silu", "sigmoid", "tanh"}
+        The function :math:`\phi` of every element.
+
+    Returns
+    -------
+    array, shape (..., m)
+        The images.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit or the activation is not known.
+    """
+    if activation not in _COMPOSITE:
+        raise ValueError(f"activation must be one of {list(_COMPOSITE)}, got {activation!r}")
+    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[0]:
+        raise ValueError(
+            f"weight must have shape ({x.shape[-1] if x.ndim else '?'}, m) to fit x of shape "
+            f"{tuple(x.shape)}, got {tuple(weight.shape)}"
+        )
+    if bias is not None and tuple(bias.shape) != (weight.shape[1],):
+        raise ValueError(f"bias must have shape ({weight.shape[1]},), got {tuple(bias.shape)}")
+    return _linear(x, weight, bias, activation=activation)
+
+
+# ---------------------------------------------------------------------------------- attention
+
+
+def _by_head(x: Array, heads: int) -> Array:
+    """View (B, T, d) as (B, heads, T, d / heads)."""
+    xp = plain_namespace(x)
+    split = xp.reshape(x, (x.shape[0], x.shape[1], heads, x.shape[2] // heads))
+    return xp.permute_dims(split, (0, 2, 1, 3))
+
+
+def _merged(x: Array) -> Array:
+    xp = plain_namespace(x)
+    x = xp.permute_dims(x, (0, 2, 1, 3))
+    return xp.reshape(x, (x.shape[0], x.shape[1], x.shape[2] * x.shape[3]))
+
+
+def _attention_forward(
+    saved: dict, q: Array, k: Array, v: Array, bias: Array | None, heads: int
+) -> Array:
+    xp = plain_namespace(q)
+    q4, k4, v4 = (_by_head(x, heads) for x in (q, k, v))
+    scores = (q4 * (1 / math.sqrt(q4.shape[-1]))) @ xp.matrix_transpose(k4)
+    if bias is not None:
+        scores += bias
+    scores -= xp.max(scores, axis=-1, keepdims=True)
+    weights = dispatch.apply_in_place("exp", scores)
+    inverse = 1 / _row_sums(weights)
+    # Dividing the mean of the values is cheaper than dividing the weights.
+    out = weights @ v4
+    out *= inverse
+    saved["weights"], saved["inverse"], saved["out"] = weights, inverse, out
+    return _merged(out)
+
+
+def _attention_backward(
+    saved: dict,
+    needed: tuple,
+    g: Array,
+    q: Array,
+    k: Array,
+    v: Array,
+    bias: Array | None,
+    heads: int,
+) -> list[Array]:
+    xp = plain_namespace(q)
+    weights, inverse, out = saved["weights"], saved["inverse"], saved["out"]
+    q4, k4, v4 = (_by_head(x, heads) for x in (q, k, v))
+    g4 = _by_head(g, heads) * inverse
+    by_v = xp.matrix_transpose(weights) @ g4
+    # The softmax's pull takes off the mean slope, which is the slope along the output itself.
+    slope = g4 @ xp.matrix_transpose(v4)
+    slope -= _row_sums(g4 * out)
+    slope *= weights
+    factor = 1 / math.sqrt(q4.shape[-1])
+    by_q = slope @ k4
+    by_q *= factor
+    by_k = xp.matrix_transpose(slope) @ (q4 * factor)
+    return [_merged(by_q), _merged(by_k), _merged(by_v)]
+
+
+def _attention_composite(q: Array, k: Array, v: Array, bias: Array | None, heads: int) -> Array:
+    def by_head(x: Array) -> Array:
+        split = reshape(x, (x.shape[0], x.shape[1], heads, x.shape[2] // heads))
+        return permute_dims(split, (0, 2, 1, 3))
+
+    q4, k4, v4 = by_head(q), by_head(k), by_head(v)
+    scores = matmul(q4, matrix_transpose(k4)) * (1 / math.sqrt(q4.shape[-1]))
+    if bias is not None:
+        scores = scores + bias
+    out = permute_dims(matmul(_softmax_composite(scores), v4), (0, 2, 1, 3))
+    return reshape(out, (*q.shape[:2], v.shape[2]))
+
+
+_attention = fused(_attention_forward, _attention_backward, _attention_composite)
+
+
+def attention(q: Array, k: Array, v: Array, *, heads: int = 1, mask: Array | None = None) -> Array:
+    r"""Return scaled dot-product attention, head by head.
+
+    .. math:: \mathrm{softmax}\bigl(QK^\top/\sqrt{d_h}+M\bigr)\,V
+
+    (Vaswani et al., 2017), where M is 0 where a query may look and minus infinity elsewhere.
+
+    Parameters
+    ----------
+    q : array, shape (B, T, d)
+        Queries; head h owns the h-th part of the last axis.
+    k : array, shape (B, S, d)
+        Keys.
+    v : array, shape (B, S, e)
+        Values.
+    heads : int
+        Number of heads, a divisor of d and e.
+    mask : array of bool, optional
+        Shape (T, S), (B, 1 or T, S) or any that broadcasts to (B, heads, T, S): true where a
+        query may look.  Every query must be allowed one key.
+
+    Returns
+    -------
+    array, shape (B, T, e)
+        The weighted means of the values.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a query is allowed no key.
+    """
+    if q.ndim != 3 or k.ndim != 3 or v.ndim != 3:
+        raise ValueError(f"q, k and v must have 3 dimensions, got {q.ndim}, {k.ndim} and {v.ndim}")
+    if not (k.shape[0] == v.shape[0] == q.shape[0]) or k.shape[1] != v.shape[1]:
+        raise ValueError(
+            "q, k and v must share their batch, k and v their length; got shapes "
+            f"{tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}"
+        )
+    if q.shape[2] != k.shape[2] or heads < 1 or q.shape[2] % heads or v.shape[2] % heads:
+        raise ValueError(
+            f"heads is {heads}; it must divide the common width of q and k and that of v, got "
+            f"{q.shape[2]}, {k.shape[2]} and {v.shape[2]}"
+        )
+    bias = None if mask is None else _mask_bias(plain(mask), q, k, heads)
+    return _attention(q, k, v, bias, heads=heads)
+
+
+def _mask_bias(mask: Array, q: Array, k: Array, heads: int) -> Array:
+    xp = plain_namespace(mask)
+    if not xp.isdtype(mask.dtype, "bool"):
+        raise ValueError(f"mask must hold booleans, got {mask.dtype}")
+    if mask.ndim == 3:
+        mask = mask[:, None, :, :]
+    full = (q.shape[0], heads, q.shape[1], k.shape[1])
+    if mask.ndim > 4 or any(
+        m not in (1, n) for m, n in zip(reversed(mask.shape), reversed(full), strict=False)
+    ):
+        raise ValueError(f"mask must broadcast to {full}, got {tuple(mask.shape)}")
+    if not bool(xp.all(xp.any(mask, axis=-1))):
+        raise ValueError("mask forbids some query every key")
+    zero = xp.zeros((), dtype=plain(q).dtype)
+    return xp.where(mask, zero, zero - math.inf)

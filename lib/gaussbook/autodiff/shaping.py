@@ -1,0 +1,504 @@
+"""Indexing, reductions, reshaping, gathering and scattering."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from gaussbook.arrays import Array
+from gaussbook.autodiff import dispatch
+from gaussbook.autodiff.elementwise import divide, exp, multiply, unbroadcast
+from gaussbook.autodiff.engine import (
+    SliceGradient,
+    TracedArray,
+    defvjp,
+    defvjp_argnums,
+    is_traced,
+    plain,
+    plain_namespace,
+    primitive,
+)
+
+__all__ = [
+    "astype",
+    "broadcast_to",
+    "concat",
+    "cumsum",
+    "expand_dims",
+    "flip",
+    "logsumexp",
+    "matrix_transpose",
+    "max",
+    "mean",
+    "min",
+    "permute_dims",
+    "reshape",
+    "scatter_add",
+    "split",
+    "squeeze",
+    "stack",
+    "std",
+    "sum",
+    "take",
+    "take_along_axis",
+    "transpose",
+    "tril",
+    "triu",
+    "unstack",
+    "var",
+]
+
+Axis = int | tuple[int, ...] | None
+
+
+def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(a % ndim for a in ((axis,) if isinstance(axis, int) else axis))
+
+
+def _kept(shape: Sequence[int], axis: Axis) -> tuple[int, ...]:
+    """Return the shape after a reduction that keeps the reduced axes at length 1."""
+    axes = _axes(axis, len(shape))
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+# ---------------------------------------------------------------------------------------- shapes
+
+
+@primitive
+def reshape(x: Array, shape: int | tuple[int, ...]) -> Array:
+    """Return x in another shape of the same size; one length may be -1."""
+    return plain_namespace(x).reshape(x, (shape,) if isinstance(shape, int) else tuple(shape))
+
+
+defvjp(reshape, lambda ans, x, shape: lambda g: reshape(g, tuple(x.shape)))
+
+
+@primitive
+def permute_dims(x: Array, axes: tuple[int, ...]) -> Array:
+    """Return x with its axes in another order."""
+    return plain_namespace(x).permute_dims(x, tuple(axes))
+
+
+def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    axes = [a % len(axes) for a in axes]
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
+
+
+defvjp(permute_dims, lambda ans, x, axes: lambda g: permute_dims(g, _inverse(axes)))
+
+
+def transpose(x: Array, axes: tuple[int, ...] | None = None) -> Array:
+    """Return x with its axes in another order, the opposite one if none is given."""
+    return permute_dims(x, tuple(reversed(range(x.ndim))) if axes is None else axes)
+
+
+@primitive
+def matrix_transpose(x: Array) -> Array:
+    """Return x (..., n, m) with its last two axes exchanged."""
+    return plain_namespace(x).matrix_transpose(x)
+
+
+defvjp(matrix_transpose, lambda ans, x: lambda g: matrix_transpose(g))
+
+
+def expand_dims(x: Array, axis: int) -> Array:
+    """Return x with a new axis of length 1."""
+    axis = axis % (x.ndim + 1)
+    return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def squeeze(x: Array, axis: int | tuple[int, ...]) -> Array:
+    """Return x without the given axes, which have length 1."""
+    axes = _axes(axis, x.ndim)
+    if builtins.any(x.shape[a] != 1 for a in axes):
+        raise ValueError(f"axis {axis} of shape {tuple(x.shape)} has not length 1")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+@primitive
+def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
+    """Return x repeated to a larger shape."""
+    return plain_namespace(x).broadcast_to(x, tuple(shape))
+
+
+defvjp(broadcast_to, lambda ans, x, shape: lambda g: unbroadcast(g, tuple(x.shape)))
+
+
+@primitive
+def flip(x: Array, axis: Axis = None) -> Array:
+    """Return x in reverse order along one, several or all axes."""
+    return plain_namespace(x).flip(x, axis=axis)
+
+
+defvjp(flip, lambda ans, x, axis=None: lambda g: flip(g, axis))
+
+
+@primitive
+def astype(x: Array, dtype: Any, copy: bool = True) -> Array:
+    """Return x in another floating type; its gradient comes back in the type of x."""
+    return plain_namespace(x).astype(x, dtype, copy=copy)
+
+
+defvjp(astype, lambda ans, x, dtype, copy=True: lambda g: astype(g, x.dtype))
+
+
+@primitive
+def _concat(*arrays: Array, axis: int) -> Array:
+    return plain_namespace(*arrays).concat(arrays, axis=axis)
+
+
+def _concat_vjp(argnums: tuple, ans: Array, args: tuple, kwargs: dict) -> Any:
+    axis = kwargs["axis"] % ans.ndim
+    ends = [0]
+    for x in args:
+        ends.append(ends[-1] + x.shape[axis])
+    before = (slice(None),) * axis
+    return lambda g: [g[(*before, slice(ends[i], ends[i + 1]))] for i in argnums]
+
+
+defvjp_argnums(_concat, _concat_vjp)
+
+
+def concat(arrays: Sequence[Array], axis: int = 0) -> Array:
+    """Return the arrays end to end along an axis (flattened if it is None)."""
+    if axis is None:
+        arrays, axis = [reshape(x, (-1,)) for x in arrays], 0
+    return _concat(*arrays, axis=axis)
+
+
+@primitive
+def _stack(*arrays: Array, axis: int) -> Array:
+    return plain_namespace(*arrays).stack(arrays, axis=axis)
+
+
+def _stack_vjp(argnums: tuple, ans: Array, args: tuple, kwargs: dict) -> Any:
+    before = (slice(None),) * (kwargs["axis"] % ans.ndim)
+    return lambda g: [g[(*before, i, ...)] for i in argnums]
+
+
+defvjp_argnums(_stack, _stack_vjp)
+
+
+def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
+    """Return the arrays, of one shape, side by side along a new axis."""
+    return _stack(*arrays, axis=axis)
+
+
+def split(x: Array, parts: int | Sequence[int], axis: int = 0) -> list[Array]:
+    """Return consecutive parts of x along an axis.
+
+    Parameters
+    ----------
+    x : array
+        Any shape.
+    parts : int or sequence of int
+        Number of equal parts, or the lengths of the parts.
+    axis : int
+        The axis.
+    """
+    n = x.shape[axis]
+    if isinstance(parts, int):
+        if parts < 1 or n % parts:
+            raise ValueError(f"parts is {parts}, which does not divide the length {n}")
+        parts = [n // parts] * parts
+    if builtins.sum(parts) != n:
+        raise ValueError(f"parts must sum to the length {n}, got {list(parts)}")
+    before, start, result = (slice(None),) * (axis % x.ndim), 0, []
+    for length in parts:
+        result.append(x[(*before, slice(start, start + length))])
+        start += length
+    return result
+
+
+def unstack(x: Array, axis: int = 0) -> tuple[Array, ...]:
+    """Return the arrays that `stack` would put together to x."""
+    before = (slice(None),) * (axis % x.ndim)
+    return tuple(x[(*before, i, ...)] for i in range(x.shape[axis]))
+
+
+# -------------------------------------------------------------------------- indexing and scatter
+
+
+@primitive
+def _get(x: Array, index: Any) -> Array:
+    return x[index]
+
+
+@primitive
+def _put(g: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    if _is_basic(index):
+        total = plain_namespace(g).zeros(shape, dtype=g.dtype)
+        total[index] = g
+        return total
+    return dispatch.add_at(shape, index, g)
+
+
+def _is_basic(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return builtins.all(
+        part is Ellipsis or part is None or isinstance(part, int | slice) for part in parts
+    )
+
+
+def _get_vjp(ans: Array, x: Array, index: Any) -> Any:
+    basic, shape = _is_basic(index), None
+    if basic and isinstance(index, tuple | None) and None in (index or (None,)):
+        index = tuple(part for part in index or () if part is not None) or (...,)
+        shape = tuple(plain(x)[index].shape)  # a view; new axes have length 1
+
+    def pull(g: Array) -> Any:
+        if shape is not None:
+            g = reshape(g, shape)
+        if basic and not is_traced(g):
+            return SliceGradient(plain(x), index, g)
+        return _put(g, index, tuple(x.shape))
+
+    return pull
+
+
+defvjp(_get, _get_vjp)
+defvjp(_put, lambda ans, g, index, shape: lambda h: _get(h, index))
+
+
+def _plain_index(index: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(plain(part) for part in index)
+    return plain(index)
+
+
+TracedArray.__getitem__ = lambda x, index: _get(x, _plain_index(index))
+
+
+@primitive
+def _take_rows(x: Array, rows: Array) -> Array:
+    return plain_namespace(x).take(x, rows, axis=0)
+
+
+@primitive
+def _add_rows(values: Array, rows: Array, n: int) -> Array:
+    tail = tuple(values.shape[1:])
+    matrix = plain_namespace(values).reshape(values, (values.shape[0], math.prod(tail)))
+    total = dispatch.add_rows(matrix, rows, n)
+    return plain_namespace(values).reshape(total, (n, *tail))
+
+
+defvjp(_take_rows, lambda ans, x, rows: lambda g: _add_rows(g, rows, x.shape[0]))
+defvjp(_add_rows, lambda ans, values, rows, n: lambda g: _take_rows(g, rows))
+
+
+def take(x: Array, indices: Array, axis: int = 0) -> Array:
+    """Return the slices of x along an axis that an integer array names.
+
+    Parameters
+    ----------
+    x : array, shape (..., n, ...)
+        The table.
+    indices : array of int, any shape S
+        From 0 to n - 1.
+    axis : int
+        The axis of length n, which S replaces in the result.
+    """
+    indices, axis = plain(indices), axis % x.ndim
+    xp = plain_namespace(indices)
+    front = x if axis == 0 else permute_dims(x, (axis, *(i for i in range(x.ndim) if i != axis)))
+    rows = _take_rows(front, xp.reshape(indices, (-1,)))
+    rows = reshape(rows, (*indices.shape, *front.shape[1:]))
+    k = indices.ndim
+    if axis == 0:
+        return rows
+    return permute_dims(rows, (*range(k, k + axis), *range(k), *range(k + axis, rows.ndim)))
+
+
+def scatter_add(values: Array, indices: Array, n: int) -> Array:
+    r"""Return the sums of those values that share an index: the transpose of `take`.
+
+    .. math:: y_i = \sum_{j:\, \mathrm{indices}_j = i} \mathrm{values}_j
+
+    Parameters
+    ----------
+    values : array, shape (*S, ...)
+        What is added.
+    indices : array of int, shape S
+        Where to, from 0 to n - 1.
+    n : int
+        Length of the result.
+
+    Returns
+    -------
+    array, shape (n, ...)
+        The sums, zero where no index points.
+    """
+    indices = plain(indices)
+    if tuple(values.shape[: indices.ndim]) != tuple(indices.shape):
+        raise ValueError(
+            f"values must have a shape that begins with {tuple(indices.shape)}, "
+            f"got {tuple(values.shape)}"
+        )
+    flat = reshape(values, (math.prod(indices.shape), *values.shape[indices.ndim :]))
+    return _add_rows(flat, plain_namespace(indices).reshape(indices, (-1,)), n)
+
+
+def take_along_axis(x: Array, indices: Array, axis: int = -1) -> Array:
+    """Return ``y[..., i, ...] = x[..., indices[..., i, ...], ...]`` along an axis.
+
+    Parameters
+    ----------
+    x : array
+        Any shape.
+    indices : array of int
+        Of the shape of x but for that axis.
+    axis : int
+        The axis.
+    """
+    indices, axis = plain(indices), axis % x.ndim
+    xp = plain_namespace(indices)
+    index = tuple(
+        indices
+        if i == axis
+        else xp.broadcast_to(
+            xp.reshape(
+                xp.arange(n, dtype=indices.dtype), tuple(n if j == i else 1 for j in range(x.ndim))
+            ),
+            indices.shape,
+        )
+        for i, n in enumerate(x.shape)
+    )
+    return _get(x, index)
+
+
+# ------------------------------------------------------------------------------------ reductions
+
+
+@primitive
+def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the sum over one, several or all axes."""
+    return plain_namespace(x).sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+
+
+defvjp(
+    sum,
+    lambda ans, x, axis=None, keepdims=False: (
+        lambda g: broadcast_to(
+            g if keepdims or x.ndim == 0 else reshape(g, _kept(x.shape, axis)), tuple(x.shape)
+        )
+    ),
+)
+
+
+def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the mean over one, several or all axes."""
+    count = math.prod(x.shape[a] for a in _axes(axis, x.ndim))
+    return multiply(sum(x, axis=axis, keepdims=keepdims), 1 / count)
+
+
+def var(x: Array, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Array:
+    """Return the variance, the sum of squares divided by the number less `correction`."""
+    count = math.prod(x.shape[a] for a in _axes(axis, x.ndim))
+    centred = x - mean(x, axis=axis, keepdims=True)
+    return divide(sum(centred * centred, axis=axis, keepdims=keepdims), count - correction)
+
+
+def std(x: Array, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Array:
+    """Return the square root of `var`; it has no derivative where all elements are equal."""
+    return var(x, axis=axis, keepdims=keepdims, correction=correction) ** 0.5
+
+
+@primitive
+def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the largest element along axes; equal ones share the gradient."""
+    return plain_namespace(x).max(x, axis=axis, keepdims=keepdims)
+
+
+@primitive
+def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the smallest element along axes; equal ones share the gradient."""
+    return plain_namespace(x).min(x, axis=axis, keepdims=keepdims)
+
+
+def _chosen_vjp(ans: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    kept, value = _kept(x.shape, axis), plain(x)
+    xp = plain_namespace(value)
+    equal = xp.astype(value == xp.reshape(plain(ans), kept), value.dtype)
+    share = equal / xp.sum(equal, axis=axis, keepdims=True)
+    return lambda g: reshape(g, kept) * share
+
+
+defvjp(max, _chosen_vjp)
+defvjp(min, _chosen_vjp)
+
+
+@primitive
+def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    r"""Return :math:`\log\sum_i e^{x_i}` over axes, without overflow.
+
+    Parameters
+    ----------
+    x : array
+        Logarithms; minus infinity stands for zero.
+    axis : int, tuple of int or None
+        Axes to sum over.
+    keepdims : bool
+        Keep them at length 1.
+    """
+    xp = plain_namespace(x)
+    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    total = xp.sum(dispatch.apply_in_place("exp", x - top), axis=axis, keepdims=True)
+    zero = total == 0  # all terms are zero: the logarithm is minus infinity, without a warning
+    result = xp.log(xp.where(zero, xp.ones_like(total), total)) + top
+    result = xp.where(zero, xp.full_like(result, -math.inf), result)
+    if keepdims:
+        return result
+    axes = _axes(axis, x.ndim)
+    return xp.reshape(result, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+def _logsumexp_vjp(ans: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    kept = _kept(x.shape, axis)
+
+    def pull(g: Array) -> Array:
+        level = reshape(ans, kept)
+        empty = plain(level) == -math.inf
+        if bool(plain_namespace(empty).any(empty)):  # weights of an empty sum: all zero
+            from gaussbook.autodiff.elementwise import where
+
+            level = where(empty, 0.0, level)
+        return reshape(g, kept) * exp(x - level)
+
+    return pull
+
+
+defvjp(logsumexp, _logsumexp_vjp)
+
+
+@primitive
+def cumsum(x: Array, axis: int = -1) -> Array:
+    """Return the running sums along an axis."""
+    return plain_namespace(x).cumulative_sum(x, axis=axis, dtype=x.dtype)
+
+
+defvjp(cumsum, lambda ans, x, axis=-1: lambda g: flip(cumsum(flip(g, axis), axis), axis))
+
+
+# ------------------------------------------------------------------------------ parts of matrices
+
+
+@primitive
+def tril(x: Array, k: int = 0) -> Array:
+    """Return x (..., n, m) with zeros above its k-th diagonal."""
+    return plain_namespace(x).tril(x, k=k)
+
+
+@primitive
+def triu(x: Array, k: int = 0) -> Array:
+    """Return x (..., n, m) with zeros below its k-th diagonal."""
+    return plain_namespace(x).triu(x, k=k)
+
+
+defvjp(tril, lambda ans, x, k=0: lambda g: tril(g, k))
+defvjp(triu, lambda ans, x, k=0: lambda g: triu(g, k))
+TracedArray.mT = property(lambda x: matrix_transpose(x))

@@ -1,0 +1,135 @@
+"""Parameter trees: nested dictionaries, lists and tuples whose leaves are arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from gaussbook.arrays import Array, namespace
+
+__all__ = ["ravel_tree", "tree_items", "tree_leaves", "tree_map"]
+
+Tree = Any  # dict[str, Tree] | list[Tree] | tuple[Tree, ...] | Array
+
+
+def _children(tree: Tree) -> list[tuple[str, Tree]] | None:
+    if isinstance(tree, Mapping):
+        return [(str(key), tree[key]) for key in tree]
+    if isinstance(tree, list | tuple):
+        return [(str(i), child) for i, child in enumerate(tree)]
+    return None
+
+
+def tree_items(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Iterate over ``(path, leaf)``, e.g. ``("blocks/0/weight", array)``, in the tree's order.
+
+    Parameters
+    ----------
+    tree : tree
+        Nested dictionaries, lists and tuples; everything else is a leaf.
+    prefix : str
+        Put before every path.
+
+    Yields
+    ------
+    path : str
+        The keys and positions that lead to the leaf, joined by slashes.
+    leaf : object
+        What stands there.
+    """
+    children = _children(tree)
+    if children is None:
+        yield prefix, tree
+        return
+    for key, child in children:
+        yield from tree_items(child, f"{prefix}/{key}" if prefix else key)
+
+
+def tree_leaves(tree: Tree) -> list[Any]:
+    """Return the leaves of a tree in its order."""
+    return [leaf for _, leaf in tree_items(tree)]
+
+
+def tree_map(function: Callable, tree: Tree, *others: Tree) -> Tree:
+    """Apply a function to the leaves of one tree, or to those of several trees of one structure.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one leaf of each tree.
+    tree, *others : tree
+        Trees of the same structure.
+
+    Returns
+    -------
+    tree
+        The results, in the structure of `tree`.
+
+    Raises
+    ------
+    ValueError
+        If the structures differ.
+    """
+    children = _children(tree)
+    if children is None:
+        if any(_children(other) is not None for other in others):
+            raise ValueError("others must have the structure of tree: a leaf faces a branch")
+        return function(tree, *others)
+    for other in others:
+        keys = [key for key, _ in _children(other) or []]
+        if type(other) is not type(tree) or sorted(keys) != sorted(key for key, _ in children):
+            raise ValueError(
+                f"others must have the structure of tree: {type(tree).__name__} with "
+                f"{[key for key, _ in children]} faces {type(other).__name__} with {keys}"
+            )
+    if isinstance(tree, Mapping):
+        return {
+            key: tree_map(function, tree[key], *(other[key] for other in others)) for key in tree
+        }
+    mapped = (tree_map(function, *parts) for parts in zip(tree, *others, strict=True))
+    if hasattr(tree, "_fields"):
+        return type(tree)(*mapped)
+    return type(tree)(mapped)
+
+
+def ravel_tree(tree: Tree) -> tuple[Array, Callable[[Array], Tree]]:
+    """Return all leaves end to end in one vector, and the function that undoes this.
+
+    Parameters
+    ----------
+    tree : tree
+        Arrays of one backend and type.
+
+    Returns
+    -------
+    vector : array, shape (n,)
+        The leaves, each in C order.
+    unravel : callable
+        Takes a vector of this length and returns a tree of the same structure.
+
+    Raises
+    ------
+    ValueError
+        If the tree has no leaves, or the vector given to `unravel` has another length.
+    """
+    leaves = tree_leaves(tree)
+    if not leaves:
+        raise ValueError("tree has no leaves")
+    xp = namespace(*leaves)
+    vector = xp.concat([xp.reshape(leaf, (-1,)) for leaf in leaves])
+    length = vector.shape[0]
+
+    def unravel(values: Array) -> Tree:
+        if tuple(values.shape) != (length,):
+            raise ValueError(f"values must have shape ({length},), got {tuple(values.shape)}")
+        start = 0
+
+        def cut(leaf: Array) -> Array:
+            nonlocal start
+            part = values[start : start + leaf.size]
+            start += leaf.size
+            return namespace(values).reshape(part, tuple(leaf.shape))
+
+        return tree_map(cut, tree)
+
+    return vector, unravel

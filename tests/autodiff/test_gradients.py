@@ -1,0 +1,56 @@
+"""Every function against finite differences, to second order, and on strict arrays."""
+
+import sys
+from pathlib import Path
+
+import array_api_strict
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from cases import CASES, arguments
+from finite_differences import assert_gradients
+
+from gaussbook import autodiff as ad
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_first_and_second_derivatives(name):
+    function, shapes = CASES[name]
+    assert_gradients(function, arguments(shapes))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_on_strict_arrays(name):
+    function, shapes = CASES[name]
+    every = tuple(range(len(shapes)))
+    host = arguments(shapes)
+    strict = [array_api_strict.asarray(x) for x in host]
+
+    def scalar(*args):
+        return ad.sum(ad.sin(function(*args)))
+
+    expected, slopes = ad.value_and_grad(scalar, every)(*host)
+    value, got = ad.value_and_grad(scalar, every)(*strict)
+    assert type(value) is type(strict[0])
+    np.testing.assert_allclose(float(value), expected, rtol=1e-10)
+    for g, e in zip(got, slopes, strict=True):
+        assert type(g) is type(strict[0])
+        np.testing.assert_allclose(np.asarray(g), e, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_single_precision_stays_single(name):
+    function, shapes = CASES[name]
+    if name in ("fft", "complex division") or "spread" in function.__code__.co_names:
+        pytest.skip("constants of double precision in the case itself")
+    if any(word in name for word in ("chol", "solve", "inv", "det")):
+        pytest.skip("constants of double precision in the case itself")
+    arrays = [x.astype(np.float32) for x in arguments(shapes)]
+    if name == "linear, relu":
+        pytest.skip("constants of double precision in the case itself")
+    value, slopes = ad.value_and_grad(
+        lambda *args: ad.sum(function(*args)), tuple(range(len(shapes)))
+    )(*arrays)
+    assert value.dtype == np.float32
+    assert all(g.dtype == np.float32 for g in slopes)
