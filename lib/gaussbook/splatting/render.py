@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from autograd.extend import defvjp, defvjp_argnums, primitive
 
+from gaussbook import autodiff as ad
 from gaussbook.arrays import Array, namespace
 from gaussbook.splatting import compositing, launch
 from gaussbook.splatting.alpha_models import AlphaModel, Point
@@ -131,6 +131,14 @@ class State:
     selector: Array | None
     n_channels: int
     blend: Any
+
+    @property
+    def radii(self) -> Array:
+        """Three standard deviations along the longer axis, in pixels; 0 for what is not drawn."""
+        xp = namespace(self.opacities)
+        A, B, D = (self.projection.covariances[:, i] for i in range(3))
+        largest = (A + D) / 2 + xp.sqrt((A - D) ** 2 / 4 + B * B)
+        return xp.where(self.visible, 3 * xp.sqrt(largest), xp.zeros_like(largest))
 
 
 def render_forward(
@@ -387,14 +395,10 @@ def render(
         raise ValueError(f"parameters must be a mapping, got {type(parameters).__name__}")
     names = tuple(parameters)
     channels = _render([], names, camera, options, *parameters.values())
-    return Rendering(
-        _take_channels(channels, 0, -2),
-        _take_channels(channels, -2, None),
-        _take_channels(channels, -1, None),
-    )
+    return Rendering(channels[:, :, :-2], channels[:, :, -2], channels[:, :, -1])
 
 
-@primitive
+@ad.primitive
 def _render(
     states: list[State],
     names: tuple[str, ...],
@@ -420,24 +424,4 @@ def _render_vjp(argnums: tuple[int, ...], answer: Array, args: tuple, kwargs: di
     return pullback
 
 
-@primitive
-def _take_channels(channels: Array, start: int, stop: int | None) -> Array:
-    """Return ``channels[:, :, start:stop]``, or the one channel `start` if `stop` is None."""
-    return channels[:, :, start] if stop is None else channels[:, :, start:stop]
-
-
-def _take_channels_vjp(answer: Array, channels: Array, start: int, stop: int | None) -> Any:
-    def pullback(grad: Array) -> Array:
-        xp = namespace(grad)
-        full = xp.zeros(channels.shape, dtype=grad.dtype)
-        if stop is None:
-            full[:, :, start] = grad
-        else:
-            full[:, :, start:stop] = grad
-        return full
-
-    return pullback
-
-
-defvjp_argnums(_render, _render_vjp)
-defvjp(_take_channels, _take_channels_vjp)
+ad.defvjp_argnums(_render, _render_vjp)
