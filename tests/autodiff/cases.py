@@ -140,6 +140,10 @@ CASES = {
         lambda x, k: ad.conv2d(x, k, stride=2, pad=1) ** 2,
         [(1, 5, 4, 1), (3, 2, 1, 2)],
     ),
+    "conv2d with bias": (
+        lambda x, k, b: ad.conv2d(x, k, b, pad=1, activation="gelu"),
+        [(2, 3, 3, 2), (2, 3, 2, 2), (2,)],
+    ),
     "conv2d 1 x 1": (lambda x, k: ad.conv2d(x, k), [(2, 2, 2, 2), (1, 1, 2, 3)]),
     "conv_transpose2d": (
         lambda y, k: ad.conv_transpose2d(y, k, stride=2, pad=1) ** 2,

@@ -54,3 +54,19 @@ def test_single_precision_stays_single(name):
     )(*arrays)
     assert value.dtype == np.float32
     assert all(g.dtype == np.float32 for g in slopes)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_second_derivatives_on_strict_arrays(name):
+    function, shapes = CASES[name]
+    host = arguments(shapes)
+    directions = arguments(shapes, seed=1)
+
+    def product(to):
+        def scalar(parts):
+            return ad.sum(function(*parts) ** 2)
+
+        return ad.hessian_vector_product(scalar)(list(map(to, host)), list(map(to, directions)))
+
+    for g, e in zip(product(array_api_strict.asarray), product(np.asarray), strict=True):
+        np.testing.assert_allclose(np.asarray(g), e, rtol=1e-8, atol=1e-9)

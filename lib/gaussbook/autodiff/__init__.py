@@ -36,7 +36,7 @@ from gaussbook.autodiff.engine import (
 )
 from gaussbook.autodiff.fourier import *  # noqa: F403
 from gaussbook.autodiff.fourier import __all__ as _fourier
-from gaussbook.autodiff.fused import (
+from gaussbook.autodiff.layers import (
     attention,
     cross_entropy,
     layer_norm,

@@ -11,7 +11,10 @@ with two of its arguments, so that each one's gradients are the other two.
 from __future__ import annotations
 
 from gaussbook.arrays import Array
-from gaussbook.autodiff.engine import defvjp, plain_namespace, primitive
+from gaussbook.autodiff import dispatch
+from gaussbook.autodiff.activations import ACTIVATIONS, activate, activation_pull, check_activation
+from gaussbook.autodiff.elementwise import add
+from gaussbook.autodiff.engine import defvjp, fused, plain_namespace, primitive
 
 __all__ = ["conv2d", "conv_transpose2d"]
 
@@ -132,10 +135,76 @@ def _check(x: Array, kernel: Array, stride: int, pad: int, channels: int) -> Non
         raise ValueError(f"pad must be a non-negative integer, got {pad!r}")
 
 
-def conv2d(x: Array, kernel: Array, *, stride: int = 1, pad: int = 0) -> Array:
+def _forward(
+    saved: dict,
+    x: Array,
+    kernel: Array,
+    bias: Array | None,
+    stride: int,
+    pad: int,
+    activation: str | None,
+) -> Array:
+    kh, kw, _, e = kernel.shape
+    out = tuple(_out_size(n, k, stride, pad) for n, k in zip(x.shape[1:3], (kh, kw), strict=True))
+    rows = _patches(_padded(x, pad), (kh, kw), stride, out)
+    saved["rows"] = rows
+    z = rows @ _matrix(kernel)
+    if bias is not None:
+        z += bias
+    return plain_namespace(x).reshape(activate(saved, z, activation), (x.shape[0], *out, e))
+
+
+def _backward(
+    saved: dict,
+    needed: tuple,
+    g: Array,
+    x: Array,
+    kernel: Array,
+    bias: Array | None,
+    stride: int,
+    pad: int,
+    activation: str | None,
+) -> list[Array]:
+    xp = plain_namespace(x)
+    slope = activation_pull(saved, xp.reshape(g, (-1, kernel.shape[3])), activation)
+    by_x = by_kernel = by_bias = None
+    if 0 in needed:
+        by_x = _conv_by_input(xp.reshape(slope, g.shape), kernel, stride, pad, _image(x))
+    if 1 in needed:
+        by_kernel = xp.reshape(xp.matrix_transpose(saved["rows"]) @ slope, kernel.shape)
+    if 2 in needed:
+        by_bias = dispatch.column_sums(slope)
+    return [by_x, by_kernel, by_bias]
+
+
+def _composite(
+    x: Array,
+    kernel: Array,
+    bias: Array | None,
+    stride: int,
+    pad: int,
+    activation: str | None,
+) -> Array:
+    z = _conv(x, kernel, stride, pad)
+    return ACTIVATIONS[activation](z if bias is None else add(z, bias))
+
+
+_layer = fused(_forward, _backward, _composite)
+
+
+def conv2d(
+    x: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    *,
+    stride: int = 1,
+    pad: int = 0,
+    activation: str | None = None,
+) -> Array:
     r"""Correlate images with a bank of kernels.
 
-    .. math:: y_{bhwe}=\sum_{i,j,c} x_{b,\,sh+i-p,\,sw+j-p,\,c}\,K_{ijce}
+    .. math::
+        y_{bhwe}=\phi\Bigl(\sum_{i,j,c} x_{b,\,sh+i-p,\,sw+j-p,\,c}\,K_{ijce}+\beta_e\Bigr)
 
     Parameters
     ----------
@@ -143,10 +212,14 @@ def conv2d(x: Array, kernel: Array, *, stride: int = 1, pad: int = 0) -> Array:
         Images, channels last.
     kernel : array, shape (kh, kw, C, E)
         K.
+    bias : array, shape (E,), optional
+        :math:`\beta`.
     stride : int
         s.
     pad : int
         Rows and columns of zeros p put around the images.
+    activation : {None, "relu", "gelu", "silu", "sigmoid", "tanh"}
+        The function :math:`\phi` of every element.
 
     Returns
     -------
@@ -156,13 +229,17 @@ def conv2d(x: Array, kernel: Array, *, stride: int = 1, pad: int = 0) -> Array:
     Raises
     ------
     ValueError
-        If shapes do not fit or the kernel is larger than the padded images.
+        If shapes do not fit, the kernel is larger than the padded images, or the activation is
+        not known.
     """
     _check(x, kernel, stride, pad, 2)
+    check_activation(activation)
+    if bias is not None and tuple(bias.shape) != (kernel.shape[3],):
+        raise ValueError(f"bias must have shape ({kernel.shape[3]},), got {tuple(bias.shape)}")
     for axis, name in ((0, "height"), (1, "width")):
         if x.shape[1 + axis] + 2 * pad < kernel.shape[axis]:
             raise ValueError(f"kernel exceeds the {name} of the padded images x")
-    return _conv(x, kernel, stride, pad)
+    return _layer(x, kernel, bias, stride=stride, pad=pad, activation=activation)
 
 
 def conv_transpose2d(y: Array, kernel: Array, *, stride: int = 1, pad: int = 0) -> Array:

@@ -146,12 +146,12 @@ def power(x: Array, y: Array) -> Array:
     return x**y
 
 
-def _power_slope(ans: Array, x: Array, y: Array) -> Array:
+def _power_slope(x: Array, y: Array) -> Array:
     if not hasattr(y, "shape"):  # a Python number: the usual case, without a second power
         if y == 2:
             return 2 * x
         return y * power(x, y - 1) if y != 0 else 0 * x
-    return y * power(x, where(plain(y) == 0, 1.0, y - 1))
+    return multiply(y, power(x, where(plain(y) == 0, 1.0, y - 1)))
 
 
 def _log_of_base(x: Array) -> Array:
@@ -172,19 +172,19 @@ defvjp(
 )
 defvjp(
     multiply,
-    lambda ans, x, y: lambda g: _fit(g * _conj(y), x),
-    lambda ans, x, y: lambda g: _fit(g * _conj(x), y),
+    lambda ans, x, y: lambda g: _fit(multiply(g, _conj(y)), x),
+    lambda ans, x, y: lambda g: _fit(multiply(g, _conj(x)), y),
 )
 defvjp(
     divide,
-    lambda ans, x, y: lambda g: _fit(g / _conj(y), x),
-    lambda ans, x, y: lambda g: _fit(-g * _conj(ans / y), y),
+    lambda ans, x, y: lambda g: _fit(divide(g, _conj(y)), x),
+    lambda ans, x, y: lambda g: _fit(multiply(-g, _conj(divide(ans, y))), y),
 )
 defvjp(negative, lambda ans, x: lambda g: -g)
 defvjp(
     power,
-    lambda ans, x, y: lambda g: unbroadcast(g * _power_slope(ans, x, y), _shape(x)),
-    lambda ans, x, y: lambda g: unbroadcast(g * ans * _log_of_base(x), _shape(y)),
+    lambda ans, x, y: lambda g: unbroadcast(multiply(g, _power_slope(x, y)), _shape(x)),
+    lambda ans, x, y: lambda g: unbroadcast(multiply(multiply(g, ans), _log_of_base(x)), _shape(y)),
 )
 
 
@@ -214,7 +214,7 @@ def _elementwise(
         The values.
     """
     made = primitive(function)
-    defvjp(made, lambda ans, x: lambda g: g * slope(ans, x))
+    defvjp(made, lambda ans, x: lambda g: multiply(g, slope(ans, x)))
     return made
 
 
@@ -300,7 +300,7 @@ gelu = _elementwise(
 
 def silu(x: Array) -> Array:
     """Return x times its sigmoid, for every element."""
-    return x * sigmoid(x)
+    return multiply(x, sigmoid(x))
 
 
 def log_sigmoid(x: Array) -> Array:

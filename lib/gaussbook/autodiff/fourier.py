@@ -8,6 +8,7 @@ Sums, differences and products of complex arrays follow; other functions of them
 from __future__ import annotations
 
 from gaussbook.arrays import Array
+from gaussbook.autodiff.elementwise import multiply
 from gaussbook.autodiff.engine import defvjp, plain, plain_namespace, primitive
 from gaussbook.autodiff.shaping import concat
 
@@ -101,7 +102,7 @@ def _irfft_vjp(ans: Array, x: Array, n: int | None = None):
     # Each inner frequency stands for itself and its mirror image.
     k = xp.arange(m, dtype=plain(ans).dtype)
     weights = xp.where((k == 0) | (2 * k == n), xp.ones_like(k), 2 * xp.ones_like(k)) / n
-    return lambda g: _as_complex(weights) * rfft(g)
+    return lambda g: multiply(_as_complex(weights), rfft(g))
 
 
 defvjp(irfft, _irfft_vjp)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.elementwise import log, unbroadcast
+from gaussbook.autodiff.elementwise import log, multiply, unbroadcast
 from gaussbook.autodiff.engine import (
     TracedArray,
     defvjp,
@@ -69,7 +69,7 @@ def matmul(x: Array, y: Array) -> Array:
     if x.ndim == 0 or y.ndim == 0 or x.shape[-1] != y.shape[0 if y.ndim == 1 else -2]:
         raise ValueError(f"x and y do not fit: shapes {tuple(x.shape)} and {tuple(y.shape)}")
     if x.ndim == y.ndim == 1:
-        return total(x * y)
+        return total(multiply(x, y))
     if x.ndim == 1:
         product = matmul(reshape(x, (1, -1)), y)
         return reshape(product, (*product.shape[:-2], product.shape[-1]))
@@ -189,7 +189,7 @@ def solve_triangular(cholesky: Array, b: Array, transpose: bool = False) -> Arra
 def _outer(x: Array, y: Array) -> Array:
     """Return x y^T for matrices (..., n, m), or for vectors (n,)."""
     if x.ndim == 1:
-        return reshape(x, (-1, 1)) * reshape(y, (1, -1))
+        return multiply(reshape(x, (-1, 1)), reshape(y, (1, -1)))
     return _matmul(x, matrix_transpose(y))
 
 
@@ -280,7 +280,7 @@ def _log_abs_det(a: Array) -> Array:
 
 defvjp(
     _log_abs_det,
-    lambda ans, a: lambda g: reshape(g, (*a.shape[:-2], 1, 1)) * matrix_transpose(inv(a)),
+    lambda ans, a: lambda g: multiply(reshape(g, (*a.shape[:-2], 1, 1)), matrix_transpose(inv(a))),
 )
 
 

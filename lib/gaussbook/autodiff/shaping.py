@@ -9,7 +9,7 @@ from typing import Any
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.elementwise import divide, exp, multiply, unbroadcast
+from gaussbook.autodiff.elementwise import divide, exp, multiply, subtract, unbroadcast, where
 from gaussbook.autodiff.engine import (
     SliceGradient,
     TracedArray,
@@ -464,10 +464,8 @@ def _logsumexp_vjp(ans: Array, x: Array, axis: Axis = None, keepdims: bool = Fal
         level = reshape(ans, kept)
         empty = plain(level) == -math.inf
         if bool(plain_namespace(empty).any(empty)):  # weights of an empty sum: all zero
-            from gaussbook.autodiff.elementwise import where
-
             level = where(empty, 0.0, level)
-        return reshape(g, kept) * exp(x - level)
+        return multiply(reshape(g, kept), exp(subtract(x, level)))
 
     return pull
 

@@ -1,4 +1,4 @@
-"""Chains of operations fused into one primitive each: one pass in place of many over the arrays.
+"""Layers of networks, each fused into one primitive: few passes over the arrays.
 
 A chain of small operations on arrays that fit into the cache is bound by the passes over memory
 and by Python; the fused forms write over their own intermediate results and leave the sums over
@@ -13,11 +13,8 @@ from typing import Any
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.elementwise import gelu as gelu_
-from gaussbook.autodiff.elementwise import relu as relu_
-from gaussbook.autodiff.elementwise import sigmoid as sigmoid_
-from gaussbook.autodiff.elementwise import silu as silu_
-from gaussbook.autodiff.elementwise import tanh as tanh_
+from gaussbook.autodiff.activations import ACTIVATIONS, activate, activation_pull, check_activation
+from gaussbook.autodiff.elementwise import add, exp, multiply, subtract
 from gaussbook.autodiff.engine import fused, plain, plain_namespace
 from gaussbook.autodiff.linalg import matmul
 from gaussbook.autodiff.shaping import (
@@ -38,23 +35,12 @@ __all__ = [
     "softmax",
 ]
 
-_GELU_SCALE = math.sqrt(2 / math.pi)
-_GELU_CUBIC = 0.044715
-_COMPOSITE = {
-    None: lambda x: x,
-    "gelu": gelu_,
-    "relu": relu_,
-    "sigmoid": sigmoid_,
-    "silu": silu_,
-    "tanh": tanh_,
-}
-
 
 # ------------------------------------------------------------------------------------- softmax
 
 
 def _row_sums(x: Array) -> Array:
-    """Return sums over the last axis, kept, as a product with ones: BLAS beats a short reduction."""
+    """Return sums over the last axis, kept, as a product with ones: faster than a reduction."""
     xp = plain_namespace(x)
     return x @ xp.ones((x.shape[-1], 1), dtype=x.dtype)
 
@@ -85,8 +71,6 @@ def _last(function: Any, x: Array, axis: int) -> Array:
 
 
 def _softmax_composite(x: Array) -> Array:
-    from gaussbook.autodiff.elementwise import exp
-
     return exp(x - logsumexp(x, axis=-1, keepdims=True))
 
 
@@ -108,7 +92,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
     r"""Return :math:`x_i-\log\sum_j e^{x_j}` along an axis."""
-    return x - logsumexp(x, axis=axis, keepdims=True)
+    return subtract(x, logsumexp(x, axis=axis, keepdims=True))
 
 
 # ------------------------------------------------------------------------- cross-entropy of classes
@@ -211,7 +195,8 @@ def _layer_norm_backward(
 
 def _layer_norm_composite(x: Array, scale: Array, shift: Array, eps: float) -> Array:
     centred = x - mean(x, axis=-1, keepdims=True)
-    return centred * (mean(centred * centred, axis=-1, keepdims=True) + eps) ** -0.5 * scale + shift
+    inverse = (mean(centred * centred, axis=-1, keepdims=True) + eps) ** -0.5
+    return add(multiply(centred * inverse, scale), shift)
 
 
 _layer_norm = fused(_layer_norm_forward, _layer_norm_backward, _layer_norm_composite)
@@ -244,68 +229,6 @@ def layer_norm(x: Array, scale: Array, shift: Array, eps: float = 1e-5) -> Array
 # ------------------------------------------------------------------ affine map and activation
 
 
-def _activate(saved: dict, z: Array, name: str | None) -> Array:
-    """Apply an activation to an array that may be overwritten; leave what its slope needs."""
-    xp = plain_namespace(z)
-    if name == "relu":
-        z = xp.maximum(z, xp.zeros((), dtype=z.dtype))
-    elif name == "tanh":
-        z = dispatch.apply_in_place("tanh", z)
-    elif name in ("sigmoid", "silu"):
-        half = dispatch.apply_in_place("tanh", 0.5 * z)
-        half += 1
-        half *= 0.5
-        saved["z"], saved["gate"] = z, half
-        z = half if name == "sigmoid" else z * half
-    elif name == "gelu":
-        inner = z * z
-        inner *= _GELU_CUBIC * _GELU_SCALE
-        inner += _GELU_SCALE
-        inner *= z
-        inner = dispatch.apply_in_place("tanh", inner)
-        saved["z"], saved["tanh"] = z, inner
-        out = inner + 1
-        out *= z
-        out *= 0.5
-        z = out
-    saved["y"] = z
-    return z
-
-
-def _activation_pull(saved: dict, g: Array, name: str | None) -> Array:
-    """Return g times the activation's slope (g itself for the identity)."""
-    y = saved["y"]
-    xp = plain_namespace(y)
-    if name is None:
-        return g
-    if name == "relu":
-        return g * xp.astype(y > 0, g.dtype)
-    if name == "tanh":
-        out = y * y
-        out *= -1
-        out += 1
-    elif name == "sigmoid":
-        out = 1 - y
-        out *= y
-    elif name == "silu":
-        gate = saved["gate"]
-        out = 1 - gate
-        out *= saved["z"]
-        out += 1
-        out *= gate
-    else:  # gelu: (1 + t) / 2 + z (1 - t^2) (1 + 3 c z^2) s / 2
-        z, t = saved["z"], saved["tanh"]
-        out = z * z
-        out *= 1.5 * _GELU_CUBIC * _GELU_SCALE
-        out += 0.5 * _GELU_SCALE
-        out *= z
-        out *= 1 - t * t
-        out += 0.5
-        out += 0.5 * t
-    out *= g
-    return out
-
-
 def _linear_forward(
     saved: dict, x: Array, weight: Array, bias: Array | None, activation: str | None
 ) -> Array:
@@ -313,7 +236,7 @@ def _linear_forward(
     z = xp.reshape(x, (-1, x.shape[-1])) @ weight
     if bias is not None:
         z += bias
-    return xp.reshape(_activate(saved, z, activation), (*x.shape[:-1], weight.shape[1]))
+    return xp.reshape(activate(saved, z, activation), (*x.shape[:-1], weight.shape[1]))
 
 
 def _linear_backward(
@@ -326,7 +249,7 @@ def _linear_backward(
     activation: str | None,
 ) -> list[Array]:
     xp = plain_namespace(x)
-    slope = _activation_pull(saved, xp.reshape(g, (-1, weight.shape[1])), activation)
+    slope = activation_pull(saved, xp.reshape(g, (-1, weight.shape[1])), activation)
     by_x = by_weight = by_bias = None
     if 0 in needed:
         by_x = xp.reshape(slope @ xp.matrix_transpose(weight), x.shape)
@@ -339,7 +262,7 @@ def _linear_backward(
 
 def _linear_composite(x: Array, weight: Array, bias: Array | None, activation: str | None) -> Array:
     z = matmul(x, weight)
-    return _COMPOSITE[activation](z if bias is None else z + bias)
+    return ACTIVATIONS[activation](z if bias is None else add(z, bias))
 
 
 _linear = fused(_linear_forward, _linear_backward, _linear_composite)
@@ -371,8 +294,7 @@ def linear(
     ValueError
         If the shapes do not fit or the activation is not known.
     """
-    if activation not in _COMPOSITE:
-        raise ValueError(f"activation must be one of {list(_COMPOSITE)}, got {activation!r}")
+    check_activation(activation)
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[0]:
         raise ValueError(
             f"weight must have shape ({x.shape[-1] if x.ndim else '?'}, m) to fit x of shape "
@@ -451,7 +373,7 @@ def _attention_composite(q: Array, k: Array, v: Array, bias: Array | None, heads
     q4, k4, v4 = by_head(q), by_head(k), by_head(v)
     scores = matmul(q4, matrix_transpose(k4)) * (1 / math.sqrt(q4.shape[-1]))
     if bias is not None:
-        scores = scores + bias
+        scores = add(scores, bias)
     out = permute_dims(matmul(_softmax_composite(scores), v4), (0, 2, 1, 3))
     return reshape(out, (*q.shape[:2], v.shape[2]))
 

@@ -1,0 +1,179 @@
+"""Multi-head attention and the transformer's block."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gaussbook import autodiff as ad
+from gaussbook.arrays import Array, Generator
+from gaussbook.nn.arguments import check_input, parameter
+from gaussbook.nn.layers import dense, dense_init, layer_norm, norm_init
+from gaussbook.validation import check_integer
+
+__all__ = [
+    "attention_init",
+    "multi_head_attention",
+    "transformer_block",
+    "transformer_block_init",
+]
+
+Params = dict[str, Any]
+
+
+def attention_init(
+    rng: Generator, width: int, *, memory_width: int | None = None, dtype: str = "float32"
+) -> Params:
+    """Draw the parameters of `multi_head_attention`.
+
+    Parameters
+    ----------
+    rng : Generator
+        A seeded generator.
+    width : int
+        Width of queries, keys, values and output.
+    memory_width : int, optional
+        Width of what is looked at, if it is not `width`.
+    dtype : {"float32", "float64"}
+        Type of the parameters.
+
+    Returns
+    -------
+    dict
+        Dense layers ``query``, ``key``, ``value`` and ``output``.
+    """
+    memory_width = width if memory_width is None else memory_width
+    return {
+        "query": dense_init(rng, width, width, dtype=dtype),
+        "key": dense_init(rng, memory_width, width, dtype=dtype),
+        "value": dense_init(rng, memory_width, width, dtype=dtype),
+        "output": dense_init(rng, width, width, dtype=dtype),
+    }
+
+
+def multi_head_attention(
+    params: Params,
+    x: Array,
+    memory: Array | None = None,
+    *,
+    heads: int,
+    mask: Array | None = None,
+) -> Array:
+    """Let every position of x look at the memory: at x itself if none is given.
+
+    Parameters
+    ----------
+    params : dict
+        From `attention_init`.
+    x : array, shape (B, T, width)
+        Where from.
+    memory : array, shape (B, S, memory_width), optional
+        Where to.
+    heads : int
+        Number of heads, a divisor of the width.
+    mask : array of bool, optional
+        True where a position may look, as for `gaussbook.autodiff.attention`.
+
+    Returns
+    -------
+    array, shape (B, T, width)
+        What was seen.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or a position may look nowhere.
+    """
+    layers = [parameter(params, name) for name in ("query", "key", "value", "output")]
+    heads = check_integer("heads", heads, at_least=1)
+    check_input("x", x, ndim=3)
+    memory = x if memory is None else check_input("memory", memory, ndim=3)
+    q, k, v = (
+        dense(layer, source) for layer, source in zip(layers[:3], (x, memory, memory), strict=True)
+    )
+    return dense(layers[3], ad.attention(q, k, v, heads=heads, mask=mask))
+
+
+def transformer_block_init(
+    rng: Generator, width: int, hidden: int | None = None, *, dtype: str = "float32"
+) -> Params:
+    """Draw the parameters of `transformer_block`.
+
+    Parameters
+    ----------
+    rng : Generator
+        A seeded generator.
+    width : int
+        Width of the positions.
+    hidden : int, optional
+        Width of the dense part, four times `width` if not given.
+    dtype : {"float32", "float64"}
+        Type of the parameters.
+    """
+    width = check_integer("width", width, at_least=1)
+    hidden = 4 * width if hidden is None else hidden
+    return {
+        "attention_norm": norm_init(rng, width, dtype=dtype),
+        "attention": attention_init(rng, width, dtype=dtype),
+        "dense_norm": norm_init(rng, width, dtype=dtype),
+        "up": dense_init(rng, width, hidden, dtype=dtype),
+        "down": dense_init(rng, hidden, width, dtype=dtype),
+    }
+
+
+def transformer_block(
+    params: Params,
+    x: Array,
+    *,
+    heads: int,
+    mask: Array | None = None,
+    context: int | None = None,
+    pre_norm: bool = True,
+    activation: str = "gelu",
+) -> Array:
+    r"""Return one block: attention, then a dense network for every position.
+
+    .. math::
+        x \leftarrow x + A(\mathrm{norm}(x)), \quad x \leftarrow x + D(\mathrm{norm}(x))
+        \qquad\text{or}\qquad
+        x \leftarrow \mathrm{norm}(x + A(x)), \quad x \leftarrow \mathrm{norm}(x + D(x))
+
+    with the norm before (Xiong et al., 2020) or after (Vaswani et al., 2017).
+
+    Parameters
+    ----------
+    params : dict
+        From `transformer_block_init`.
+    x : array, shape (B, T, width)
+        Positions.
+    heads : int
+        Number of heads, a divisor of the width.
+    mask : array of bool, optional
+        True where a position may look, as for `gaussbook.autodiff.attention`.
+    context : int, optional
+        Let all positions look at the first so many only.  What a mask of ones in those columns
+        does, for less work.
+    pre_norm : bool
+        The norm before or after.
+    activation : str
+        Of the dense part, as for `dense`.
+
+    Returns
+    -------
+    array, shape (B, T, width)
+        The positions after the block.
+    """
+    norms = parameter(params, "attention_norm"), parameter(params, "dense_norm")
+    seen, up, down = (parameter(params, name) for name in ("attention", "up", "down"))
+    check_input("x", x, ndim=3)
+    if context is not None:
+        check_integer("context", context, at_least=1, at_most=x.shape[1])
+
+    def attend(y: Array) -> Array:
+        memory = None if context is None else y[:, :context, :]
+        return multi_head_attention(seen, y, memory, heads=heads, mask=mask)
+
+    if pre_norm:
+        x = ad.add(x, attend(layer_norm(norms[0], x)))
+        return ad.add(x, dense(down, dense(up, layer_norm(norms[1], x), activation)))
+    x = layer_norm(norms[0], ad.add(x, attend(x)))
+    return layer_norm(norms[1], ad.add(x, dense(down, dense(up, x, activation))))
