@@ -49,7 +49,7 @@ def scene_extent(cameras: Sequence[Camera]) -> float:
         raise ValueError("cameras is empty")
     positions = np.stack([camera.position for camera in cameras])
     extent = 1.1 * float(np.max(np.linalg.norm(positions - positions.mean(axis=0), axis=1)))
-    if extent == 0:
+    if extent <= 1e-9 * float(np.max(np.abs(positions))):
         raise ValueError("cameras must not all stand at one place")
     return extent
 
