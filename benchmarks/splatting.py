@@ -1,10 +1,11 @@
 """One step of fitting Gaussians, forward and backward, against gsplat's PyTorch reference.
 
 gsplat renders on a GPU; what it has for other machines are the pure PyTorch functions that its
-tests compare the kernels with (Ye et al., 2024).  Two pieces of those exist in CUDA only, and the
-peer here does without them, to its advantage: the search for pairs of a Gaussian and a pixel, whose
-result it gets for nothing, and two sums along rays, of the package nerfacc, which are written out
-in PyTorch below.
+tests compare the kernels with (Ye et al., 2024), and three pieces of those exist in CUDA only.  Two
+are sums along rays, of the package nerfacc; the third, rasterize_to_indices_in_range, finds the
+pixels that a Gaussian reaches in its tiles.  All three are written out in PyTorch below, without
+loops.  A second pair of rows gives the pairs to the peer for nothing, so that what is left to it is
+projection, blending and their gradients.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from gaussbook.splatting import RenderOptions, look_at, render_backward, render_
 
 OPTIONS = RenderOptions(largest_alpha=0.9999)  # gsplat's cap
 NOTE = (
-    "peer: gsplat's _quat_scale_to_covar_preci, _fully_fused_projection and accumulate with "
-    "autograd; its pairs are given to it, and nerfacc's two sums along rays are PyTorch's cumsum "
-    "and index_add; alpha capped at 0.9999 by both"
+    "peer: gsplat's _quat_scale_to_covar_preci, _fully_fused_projection, _isect_tiles and "
+    "accumulate with autograd; the pixels within tiles and nerfacc's two sums along rays, which "
+    "are CUDA only, in vectorised PyTorch; alpha capped at 0.9999 by both"
 )
+GIVEN = NOTE.replace("_isect_tiles and ", "and ") + "; the pairs are given to the peer for nothing"
+CUTOFF, STOP, TILE = 1 / 255, 1e-4, 16
 
 
 def _rays(torch: ModuleType) -> ModuleType:
@@ -48,6 +51,30 @@ def _rays(torch: ModuleType) -> ModuleType:
     return module
 
 
+def _find_pairs(torch, gsplat, points, radii, depths, conics, opacities, resolution):
+    """Return Gaussian and pixel of all pairs that count, sorted by pixel, then by depth."""
+    tiles = -(-resolution // TILE)
+    _, keys, gaussian = gsplat._isect_tiles(points, radii, depths, TILE, tiles, tiles)
+    gaussian, tile = gaussian.long(), keys >> 32
+    inside = torch.arange(TILE * TILE)
+    x = (tile % tiles * TILE)[:, None] + inside % TILE
+    y = (tile // tiles * TILE)[:, None] + inside // TILE
+    m, Q, o = points[0][gaussian], conics[0][gaussian], opacities[0][gaussian]
+    dx, dy = x + 0.5 - m[:, :1], y + 0.5 - m[:, 1:]
+    power = -0.5 * (Q[:, :1] * dx**2 + Q[:, 2:] * dy**2) - Q[:, 1:2] * dx * dy
+    alpha = (o[:, None] * torch.exp(power)).clamp(max=OPTIONS.largest_alpha)
+    counts = (alpha >= CUTOFF) & (x < resolution) & (y < resolution)
+    pixel = (y * resolution + x)[counts]
+    order = torch.argsort(pixel, stable=True)
+    pixel, alpha = pixel[order], alpha[counts][order]
+    gaussian = gaussian[:, None].expand(-1, TILE * TILE)[counts][order]
+    running = torch.cumsum(torch.log1p(-alpha).double(), 0)
+    starts = torch.searchsorted(pixel, torch.arange(resolution**2)).clamp(max=len(pixel) - 1)
+    before = torch.where(starts > 0, running[(starts - 1).clamp(min=0)], 0.0)
+    kept = torch.exp(running - before[pixel]) >= STOP
+    return gaussian[kept], pixel[kept]
+
+
 def _scene(n: int, scales: tuple[float, float], dtype: type) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     parameters = {
@@ -68,7 +95,7 @@ def _agree(ours: dict, peer: dict) -> None:
             raise AssertionError(f"{name} differs by {error:.2g} of its norm")
 
 
-def _step(n: int, resolution: int, scales: tuple[float, float], dtype: type):
+def _step(n: int, resolution: int, scales: tuple[float, float], dtype: type, given: bool):
     def prepare() -> tuple[Work, Work, Callable[[object, object], None]]:
         import torch
         from gsplat.cuda import _torch_impl as gsplat
@@ -84,12 +111,10 @@ def _step(n: int, resolution: int, scales: tuple[float, float], dtype: type):
             gradients, _ = render_backward(state, grad)
             return gradients | {"image": rendering.image}
 
-        blend = render_forward(parameters, camera, OPTIONS)[1]
-        order, blend = blend.order, blend.blend
-        kept = slice(None) if blend.kept is None else blend.kept
-        gaussian = torch.from_numpy(order[blend.gaussian][kept])
-        pixel = torch.from_numpy(blend.pixel[kept].astype(np.int64))
-        image_ids = torch.zeros_like(pixel)
+        state = render_forward(parameters, camera, OPTIONS)[1]
+        kept = slice(None) if state.blend.kept is None else state.blend.kept
+        known = [state.order[state.blend.gaussian][kept], state.blend.pixel[kept]]
+        known = [torch.from_numpy(a.astype(np.int64)) for a in known]
         theirs = {k: torch.from_numpy(v).requires_grad_() for k, v in parameters.items()}
         view = np.eye(4)
         view[:3, :3], view[:3, 3] = camera.R, camera.t
@@ -103,13 +128,18 @@ def _step(n: int, resolution: int, scales: tuple[float, float], dtype: type):
             covariances, _ = gsplat._quat_scale_to_covar_preci(
                 theirs["quaternions"], torch.exp(theirs["log_scales"]), compute_preci=False
             )
-            _, points, _, conics, _ = gsplat._fully_fused_projection(
+            radii, points, depths, conics, _ = gsplat._fully_fused_projection(
                 theirs["means"], covariances, view, K, resolution, resolution, near_plane=0.2
             )
             opacities = torch.sigmoid(theirs["opacity_logits"])[None]
+            gaussian, pixel = known
+            if not given:
+                found = (points, radii, depths, conics, opacities)
+                with torch.no_grad():
+                    gaussian, pixel = _find_pairs(torch, gsplat, *found, resolution)
             image, _ = gsplat.accumulate(
                 *(points, conics, opacities, theirs["colors"][None]),
-                *(gaussian, pixel, image_ids, resolution, resolution),
+                *(gaussian, pixel, torch.zeros_like(pixel), resolution, resolution),
             )
             image[0].backward(upstream)
             gradients = {name: leaf.grad.numpy() for name, leaf in theirs.items()}
@@ -123,11 +153,12 @@ def _step(n: int, resolution: int, scales: tuple[float, float], dtype: type):
 ROWS = tuple(
     Row(
         f"splat forward+backward, {n} Gaussians {resolution}x{resolution}, {dtype.__name__}",
-        "gsplat's PyTorch reference",
-        5.0,
-        _step(n, resolution, scales, dtype),
-        NOTE,
+        "gsplat's PyTorch reference" + (", pairs given" if given else ""),
+        1.0 if given else 5.0,
+        _step(n, resolution, scales, dtype, given),
+        GIVEN if given else NOTE,
     )
+    for given in (False, True)
     for n, resolution, scales in ((500, 64, (0.04, 0.12)), (5000, 128, (0.02, 0.05)))
     for dtype in (np.float32, np.float64)
 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from gaussbook.arrays import Array, namespace
 from gaussbook.splatting.alpha_models import AlphaModel, Footprints
 from gaussbook.splatting.pairs import Pairs, PixelWeights, enumerate_pairs
-from gaussbook.splatting.segments import offsets_of, unsort
+from gaussbook.splatting.segments import offsets_of_sorted, running_sums, unsort
 
 __all__ = ["Blend", "Limits", "composite", "composite_pullback"]
 
@@ -51,8 +51,8 @@ class Blend:
     order: Array  # pixel by pixel -> the order of `pairs`
     pixel: Array
     gaussian: Array
-    alpha: Array
-    transmittance: Array
+    rest: Array  # 1 - alpha
+    after: Array  # transmittance behind each pair
     weights: PixelWeights
     kept: Array | None  # None: all
     channels: Array
@@ -105,13 +105,13 @@ def composite(
     small = xp.uint16 if height * width <= 1 << 16 else xp.int32
     order = xp.argsort(xp.astype(pairs.pixel, small), stable=True)
     pixel = xp.take(pairs.pixel, order)
-    offsets = xp.searchsorted(pixel, xp.arange(height * width + 1, dtype=pixel.dtype))
+    offsets = offsets_of_sorted(pixel, height * width)
     alpha = xp.clip(xp.take(raw, order), None, limits.largest)
-    index = xp.arange(points.shape[0], dtype=xp.int32)
-    gaussian = xp.take(pairs.spread_gaussians(index), order)
-    after, kept = _transmittance(alpha, pixel, offsets, limits.stop)
-    transmittance = after / (1 - alpha)
-    w = alpha * transmittance
+    gaussian = xp.take(pairs.spread_gaussians(xp.arange(points.shape[0])), order)
+    rest = 1 - alpha
+    after, kept = _transmittance(rest, pixel, offsets, limits.stop)
+    w = alpha * after
+    w /= rest
     if kept is not None:
         w = xp.where(kept, w, xp.zeros_like(w))
     weights = PixelWeights(w, gaussian, offsets, order, pairs)
@@ -119,22 +119,20 @@ def composite(
     left = 1 - sums[:, -1]
     image = sums + left[:, None] * background
     return image, Blend(
-        *(model, limits, footprints, pairs, raw, order, pixel, gaussian, alpha, transmittance),
+        *(model, limits, footprints, pairs, raw, order, pixel, gaussian, rest, after),
         *(weights, kept, channels, left, background),
     )
 
 
 def _transmittance(
-    alpha: Array, pixel: Array, offsets: Array, stop: float
+    rest: Array, pixel: Array, offsets: Array, stop: float
 ) -> tuple[Array, Array | None]:
     """Return the transmittance behind each pair, and which pairs come before the stop."""
-    xp = namespace(alpha)
+    xp = namespace(rest)
     # One running sum over all pixels: in double precision, since its size is that of the image.
-    logs = xp.log1p(-alpha)
-    running = offsets_of(xp.astype(logs, xp.float64))
-    start = xp.take(running, offsets[:-1])
-    after = running[1:] - xp.take(start, pixel)
-    after = xp.astype(xp.exp(after), alpha.dtype)
+    running = running_sums(xp.log(xp.astype(rest, xp.float64, copy=False)), xp.float64)
+    after = running[1:] - xp.take(xp.take(running, offsets[:-1]), pixel)
+    after = xp.astype(xp.exp(after), rest.dtype, copy=False)
     if stop <= 0:
         return after, None
     kept = after >= stop  # falls along each ray: the pairs before the stop are a prefix
@@ -166,17 +164,20 @@ def composite_pullback(blend: Blend, grad: Array) -> tuple[Array, ...]:
     """
     xp = namespace(grad)
     w = blend.weights
-    rows = xp.take(blend.channels, blend.gaussian, axis=0)
-    e = xp.vecdot(rows, xp.take(grad, blend.pixel, axis=0))
-    running = offsets_of(xp.astype(w.weights * e, xp.float64))
-    behind = blend.left * xp.matmul(grad, blend.background)
-    total = xp.take(running, w.offsets[1:]) + behind
-    suffix = xp.astype(xp.take(total, blend.pixel) - running[1:], grad.dtype)
-    gamma = blend.transmittance * e - suffix / (1 - blend.alpha)
-    free = blend.alpha < blend.limits.largest
+    e = _products(blend, grad)
+    running = running_sums(w.weights * e, xp.float64)
+    total = xp.take(running, w.offsets[1:]) + blend.left * xp.matmul(grad, blend.background)
+    suffix = xp.take(total, blend.pixel)
+    suffix -= running[1:]
+    gamma = e
+    gamma *= blend.after  # T_i (1 - alpha_i)
+    gamma -= xp.astype(suffix, grad.dtype, copy=False)
+    gamma /= blend.rest
+    free = blend.rest > 1 - blend.limits.largest
     if blend.kept is not None:
         free = free & blend.kept
-    gamma = xp.where(free, gamma, xp.zeros_like(gamma))
+    if not bool(xp.all(free)):
+        gamma = xp.where(free, gamma, xp.zeros_like(gamma))
     gamma = unsort(gamma, blend.order)
     sums = blend.model.sums(blend.footprints, blend.pairs, blend.raw, gamma)
     return (
@@ -184,3 +185,15 @@ def composite_pullback(blend: Blend, grad: Array) -> tuple[Array, ...]:
         w.scatter(grad),
         xp.matmul(blend.left, grad),
     )
+
+
+def _products(blend: Blend, grad: Array) -> Array:
+    """Return g . c of each pair, channel by channel, without those that have no gradient."""
+    xp = namespace(grad)
+    e = xp.zeros_like(blend.rest)
+    for k in range(grad.shape[1]):
+        if bool(xp.any(grad[:, k] != 0)):
+            product = xp.take(grad[:, k], blend.pixel)
+            product *= xp.take(blend.channels[:, k], blend.gaussian)
+            e += product
+    return e

@@ -26,7 +26,7 @@ class Pairs:
     ----------
     dx : array, shape (M,)
         Column of the pixel's centre minus that of the Gaussian's, in pixels.
-    pixel : array of int32, shape (M,)
+    pixel : array of int, shape (M,)
         ``row * width + column``.
     dy : array, shape (R,)
         The same difference for the rows; R is the number of (Gaussian, row) spans.
@@ -131,12 +131,11 @@ def enumerate_pairs(points: Array, reach: Array | None, width: int, height: int)
         centre = xp.take(mx, row_gaussian) + dy * xp.take(slope, row_gaussian)
         first_column, lengths = span(centre, half, width)
     offsets = offsets_of(lengths)
-    shift = xp.astype(first_column - offsets[:-1], xp.int32)
-    column = repeat(shift, lengths, offsets)
-    column += xp.arange(column.shape[0], dtype=xp.int32)
+    column = repeat(first_column - offsets[:-1], lengths, offsets)
+    column += xp.arange(column.shape[0])
     dx = xp.astype(column, points.dtype)
     dx += repeat(0.5 - xp.take(mx, row_gaussian), lengths, offsets)
-    column += repeat(xp.astype(row * width, xp.int32), lengths, offsets)
+    column += repeat(row * width, lengths, offsets)
     return Pairs(dx, column, dy, row_gaussian, lengths, row_counts)
 
 

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from array_api_compat import is_cupy_array, is_numpy_array
 
 from gaussbook.arrays import Array, namespace
 
-__all__ = ["offsets_of", "put_rows", "repeat", "segment_sums", "unsort"]
+__all__ = [
+    "offsets_of",
+    "offsets_of_sorted",
+    "put_rows",
+    "repeat",
+    "running_sums",
+    "segment_sums",
+    "unsort",
+]
 
 
 def offsets_of(lengths: Array) -> Array:
     """Return where segments of these lengths start, and the end of the last, shape (n + 1,)."""
-    xp = namespace(lengths)
-    return xp.cumulative_sum(lengths, include_initial=True)
+    return running_sums(lengths, lengths.dtype)
+
+
+def running_sums(values: Array, dtype: Any) -> Array:
+    """Return the sums of the first 0, 1, ..., n values, shape (n + 1,)."""
+    if is_numpy_array(values):  # without the copy that putting a zero in front takes
+        result = np.empty(values.size + 1, dtype=dtype)
+        result[0] = 0
+        np.cumsum(values, out=result[1:])
+        return result
+    return namespace(values).cumulative_sum(values, dtype=dtype, include_initial=True)
+
+
+def offsets_of_sorted(labels: Array, n: int) -> Array:
+    """Return where each of the labels 0, ..., n - 1 starts in a sorted array, and its length."""
+    if is_numpy_array(labels):
+        return offsets_of(np.bincount(labels, minlength=n))
+    xp = namespace(labels)
+    return xp.searchsorted(labels, xp.arange(n + 1, dtype=labels.dtype))
 
 
 def repeat(values: Array, lengths: Array, offsets: Array) -> Array:
