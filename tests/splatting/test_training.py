@@ -80,6 +80,30 @@ def test_harmonics_wait_for_their_turn(views):
     )
 
 
+def test_reparametrised(views):
+    """Scales times a learned factor: the same first step as that of the scales themselves."""
+    cameras, images = views
+    seen = []
+
+    def reparametrise(p):
+        seen.append(p["shape"])
+        drawn = {name: value for name, value in p.items() if name != "shape"}
+        drawn["log_scales"] = drawn["log_scales"] + p["shape"][:, None]
+        return drawn, lambda g: g | {"shape": g["log_scales"].sum(axis=1)}
+
+    first = start() | {"shape": np.zeros(30)}
+    fitted = fit(
+        *(first, cameras, images),
+        **{"iterations": 3, "rng": generator(0), "order": [2, 2, 0], "rates": {"shape": 0.01}},
+        reparametrise=reparametrise,
+    )
+    assert len(seen) == 3 and np.all(seen[0] == 0)
+    np.testing.assert_allclose(np.abs(seen[1]), 0.01, rtol=1e-3)  # Adam's first step
+    rendered, _ = reparametrise(first)
+    value, _ = mean_absolute_error(render(rendered, cameras[2]).image, images[2])
+    assert fitted.losses[0] == value
+
+
 def test_loss():
     rng = np.random.default_rng(0)
     x, y, d = rng.normal(size=(3, 4, 5, 3))
@@ -94,6 +118,9 @@ def test_loss():
     [
         ("iterations", 0),
         ("images", []),
+        ("order", [0]),
+        ("order", [0, 6]),
+        ("order", [0, "x"]),
         ("extent", -1.0),
         ("rates", {"color": 1.0}),
         ("parameters", {"means": 1, "weights": 2}),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gaussbook import autodiff as ad
-from gaussbook.arrays import Array, namespace
+from gaussbook.arrays import Array, namespace, to_host
 from gaussbook.splatting import compositing, launch
 from gaussbook.splatting.alpha_models import AlphaModel, Point
 from gaussbook.splatting.cameras import Camera
@@ -41,7 +41,7 @@ _SHAPES = {
 _REQUIRED = ("means", "log_scales", "quaternions", "opacity_logits")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RenderOptions:
     r"""How to render.
 
@@ -79,7 +79,8 @@ class RenderOptions:
     def __post_init__(self):
         if not isinstance(self.alpha_model, AlphaModel):
             raise ValueError(f"alpha_model must be an AlphaModel, got {self.alpha_model!r}")
-        check_array("background", self.background, ndim=1)
+        background = check_array("background", self.background, ndim=1)
+        object.__setattr__(self, "background", background)
         check_scalar("cutoff", self.cutoff, at_least=0, below=1)
         check_scalar("largest_alpha", self.largest_alpha, above=0, below=1)
         check_scalar("stop", self.stop, at_least=0, below=1)
@@ -349,7 +350,8 @@ def _background(parameters: Mapping[str, Array], channels: Array, options: Rende
     xp = namespace(channels)
     given = parameters.get("background")
     if given is None:
-        given = xp.asarray(np.asarray(options.background, dtype=float), dtype=channels.dtype)
+        host = np.asarray(to_host(options.background), dtype=np.float64)
+        given = xp.asarray(host, dtype=channels.dtype)
     n_image = channels.shape[1] - 2
     if given.shape[0] not in (3, n_image):
         raise ValueError(f"background must hold 3 or {n_image} numbers, got {given.shape[0]}")
@@ -388,8 +390,10 @@ def render(
 
     Notes
     -----
-    The reference is Kerbl et al. (2023).  NumPy arrays go through a list of all pairs of a
-    Gaussian and a pixel, CuPy arrays of single precision through tiles.
+    The method is that of Kerbl et al. (2023).  Arrays go through a list of all pairs of a Gaussian
+    and a pixel; those of CuPy in single precision go through the tiles of
+    ``kernels/splatting.cu`` instead, if the alpha model has a kernel and there are at most 14
+    channels.  Gradients of gradients are not available.
     """
     if not isinstance(parameters, Mapping):
         raise ValueError(f"parameters must be a mapping, got {type(parameters).__name__}")

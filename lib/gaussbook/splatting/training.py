@@ -17,6 +17,8 @@ from gaussbook.validation import check_integer, check_scalar
 __all__ = ["LEARNING_RATES", "Fit", "fit", "mean_absolute_error"]
 
 Loss = Callable[[Array, Array], tuple[float, Array]]
+Parameters = Mapping[str, Array]
+Pullback = Callable[[Parameters], Parameters]
 
 # As published (Kerbl et al., 2023), except for the means, whose published rates, 1.6e-4 falling
 # to 1.6e-6, are for 30 000 iterations.
@@ -73,11 +75,13 @@ def fit(
     extent: float | None = None,
     density: DensityControl | None = None,
     sh_interval: int | None = None,
+    order: Sequence[int] | None = None,
+    reparametrise: Callable[[Parameters], tuple[Parameters, Pullback]] | None = None,
     description: str = "Fitting Gaussians",
 ) -> Fit:
     """Fit Gaussians to images by Adam, one view in each iteration.
 
-    The views come in random order, all of them before any comes again.
+    The views come in random order, all of them before any comes again, if no order is given.
 
     Parameters
     ----------
@@ -96,15 +100,21 @@ def fit(
     options : RenderOptions, optional
         How to render.
     rates : mapping of str to float, optional
-        Learning rates that differ from `LEARNING_RATES`.  That of the means is in units of
-        `extent`, and falls to a tenth in a geometric series.
+        Learning rates that `LEARNING_RATES` lacks or has otherwise.  That of the means is in units
+        of `extent`, and falls to a tenth in a geometric series.
     extent : float, optional
         Size of the scene in world units; `scene_extent` of the cameras if not given.
     density : DensityControl, optional
-        Changes the set of Gaussians; it stays if not given.
+        Changes the set of Gaussians, which stays if not given.  Any object with its methods
+        `observe` and `step` will do.
     sh_interval : int, optional
         Raise the degree of the harmonics in use by one every so many iterations, from 0; all
         degrees from the first if not given.
+    order : sequence of int, optional
+        The view of each iteration.
+    reparametrise : callable, optional
+        Maps `parameters` to those that are rendered, and returns with them the function that maps
+        gradients with respect to these to gradients with respect to `parameters`.
     description : str
         Shown beside the progress bar.
 
@@ -124,15 +134,19 @@ def fit(
     extent = scene_extent(cameras) if extent is None else check_scalar("extent", extent, above=0)
     adam = _optimizer(parameters, rates)
     first_rate = adam.multipliers["means"] * extent
-    result, views = Fit(dict(parameters)), []
+    views = _checked_order(order, iterations, len(cameras), rng)
+    result = Fit(dict(parameters))
     for i in progress(range(iterations), description, iterations):
-        if not views:
-            views = [int(k) for k in rng.host.permutation(len(cameras))]
-        k = views.pop()
+        k = views[i]
         step_options = options if sh_interval is None else _with_degree(options, i // sh_interval)
-        rendering, state = render_forward(result.parameters, cameras[k], step_options)
+        drawn, pullback = result.parameters, None
+        if reparametrise is not None:
+            drawn, pullback = reparametrise(result.parameters)
+        rendering, state = render_forward(drawn, cameras[k], step_options)
         value, grad = loss(rendering.image, images[k])
         gradients, screen = render_backward(state, grad)
+        if pullback is not None:
+            gradients = pullback(gradients)
         adam.multipliers["means"] = first_rate * _FINAL_RATE ** (i / iterations)
         stepped = adam.step(result.parameters, gradients)
         if "sh" in stepped:
@@ -146,14 +160,27 @@ def fit(
     return result
 
 
+def _checked_order(
+    order: Sequence[int] | None, iterations: int, n_views: int, rng: Generator
+) -> list[int]:
+    """Return the view of each iteration."""
+    if order is None:
+        rounds = -(-iterations // n_views)
+        return [int(k) for _ in range(rounds) for k in rng.host.permutation(n_views)]
+    order = [check_integer("order", k, at_least=0, at_most=n_views - 1) for k in order]
+    if len(order) != iterations:
+        raise ValueError(f"order must hold {iterations} views, got {len(order)}")
+    return order
+
+
 def _optimizer(parameters: Mapping[str, Array], rates: Mapping[str, float] | None) -> Adam:
-    unknown = sorted(set(rates or ()) - set(LEARNING_RATES))
+    unknown = sorted(set(rates or ()) - set(LEARNING_RATES) - set(parameters))
     if unknown:
         raise ValueError(f"rates names {unknown}, which are not parameters")
     chosen = LEARNING_RATES | dict(rates or {})
     unknown = sorted(set(parameters) - set(chosen))
     if unknown:
-        raise ValueError(f"parameters must not hold {unknown}")
+        raise ValueError(f"parameters must not hold {unknown} without rates for them")
     return Adam(1.0, multipliers={name: chosen[name] for name in parameters}, epsilon=1e-15)
 
 
