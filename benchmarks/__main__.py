@@ -18,10 +18,10 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import cpu
+from benchmarks import cpu, networks
 from gaussbook.arrays import device_name
 from gaussbook.tables import text_table
 
@@ -32,6 +32,13 @@ def _seconds(work: Callable[[], object]) -> float:
     started = time.process_time()
     work()
     return time.process_time() - started
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def measure(row: cpu.Row, repeats: int) -> dict:
@@ -60,18 +67,22 @@ def main() -> None:
     parser.add_argument("--only", default="", help="rows whose work contains this text")
     options = parser.parse_args()
     rows = []
-    for row in cpu.ROWS:
+    for row in (*cpu.ROWS, *networks.ROWS):
         if options.only in row.work:
-            rows.append(measure(row, options.repeats))
+            try:
+                rows.append(measure(row, options.repeats))
+            except ImportError as error:
+                print(f"  peer not installed: {row.work} ({error.name})", file=sys.stderr)
+                continue
             print(f"{rows[-1]['ratio']:6.2f}x  {row.work} against {row.peer}", file=sys.stderr)
     columns = ("work", "peer", "ours_s", "peer_s", "ratio", "target", "meets")
     print(text_table(columns, [[str(row[name]) for name in columns] for row in rows]))
     if not options.only:
-        packages = ("numpy", "scipy", "scikit-learn", "POT")
+        packages = ("numpy", "scipy", "scikit-learn", "POT", "torch")
         record = {
             "machine": device_name(),
             "date": date.today().isoformat(),
-            "versions": {name: version(name) for name in packages},
+            "versions": {name: found for name in packages if (found := _version(name))},
             "rows": rows,
         }
         RESULTS.mkdir(exist_ok=True)

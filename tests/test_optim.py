@@ -7,7 +7,18 @@ from autograd.misc import optimizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaussbook.optim import Adam, cosine_decay
+from gaussbook import autodiff as ad
+from gaussbook.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    clip_by_global_norm,
+    cosine_decay,
+    linear_decay,
+    minimize_lbfgs,
+    step_decay,
+    warm_up,
+)
 
 CURVATURE = np.array([1.0, 10.0, 100.0])
 
@@ -116,3 +127,186 @@ class TestCosineDecay:
     def test_bad_input(self, arguments, name):
         with pytest.raises(ValueError, match=f"^{name}"):
             cosine_decay(*arguments)
+
+
+TREE = {"layers": [{"weight": np.ones((2, 3)), "bias": np.zeros(3)}], "scale": np.array(2.0)}
+SLOPES = ad.tree_map(lambda leaf: leaf + 0.5, TREE)
+
+
+class TestTrees:
+    @pytest.mark.parametrize("make", [Adam, AdamW, lambda rate: SGD(rate, momentum=0.9)])
+    def test_each_array_moves_as_it_would_alone(self, make):
+        joint, tree = make(0.1), TREE
+        alone, x = make(0.1), TREE["layers"][0]["weight"]
+        for _ in range(3):
+            tree = joint.step(tree, SLOPES)
+            x = alone.step({"x": x}, {"x": SLOPES["layers"][0]["weight"]})["x"]
+        np.testing.assert_array_equal(tree["layers"][0]["weight"], x)
+        assert tree["scale"].shape == ()
+
+    def test_multipliers_name_arrays_and_branches(self):
+        moved = Adam(0.1, multipliers={"layers": 0, "scale": 2}).step(TREE, SLOPES)
+        np.testing.assert_array_equal(moved["layers"][0]["weight"], 1)
+        assert moved["scale"] == pytest.approx(1.8)
+
+    def test_structures_must_agree(self):
+        with pytest.raises(ValueError, match="^grads"):
+            Adam().step(TREE, {"scale": np.array(1.0)})
+
+
+class TestReindex:
+    @pytest.mark.parametrize("xp", [np, array_api_strict])
+    def test_rows_keep_their_means(self, xp):
+        source = np.array([2, 0, -1, 2])
+        rows, other = np.arange(6.0).reshape(3, 2), np.ones(2)
+        grads = {"rows": xp.asarray(rows - 2.5), "other": xp.asarray(other)}
+        adam = Adam(0.1)
+        for _ in range(3):
+            adam.step({"rows": xp.asarray(rows), "other": xp.asarray(other)}, grads)
+        before = np.asarray(adam._means["rows"][0])
+        adam.reindex({"rows": xp.asarray(source)})
+        after = np.asarray(adam._means["rows"][0])
+        np.testing.assert_array_equal(after[[0, 1, 3]], before[[2, 0, 2]])
+        np.testing.assert_array_equal(after[2], 0)
+        larger = xp.asarray(np.zeros((4, 2)))
+        moved = adam.step({"rows": larger, "other": xp.asarray(other)}, {**grads, "rows": larger})
+        assert moved["rows"].shape == (4, 2)
+        assert np.asarray(moved["rows"])[2, 0] == 0
+
+    def test_one_array_for_all_names_and_before_the_first_step(self):
+        sgd = SGD(0.1, momentum=0.5)
+        sgd.reindex(np.array([0]))
+        params = {"a": np.ones((3, 2)), "b": np.ones(3)}
+        sgd.step(params, params)
+        sgd.reindex(np.array([1, 1, -1, -1]))
+        grown = {"a": np.zeros((4, 2)), "b": np.zeros(4)}
+        np.testing.assert_allclose(sgd.step(grown, grown)["b"], [-0.05, -0.05, 0, 0])
+
+    @pytest.mark.parametrize(
+        ("source", "name"),
+        [
+            (np.array([3]), "source"),
+            (np.array([-2]), "source"),
+            (np.array([0.5]), "source"),
+            (np.array([[0]]), "source"),
+            ({"z": np.array([0])}, "source"),
+        ],
+    )
+    def test_bad_source(self, source, name):
+        adam = Adam()
+        adam.step({"x": np.ones(3)}, {"x": np.ones(3)})
+        with pytest.raises(ValueError, match=f"^{name}"):
+            adam.reindex(source)
+
+    def test_a_changed_shape_without_reindex_is_an_error(self):
+        adam = Adam()
+        adam.step({"x": np.ones(3)}, {"x": np.ones(3)})
+        with pytest.raises(ValueError, match="^params"):
+            adam.step({"x": np.ones(4)}, {"x": np.ones(4)})
+
+
+class TestRules:
+    def test_weight_decay_shrinks_matrices(self):
+        params = {"W": np.ones((2, 2)), "b": np.ones(2)}
+        still = {"W": np.zeros((2, 2)), "b": np.zeros(2)}
+        moved = AdamW(0.1, weight_decay=0.5).step(params, still)
+        np.testing.assert_allclose(moved["W"], 0.95)
+        np.testing.assert_array_equal(moved["b"], 1)
+        both = AdamW(0.1, weight_decay=0.5, matrices_only=False).step(params, still)
+        np.testing.assert_allclose(both["b"], 0.95)
+
+    @pytest.mark.parametrize("nesterov", [False, True])
+    def test_momentum_written_out(self, nesterov):
+        start = np.array([1.0, -2.0, 3.0])
+        x, u = start, np.zeros(3)
+        for _ in range(10):
+            g = CURVATURE * x
+            u = 0.9 * u + g
+            x = x - 1e-3 * (g + 0.9 * u if nesterov else u)
+        got = descend(SGD(1e-3, momentum=0.9, nesterov=nesterov), start, 10)
+        np.testing.assert_allclose(got, x)
+
+    @pytest.mark.parametrize(
+        ("call", "name"),
+        [
+            (lambda: SGD(0), "learning_rate"),
+            (lambda: SGD(momentum=1), "momentum"),
+            (lambda: SGD(nesterov=True), "nesterov"),
+            (lambda: AdamW(weight_decay=-1), "weight_decay"),
+            (lambda: clip_by_global_norm({"a": np.ones(2)}, 0), "limit"),
+            (lambda: clip_by_global_norm({}, 1), "grads"),
+            (lambda: warm_up(0.1, 0), "steps"),
+            (lambda: warm_up(-0.1, 5), "schedule"),
+            (lambda: linear_decay(0.1, 0), "steps"),
+            (lambda: step_decay(0.1, 5, 2), "factor"),
+        ],
+    )
+    def test_bad_settings(self, call, name):
+        with pytest.raises(ValueError, match=f"^{name}"):
+            call()
+
+
+class TestClipping:
+    def test_joint_norm(self):
+        grads = {"a": np.array([3.0, 0.0]), "b": [np.array(4.0)]}
+        short, norm = clip_by_global_norm(grads, 1.0)
+        assert norm == 5
+        np.testing.assert_allclose(short["a"], [0.6, 0])
+        np.testing.assert_allclose(short["b"][0], 0.8)
+        same, _ = clip_by_global_norm(grads, 5.0)
+        np.testing.assert_array_equal(same["a"], grads["a"])
+
+    def test_zero_stays_zero(self):
+        np.testing.assert_array_equal(clip_by_global_norm({"a": np.zeros(2)}, 1.0)[0]["a"], 0)
+
+
+class TestSchedules:
+    def test_values(self):
+        assert linear_decay(1.0, 4)(1) == 0.75
+        assert linear_decay(1.0, 4, 0.5)(9) == 0.5
+        assert [step_decay(1.0, 2, 0.5)(t) for t in range(5)] == [1, 1, 0.5, 0.5, 0.25]
+        rate = warm_up(linear_decay(1.0, 10), 4)
+        assert [rate(t) for t in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+        assert rate(9) == 0.5
+
+
+class TestLBFGS:
+    def rosenbrock(self, p):
+        return 100 * (p["y"] - p["x"] ** 2) ** 2 + (1 - p["x"]) ** 2
+
+    @pytest.mark.parametrize("xp", [np, array_api_strict])
+    def test_rosenbrocks_valley(self, xp):
+        start = {"x": xp.asarray(-1.2), "y": xp.asarray(1.0)}
+        found = minimize_lbfgs(self.rosenbrock, start)
+        assert found.converged
+        assert float(found.params["x"]) == pytest.approx(1, abs=1e-4)
+        assert type(found.params["y"]) is type(start["y"])
+        assert found.value == pytest.approx(0, abs=1e-8)
+
+    def test_with_its_own_gradient(self):
+        found = minimize_lbfgs(
+            lambda p: (np.sum(CURVATURE * p["x"] ** 2), {"x": 2 * CURVATURE * p["x"]}),
+            {"x": np.ones(3, np.float32)},
+            has_gradient=True,
+        )
+        assert found.params["x"].dtype == np.float32
+        np.testing.assert_allclose(found.params["x"], 0, atol=1e-4)
+
+    def test_turns_back_at_a_wall(self):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = minimize_lbfgs(lambda p: ad.sum(p * 10 - ad.log(p)), np.array([5.0, 0.2]))
+        np.testing.assert_allclose(found.params, 0.1, rtol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("settings_", "name"),
+        [
+            ({"max_steps": 0}, "max_steps"),
+            ({"tolerance": 0}, "tolerance"),
+            ({"memory": 0}, "memory"),
+        ],
+    )
+    def test_bad_input(self, settings_, name):
+        with pytest.raises(ValueError, match=f"^{name}"):
+            minimize_lbfgs(lambda p: ad.sum(p), np.ones(2), **settings_)
+        with pytest.raises(ValueError, match="^params"):
+            minimize_lbfgs(lambda p: ad.sum(p) * float("nan"), np.ones(2))

@@ -43,18 +43,23 @@ def namespace(*arrays: Array) -> ModuleType:
     Parameters
     ----------
     *arrays : array
-        Arrays of one kind; Python scalars and ``None`` are ignored.
+        Arrays of one kind; Python scalars and ``None`` are ignored.  Some of them may be traced
+        by `gaussbook.autodiff`.
 
     Returns
     -------
     module
-        The array-API-compatible namespace (`array_api_compat`) of the arrays.
+        The array-API-compatible namespace (`array_api_compat`) of the arrays, or one with
+        differentiable functions if an array is traced.
 
     Raises
     ------
     TypeError
         If no argument is an array, or if arrays of two kinds are mixed.
     """
+    for a in arrays:
+        if getattr(a, "is_traced", False):
+            return a.__array_namespace__()
     return array_namespace(*(a for a in arrays if a is not None))
 
 

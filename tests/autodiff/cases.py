@@ -15,8 +15,9 @@ CHOICE = np.array([[True, False, True], [False, True, True]])
 
 
 def like(x, constant):
-    """A constant in the namespace of x."""
-    return namespace(ad.plain(x)).asarray(constant)
+    """A constant in the namespace of x, and if it is not of integers or booleans in its type."""
+    dtype = x.dtype if np.asarray(constant).dtype.kind == "f" else None
+    return namespace(ad.plain(x)).asarray(constant, dtype=dtype)
 
 
 def spd(x):

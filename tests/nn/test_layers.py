@@ -1,14 +1,8 @@
 """Layers: closed forms, gradients by finite differences, strict arrays, bad input."""
 
-import sys
-from pathlib import Path
-
 import array_api_strict
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "autodiff"))
-from finite_differences import derivative
 
 from gaussbook import autodiff as ad
 from gaussbook import nn
@@ -70,6 +64,11 @@ LAYERS = {
         X,
     ),
 }
+
+
+def derivative(f, h=1e-3):
+    """The derivative at 0 of a function of one number, of fourth order in h."""
+    return (8 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12 * h)
 
 
 def as_like(x, constant):

@@ -46,6 +46,7 @@ from gaussbook.autodiff.layers import (
 )
 from gaussbook.autodiff.linalg import *  # noqa: F403
 from gaussbook.autodiff.linalg import __all__ as _linalg
+from gaussbook.autodiff.memory import keep_freed_memory
 from gaussbook.autodiff.shaping import *  # noqa: F403
 from gaussbook.autodiff.shaping import __all__ as _shaping
 from gaussbook.autodiff.trees import ravel_tree, tree_items, tree_leaves, tree_map
@@ -82,3 +83,5 @@ __all__ = [
     *_linalg,
     *_shaping,
 ]
+
+keep_freed_memory()

@@ -30,9 +30,8 @@ def check_activation(name: str | None) -> None:
 
 def activate(saved: dict, z: Array, name: str | None) -> Array:
     """Apply an activation to an array that may be overwritten; leave what its slope needs."""
-    xp = plain_namespace(z)
     if name == "relu":
-        z = xp.maximum(z, xp.zeros((), dtype=z.dtype))
+        z = dispatch.rectify(z)
     elif name == "tanh":
         z = dispatch.apply_in_place("tanh", z)
     elif name in ("sigmoid", "silu"):
@@ -42,16 +41,7 @@ def activate(saved: dict, z: Array, name: str | None) -> Array:
         saved["z"], saved["gate"] = z, half
         z = half if name == "sigmoid" else z * half
     elif name == "gelu":
-        inner = z * z
-        inner *= _GELU_CUBIC * _GELU_SCALE
-        inner += _GELU_SCALE
-        inner *= z
-        inner = dispatch.apply_in_place("tanh", inner)
-        saved["z"], saved["tanh"] = z, inner
-        out = inner + 1
-        out *= z
-        out *= 0.5
-        z = out
+        z, saved["slope"] = _gelu(z)
     saved["y"] = z
     return z
 
@@ -77,14 +67,34 @@ def activation_pull(saved: dict, g: Array, name: str | None) -> Array:
         out *= saved["z"]
         out += 1
         out *= gate
-    else:  # gelu: (1 + t) / 2 + z (1 - t^2) (1 + 3 c z^2) s / 2
-        z, t = saved["z"], saved["tanh"]
-        out = z * z
-        out *= 1.5 * _GELU_CUBIC * _GELU_SCALE
-        out += 0.5 * _GELU_SCALE
-        out *= z
-        out *= 1 - t * t
-        out += 0.5
-        out += 0.5 * t
+    else:
+        return g * saved["slope"]
     out *= g
     return out
+
+
+def _gelu(z: Array) -> tuple[Array, Array]:
+    r"""Return the values, written over z, and the slopes, block by block in the cache.
+
+    With :math:`t=\tanh(s z(1+cz^2))` the slope is
+    :math:`\frac12(1+t)+\frac12 z(1-t^2)\,s(1+3cz^2)`.
+    """
+    slopes = plain_namespace(z).empty(z.shape, dtype=z.dtype)
+    for rows in dispatch.row_blocks(z.shape[0], z.shape[1], z):
+        x = z[rows, :]
+        squares = x * x
+        t = squares * (_GELU_CUBIC * _GELU_SCALE)
+        t += _GELU_SCALE
+        t *= x
+        t = dispatch.apply_in_place("tanh", t)
+        squares *= 1.5 * _GELU_CUBIC * _GELU_SCALE
+        squares += 0.5 * _GELU_SCALE
+        squares *= x
+        squares *= 1 - t * t
+        t += 1
+        t *= 0.5
+        squares += t
+        slopes[rows, :] = squares
+        t *= x
+        z[rows, :] = t
+    return z, slopes

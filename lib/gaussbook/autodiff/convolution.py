@@ -10,6 +10,8 @@ with two of its arguments, so that each one's gradients are the other two.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
 from gaussbook.autodiff.activations import ACTIVATIONS, activate, activation_pull, check_activation
@@ -21,16 +23,9 @@ __all__ = ["conv2d", "conv_transpose2d"]
 
 def _patches(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]) -> Array:
     """Return the windows of x (B, H, W, C) as rows (B h w, kh kw C)."""
-    xp = plain_namespace(x)
-    (kh, kw), (h, w), (B, c) = kernel, out, (x.shape[0], x.shape[3])
     if kernel == (1, 1) and stride == 1:
-        return xp.reshape(x, (-1, c))
-    rows = xp.empty((B, h, w, kh * kw, c), dtype=x.dtype)
-    for i in range(kh):
-        for j in range(kw):
-            part = x[:, i : i + stride * (h - 1) + 1 : stride, :, :]
-            rows[:, :, :, i * kw + j, :] = part[:, :, j : j + stride * (w - 1) + 1 : stride, :]
-    return xp.reshape(rows, (B * h * w, kh * kw * c))
+        return plain_namespace(x).reshape(x, (-1, x.shape[3]))
+    return dispatch.windows(x, kernel, stride, out)
 
 
 def _padded(x: Array, pad: int) -> Array:
@@ -63,27 +58,58 @@ def _conv(x: Array, kernel: Array, stride: int, pad: int) -> Array:
 @primitive
 def _conv_by_input(y: Array, kernel: Array, stride: int, pad: int, size: tuple[int, int]) -> Array:
     """Return the gradient of `_conv` by its input of the given height and width."""
+    # The pixels whose row and column leave the same remainders by the stride see the same part of
+    # the kernel: each such lattice is an ordinary convolution, and nothing has to be added up.
     xp = plain_namespace(y)
-    kh, kw, c, e = kernel.shape
-    B, h, w, _ = y.shape
-    if stride == 1 and kh == kw and pad < kh:
-        # A convolution with the kernel turned round: reading windows beats adding them up.
-        turned = xp.permute_dims(xp.flip(kernel, axis=(0, 1)), (0, 1, 3, 2))
-        rows = _patches(_padded(y, kh - 1 - pad), (kh, kw), 1, size)
-        return xp.reshape(rows @ _matrix(turned), (B, *size, c))
-    rows = xp.reshape(y, (-1, e)) @ xp.matrix_transpose(_matrix(kernel))
-    rows = xp.reshape(rows, (B, h, w, kh * kw, c))
-    H, W = size[0] + 2 * pad, size[1] + 2 * pad
-    out = xp.zeros((B, H, W, c), dtype=y.dtype)
-    for i in range(kh):
-        for j in range(kw):
-            out[
-                :,
-                i : i + stride * (h - 1) + 1 : stride,
-                j : j + stride * (w - 1) + 1 : stride,
-                :,
-            ] += rows[:, :, :, i * kw + j, :]
-    return out[:, pad : pad + size[0], pad : pad + size[1], :]
+    kh, kw, c, _ = kernel.shape
+    out = xp.zeros((y.shape[0], *size, c), dtype=y.dtype)
+    for a in range(min(stride, kh)):
+        for b in range(min(stride, kw)):
+            down = _lattice(a, kh, stride, pad, size[0])
+            across = _lattice(b, kw, stride, pad, size[1])
+            if down is None or across is None:
+                continue
+            part = xp.flip(kernel[a::stride, b::stride, :, :], axis=(0, 1))
+            part = xp.permute_dims(part, (0, 1, 3, 2))
+            lengths = down.count, across.count
+            rows = _patches(_cut(y, down.source, across.source), part.shape[:2], 1, lengths)
+            values = xp.reshape(rows @ _matrix(part), (y.shape[0], *lengths, c))
+            out[:, down.first :: stride, across.first :: stride, :] = values
+    return out
+
+
+class _Lattice(NamedTuple):
+    """Every stride-th pixel along one axis: where it begins, how long it is, what it sees."""
+
+    first: int
+    count: int
+    source: tuple[int, int]  # first and last index, some of them outside the image
+
+
+def _lattice(remainder: int, k: int, stride: int, pad: int, n: int) -> _Lattice | None:
+    first = (remainder - pad) % stride
+    if first >= n:
+        return None
+    count = (n - 1 - first) // stride + 1
+    begin = (first + pad - remainder) // stride
+    taps = (k - remainder + stride - 1) // stride
+    return _Lattice(first, count, (begin - taps + 1, begin + count - 1))
+
+
+def _cut(y: Array, down: tuple[int, int], across: tuple[int, int]) -> Array:
+    """Return a rectangle of the images, with zeros where it exceeds them."""
+    xp = plain_namespace(y)
+    B, h, w, e = y.shape
+    (top, bottom), (left, right) = down, across
+    if top == left == 0 and bottom == h - 1 and right == w - 1:
+        return y
+    out = xp.zeros((B, bottom - top + 1, right - left + 1, e), dtype=y.dtype)
+    r0, r1, c0, c1 = max(top, 0), min(bottom, h - 1), max(left, 0), min(right, w - 1)
+    if r0 <= r1 and c0 <= c1:
+        out[:, r0 - top : r1 - top + 1, c0 - left : c1 - left + 1, :] = y[
+            :, r0 : r1 + 1, c0 : c1 + 1, :
+        ]
+    return out
 
 
 @primitive
@@ -150,7 +176,7 @@ def _forward(
     saved["rows"] = rows
     z = rows @ _matrix(kernel)
     if bias is not None:
-        z += bias
+        dispatch.add_to_rows(z, bias)
     return plain_namespace(x).reshape(activate(saved, z, activation), (x.shape[0], *out, e))
 
 

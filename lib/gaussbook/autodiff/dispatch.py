@@ -7,6 +7,7 @@ the standard's own functions (or, for the special functions, to an explicit copy
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
@@ -19,11 +20,18 @@ from gaussbook.autodiff.engine import plain_namespace
 __all__ = [
     "add_at",
     "add_rows",
+    "add_to_rows",
     "apply_in_place",
+    "check_indices",
     "column_sums",
     "einsum",
+    "rectify",
+    "row_blocks",
     "special",
+    "windows",
 ]
+
+_BLOCK_ELEMENTS = 2**15  # of float32, 128 KiB: several such blocks stay in the cache
 
 
 def apply_in_place(name: str, x: Array) -> Array:
@@ -50,10 +58,91 @@ def special(name: str, x: Array) -> Array:
     return plain_namespace(x).asarray(getattr(functions, name)(to_host(x)))
 
 
+def rectify(x: Array) -> Array:
+    """Return max(x, 0), written over `x` where the arrays allow it."""
+    xp = plain_namespace(x)
+    if isinstance(x, np.ndarray) or is_cupy_array(x):
+        return xp.maximum(x, 0, out=x)
+    return xp.maximum(x, xp.zeros((), dtype=x.dtype))
+
+
+def add_to_rows(x: Array, row: Array) -> None:
+    """Add a vector (m,) to every row of a matrix (n, m), in place."""
+    n, m = x.shape
+    several = math.gcd(n, max(1, 512 // m))
+    if isinstance(x, np.ndarray) and several > 1 and x.flags.c_contiguous:
+        x, row = x.reshape(n // several, several * m), np.tile(row, several)  # long rows are fast
+    x += row
+
+
 def column_sums(x: Array) -> Array:
     """Return the sums over the rows of a matrix (n, m), as a product: BLAS beats a reduction."""
     xp = plain_namespace(x)
     return xp.ones(x.shape[0], dtype=x.dtype) @ x
+
+
+def row_blocks(n: int, width: int, x: Array) -> Iterator[slice]:
+    """Iterate over slices of n rows that fit the cache on the host, and over one of all elsewhere.
+
+    Parameters
+    ----------
+    n, width : int
+        Rows and elements of a row.
+    x : array
+        Says where.
+    """
+    size = max(1, _BLOCK_ELEMENTS // max(1, width)) if isinstance(x, np.ndarray) else max(1, n)
+    for start in range(0, n, size):
+        yield slice(start, start + size)
+
+
+def windows(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]) -> Array:
+    """Return the windows of images as the rows of a matrix.
+
+    Parameters
+    ----------
+    x : array, shape (B, H, W, C)
+        Images.
+    kernel : (int, int)
+        Height and width (kh, kw) of the windows.
+    stride : int
+        Distance of the windows.
+    out : (int, int)
+        Number of windows (h, w) down and across.
+
+    Returns
+    -------
+    array, shape (B h w, kh kw C)
+        A copy.
+    """
+    xp = plain_namespace(x)
+    (kh, kw), (h, w), (B, _, _, c) = kernel, out, x.shape
+    if isinstance(x, np.ndarray) or is_cupy_array(x):
+        if isinstance(x, np.ndarray):
+            from numpy.lib.stride_tricks import as_strided
+        else:
+            from cupy.lib.stride_tricks import as_strided
+        b, i, j, k = x.strides
+        if c < 8:  # few channels make short runs: copy along the rows of the images instead
+            columns = as_strided(x, (kh, kw, c, B, h, w), (i, j, k, b, stride * i, stride * j))
+            return xp.matrix_transpose(xp.reshape(columns, (kh * kw * c, B * h * w)))
+        view = as_strided(x, (B, h, w, kh, kw, c), (b, stride * i, stride * j, i, j, k))
+        return xp.reshape(view, (B * h * w, kh * kw * c))
+    rows = xp.empty((B, h, w, kh * kw, c), dtype=x.dtype)
+    for i in range(kh):
+        for j in range(kw):
+            part = x[:, i : i + stride * (h - 1) + 1 : stride, :, :]
+            rows[:, :, :, i * kw + j, :] = part[:, :, j : j + stride * (w - 1) + 1 : stride, :]
+    return xp.reshape(rows, (B * h * w, kh * kw * c))
+
+
+def check_indices(name: str, indices: Array, n: int) -> None:
+    """Raise ``ValueError`` unless all elements are integers from 0 to n - 1."""
+    xp = plain_namespace(indices)
+    if not hasattr(indices, "dtype") or not xp.isdtype(indices.dtype, "integral"):
+        raise ValueError(f"{name} must be an array of integers")
+    if indices.size and not (int(xp.min(indices)) >= 0 and int(xp.max(indices)) < n):
+        raise ValueError(f"{name} must lie between 0 and {n - 1}")
 
 
 def add_rows(values: Array, rows: Array, n: int) -> Array:
@@ -64,7 +153,7 @@ def add_rows(values: Array, rows: Array, n: int) -> Array:
     values : array, shape (k, m)
         What is added.
     rows : array of int, shape (k,)
-        Where to, from 0 to n - 1.
+        Where to, from 0 to n - 1: the caller has checked them, as SciPy does not.
     n : int
         Number of rows of the result.
     """

@@ -83,6 +83,7 @@ class TracedArray(Box):
     """An array whose operations are being recorded; `gaussbook.autodiff` defines its operators."""
 
     __slots__ = ()
+    is_traced = True  # for `gaussbook.arrays.namespace`, which must not import this package
     __array_ufunc__ = None  # NumPy arrays then leave mixed arithmetic to this class
 
     def __array__(self, *args: Any, **kwargs: Any) -> None:
@@ -222,6 +223,8 @@ def _pull(g: Array, end: VJPNode | None, roots: list[VJPNode], leaves: list[Arra
 def _as_leaves(name: str, tree: Tree) -> Tree:
     """Check that all leaves are floating arrays; numbers become arrays beside them."""
     leaves = tree_leaves(tree)
+    if not leaves:
+        raise ValueError(f"{name} holds no arrays to differentiate by")
     xp = plain_namespace(*leaves)
 
     def leaf(item: tuple[str, Any]) -> Array:

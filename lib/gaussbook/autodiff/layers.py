@@ -144,12 +144,11 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
     Raises
     ------
     ValueError
-        If the labels are not integers, or not of the shape of the logits without their last axis.
+        If the labels are not integers in range, or their shape is not that of the logits without
+        the last axis.
     """
     labels = plain(labels)
-    xp = plain_namespace(labels)
-    if not xp.isdtype(labels.dtype, "integral"):
-        raise ValueError(f"labels must hold integers, got {labels.dtype}")
+    dispatch.check_indices("labels", labels, logits.shape[-1])
     if tuple(labels.shape) != tuple(logits.shape[:-1]):
         raise ValueError(
             f"labels must have shape {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}"
@@ -235,7 +234,7 @@ def _linear_forward(
     xp = plain_namespace(x)
     z = xp.reshape(x, (-1, x.shape[-1])) @ weight
     if bias is not None:
-        z += bias
+        dispatch.add_to_rows(z, bias)
     return xp.reshape(activate(saved, z, activation), (*x.shape[:-1], weight.shape[1]))
 
 
@@ -430,8 +429,8 @@ def attention(q: Array, k: Array, v: Array, *, heads: int = 1, mask: Array | Non
 
 def _mask_bias(mask: Array, q: Array, k: Array, heads: int) -> Array:
     xp = plain_namespace(mask)
-    if not xp.isdtype(mask.dtype, "bool"):
-        raise ValueError(f"mask must hold booleans, got {mask.dtype}")
+    if not hasattr(mask, "dtype") or not xp.isdtype(mask.dtype, "bool"):
+        raise ValueError(f"mask must hold booleans, got {getattr(mask, 'dtype', type(mask))}")
     if mask.ndim == 3:
         mask = mask[:, None, :, :]
     full = (q.shape[0], heads, q.shape[1], k.shape[1])

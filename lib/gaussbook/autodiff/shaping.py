@@ -301,8 +301,14 @@ def take(x: Array, indices: Array, axis: int = 0) -> Array:
         From 0 to n - 1.
     axis : int
         The axis of length n, which S replaces in the result.
+
+    Raises
+    ------
+    ValueError
+        If an index is out of range.
     """
     indices, axis = plain(indices), axis % x.ndim
+    dispatch.check_indices("indices", indices, x.shape[axis])
     xp = plain_namespace(indices)
     front = x if axis == 0 else permute_dims(x, (axis, *(i for i in range(x.ndim) if i != axis)))
     rows = _take_rows(front, xp.reshape(indices, (-1,)))
@@ -331,8 +337,14 @@ def scatter_add(values: Array, indices: Array, n: int) -> Array:
     -------
     array, shape (n, ...)
         The sums, zero where no index points.
+
+    Raises
+    ------
+    ValueError
+        If an index is out of range, or the shapes do not fit.
     """
     indices = plain(indices)
+    dispatch.check_indices("indices", indices, n)
     if tuple(values.shape[: indices.ndim]) != tuple(indices.shape):
         raise ValueError(
             f"values must have a shape that begins with {tuple(indices.shape)}, "

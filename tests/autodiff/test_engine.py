@@ -1,0 +1,267 @@
+"""Trees, orders of differentiation, mixtures of plain and traced arrays, and nonsense."""
+
+import math
+
+import array_api_strict
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gaussbook import autodiff as ad
+from gaussbook.arrays import namespace, to_host
+
+X = np.array([0.3, -1.2, 2.0])
+
+
+class TestGrad:
+    def test_tree_in_tree_out(self):
+        tree = {"a": X, "b": [np.ones((2, 2)), (X[:2],)], "unused": np.ones(2, np.float32)}
+        value, grads = ad.value_and_grad(
+            lambda t: ad.sum(t["a"] ** 2) + ad.sum(t["b"][0] @ t["b"][1][0])
+        )(tree)
+        assert value == pytest.approx(np.sum(X**2) + 2 * X[:2].sum())
+        np.testing.assert_allclose(grads["a"], 2 * X)
+        np.testing.assert_allclose(grads["b"][0], [X[:2], X[:2]])
+        np.testing.assert_allclose(grads["b"][1][0], [2, 2])
+        assert grads["unused"].dtype == np.float32
+        np.testing.assert_array_equal(grads["unused"], 0)
+
+    def test_argument_numbers(self):
+        def f(x, y, *, scale):
+            return scale * ad.sum(x * y)
+
+        np.testing.assert_allclose(ad.grad(f, 1)(X, 2 * X, scale=3.0), 3 * X)
+        both = ad.grad(f, (0, 1))(X, 2 * X, scale=1.0)
+        np.testing.assert_allclose(both[0], 2 * both[1])
+
+    def test_fifth_derivative(self):
+        f = ad.sin
+        for _ in range(5):
+            f = ad.grad(f)
+        assert f(0.7) == pytest.approx(math.cos(0.7))
+
+    def test_the_inner_of_two_derivatives_keeps_its_own_variable(self):
+        # d/dx [x d/dy (x + y)] = 1: a derivative that confuses the two variables gives 2.
+        assert ad.grad(lambda x: x * ad.grad(lambda y: x + y)(1.0))(1.0) == 1
+
+    def test_constants_have_no_gradient(self):
+        np.testing.assert_array_equal(ad.grad(lambda x: 3.0)(X), 0)
+        np.testing.assert_array_equal(ad.grad(lambda x: ad.sum(ad.stop_gradient(x) * x))(X), X)
+
+    def test_leaves_its_arguments_alone(self):
+        x = X.copy()
+        ad.grad(lambda x: ad.sum(x[:2] ** 2 + x[1:] * x[0]) + ad.sum(x))(x)
+        np.testing.assert_array_equal(x, X)
+
+    def test_gradient_that_arrives_by_many_ways(self):
+        def f(x):
+            return ad.sum(x) + ad.sum(x) + ad.sum(x[:1]) + ad.sum(x[1:]) + ad.sum(x * 2)
+
+        np.testing.assert_array_equal(ad.grad(f)(X), 5)
+
+    def test_mixed_precision_keeps_each_types_gradient(self):
+        single = X.astype(np.float32)
+        value, pull = ad.vjp(lambda x: ad.astype(x, np.float64) * X, single)
+        assert value.dtype == np.float64
+        assert pull(np.ones(3)).dtype == np.float32
+
+
+class TestJacobian:
+    def test_shapes_and_values(self):
+        A = np.arange(6.0).reshape(2, 3)
+        np.testing.assert_array_equal(ad.jacobian(lambda x: A @ x)(X), A)
+        J = ad.jacobian(lambda t: t["x"][:, None] * t["x"])({"x": X})["x"]
+        assert J.shape == (3, 3, 3)
+        np.testing.assert_allclose(J[0, 1], [X[1], X[0], 0])
+
+    def test_hessian_of_a_quadratic(self):
+        A = np.array([[2.0, 1.0], [0.0, 3.0]])
+        H = ad.jacobian(ad.grad(lambda x: x @ A @ x))(X[:2])
+        np.testing.assert_allclose(H, A + A.T)
+        product = ad.hessian_vector_product(lambda x: x @ A @ x)(X[:2], np.array([1.0, 2.0]))
+        np.testing.assert_allclose(product, H @ [1, 2])
+
+    def test_jvp_is_the_jacobian_times_a_direction(self):
+        v = np.array([1.0, -2.0, 0.5])
+        value, slope = ad.jvp(lambda x: ad.cumsum(ad.sin(x)), X, v)
+        np.testing.assert_allclose(value, np.cumsum(np.sin(X)))
+        np.testing.assert_allclose(slope, np.cumsum(np.cos(X) * v))
+
+
+class TestArrays:
+    @pytest.mark.parametrize("to", [np.asarray, array_api_strict.asarray], ids=["numpy", "strict"])
+    def test_array_api_code_is_differentiable_as_it_stands(self, to):
+        def f(x):
+            xp = namespace(x)
+            K = xp.exp(-((x[:, None] - x[None, :]) ** 2)) + xp.eye(3, dtype=x.dtype)
+            L = xp.linalg.cholesky(K)
+            assert bool(xp.all(xp.isfinite(L)))
+            return xp.sum(xp.log(xp.linalg.diagonal(L)))
+
+        def g(x):
+            return 0.5 * ad.logdet(ad.exp(-((x[:, None] - x[None, :]) ** 2)) + to(np.eye(3)))
+
+        value, slope = ad.value_and_grad(f)(to(X))
+        assert float(value) == pytest.approx(float(g(to(X))))
+        np.testing.assert_allclose(to_host(slope), to_host(ad.grad(g)(to(X))), rtol=1e-10)
+
+    def test_namespace_of_plain_and_traced(self):
+        ad.grad(lambda x: namespace(X, x).sum(namespace(X, x).asarray(X) * x))(X)
+
+    def test_a_traced_array_never_becomes_a_plain_one_silently(self):
+        for leak in (np.asarray, np.sin, float, math.sin, lambda x: np.sum(x)):
+            with pytest.raises(TypeError):
+                ad.grad(lambda x, leak=leak: leak(x[0]))(X)
+
+    def test_comparisons_are_plain(self):
+        def f(x):
+            assert isinstance(x > 0, np.ndarray)
+            return ad.sum(ad.where(x > 0, x, 0.0))
+
+        np.testing.assert_array_equal(ad.grad(f)(X), [1, 0, 1])
+
+    def test_autograds_own_functions_still_work(self):
+        np.testing.assert_allclose(
+            autograd.grad(lambda x: anp.sum(anp.sin(x) * x))(X), np.cos(X) * X + np.sin(X)
+        )
+
+    def test_user_primitive(self):
+        @ad.primitive
+        def cube(x):
+            return x**3
+
+        ad.defvjp(cube, lambda ans, x: lambda g: g * 3 * x**2)
+        np.testing.assert_allclose(ad.grad(lambda x: ad.sum(cube(x)))(X), 3 * X**2)
+
+
+class TestExtremes:
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=5))
+    def test_softmax_family_never_overflows(self, values):
+        x = np.array(values)
+        for f in (
+            ad.logsumexp,
+            lambda x: ad.sum(ad.softmax(x) * x),
+            lambda x: ad.sum(ad.softplus(x)),
+            lambda x: ad.cross_entropy(x, np.array(0)),
+            lambda x: ad.sum(ad.log_sigmoid(x)),
+        ):
+            value, slope = ad.value_and_grad(f)(x)
+            assert np.isfinite(value)
+            assert np.all(np.isfinite(slope))
+
+    def test_weights_of_zero(self):
+        x = np.array([[-math.inf, 1.0], [-math.inf, -math.inf]])
+        with np.errstate(all="raise"):
+            value, pull = ad.vjp(lambda x: ad.logsumexp(x, axis=1), x)
+        np.testing.assert_array_equal(value, [1, -math.inf])
+        np.testing.assert_array_equal(pull(np.ones(2)), [[0, 1], [0, 0]])
+
+    def test_ties_share_the_gradient(self):
+        np.testing.assert_array_equal(ad.grad(lambda x: ad.max(x))(np.ones(4)), 0.25)
+        np.testing.assert_array_equal(
+            ad.grad(lambda x: ad.sum(ad.maximum(x, 1.0)))(np.ones(2)), 0.5
+        )
+
+
+NONSENSE = [
+    None,
+    "abc",
+    1,
+    True,
+    [],
+    np.zeros((0, 2)),
+    np.array(["a"]),
+    np.ones(3, int),
+    np.array([1j]),
+    object(),
+    {"a": None},
+    np.ones((2, 2, 2)),
+]
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("x", NONSENSE, ids=str)
+    def test_nonsense_is_refused_or_harmless(self, x):
+        try:
+            value, slope = ad.value_and_grad(lambda x: ad.sum(x))(x)
+        except ValueError:
+            return
+        assert np.isfinite(value)
+        assert np.all(np.isfinite(slope))
+
+    def test_messages_name_the_argument(self):
+        with pytest.raises(ValueError, match="function must return one number"):
+            ad.grad(lambda x: x)(X)
+        with pytest.raises(ValueError, match=r"argument 0\['a/1'\]"):
+            ad.grad(lambda t: ad.sum(t["a"][0]))({"a": [X, "text"]})
+        with pytest.raises(ValueError, match="argnum"):
+            ad.grad(lambda x: x, 2)(1.0)
+        with pytest.raises(ValueError, match="g must have shape"):
+            ad.vjp(lambda x: x, X)[1](np.ones(2))
+
+    @pytest.mark.parametrize(
+        ("call", "name"),
+        [
+            (lambda: ad.matmul(X, np.ones((2, 2))), "x and y"),
+            (lambda: ad.einsum("ij->i", X), "subscripts"),
+            (lambda: ad.einsum("ii->i", np.ones((2, 2))), "subscripts"),
+            (lambda: ad.einsum("i,i->i", X, X[:2]), "operands"),
+            (lambda: ad.split(X, 2), "parts"),
+            (lambda: ad.squeeze(X, 0), "axis"),
+            (lambda: ad.scatter_add(X, np.array([0, 1]), 2), "values"),
+            (lambda: ad.scatter_add(X, np.array([0, 1, 9]), 2), "indices"),
+            (lambda: ad.scatter_add(X, np.array([0, -1, 1]), 2), "indices"),
+            (lambda: ad.take(X, np.array([3])), "indices"),
+            (lambda: ad.take(X, np.array([-1])), "indices"),
+            (lambda: ad.linear(X, np.ones((2, 2))), "weight"),
+            (lambda: ad.linear(X, np.ones((3, 2)), X), "bias"),
+            (lambda: ad.linear(X, np.ones((3, 2)), activation="cube"), "activation"),
+            (lambda: ad.layer_norm(X, X[:2], X), "scale"),
+            (lambda: ad.cross_entropy(X, np.array([0, 1])), "labels"),
+            (lambda: ad.cross_entropy(X, np.array(0.5)), "labels"),
+            (lambda: ad.cross_entropy(X, np.array(3)), "labels"),
+            (lambda: ad.attention(X, X, X), "q, k and v"),
+            (lambda: ad.attention(*[np.ones((1, 2, 3))] * 3, heads=2), "heads"),
+            (
+                lambda: ad.attention(*[np.ones((1, 2, 3))] * 3, mask=np.zeros((2, 2), bool)),
+                "mask",
+            ),
+            (lambda: ad.attention(*[np.ones((1, 2, 3))] * 3, mask=np.ones((3, 2), bool)), "mask"),
+            (lambda: ad.conv2d(X, np.ones((3, 3, 1, 1))), "x"),
+            (lambda: ad.conv2d(np.ones((1, 2, 2, 1)), np.ones((3, 3, 1, 1))), "kernel"),
+            (lambda: ad.conv2d(np.ones((1, 4, 4, 2)), np.ones((3, 3, 1, 1))), "kernel"),
+            (
+                lambda: ad.conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)), stride=0),
+                "stride",
+            ),
+            (
+                lambda: ad.conv_transpose2d(np.ones((1, 1, 1, 1)), np.ones((2, 2, 1, 1)), pad=1),
+                "pad",
+            ),
+        ],
+    )
+    def test_shapes(self, call, name):
+        with pytest.raises(ValueError, match=f"^{name}"):
+            call()
+
+
+class TestTrees:
+    def test_ravel_and_back(self):
+        tree = {"a": np.ones((2, 3)), "b": (X, [np.array(2.0)])}
+        vector, unravel = ad.ravel_tree(tree)
+        assert vector.shape == (10,)
+        back = unravel(2 * vector)
+        assert isinstance(back["b"], tuple)
+        np.testing.assert_array_equal(back["b"][0], 2 * X)
+        assert [path for path, _ in ad.tree_items(tree)] == ["a", "b/0", "b/1/0"]
+        with pytest.raises(ValueError, match="^values"):
+            unravel(vector[1:])
+
+    def test_structures_must_agree(self):
+        for other in ({"b": X}, [X], {"a": [X]}, {"a": X, "b": X}):
+            with pytest.raises(ValueError, match="^others"):
+                ad.tree_map(lambda a, b: a, {"a": X}, other)

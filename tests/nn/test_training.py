@@ -1,0 +1,241 @@
+"""The loop, the files, and nonsense in any argument of a layer."""
+
+import array_api_strict
+import numpy as np
+import pytest
+
+from gaussbook import autodiff as ad
+from gaussbook import nn
+from gaussbook.arrays import generator
+from gaussbook.optim import SGD, Adam
+
+X = np.random.default_rng(0).standard_normal((64, 3))
+Y = X @ np.array([1.0, -2.0, 0.5]) + 3.0
+
+
+def squared_error(params, x, y):
+    return ad.mean((nn.dense(params, x)[:, 0] - y) ** 2)
+
+
+def linear_model(seed=0):
+    return nn.dense_init(generator(seed), 3, 1, dtype="float64")
+
+
+class TestFit:
+    def test_finds_the_line(self):
+        params, losses = nn.fit(
+            squared_error,
+            linear_model(),
+            (X, Y),
+            Adam(0.05),
+            steps=600,
+            rng=generator(1),
+            batch_size=16,
+            clip=10.0,
+        )
+        np.testing.assert_allclose(params["weight"][:, 0], [1, -2, 0.5], atol=1e-3)
+        assert losses.shape == (600,)
+        assert losses[-1] < 1e-5 < losses[0]
+
+    def test_same_seed_same_run(self):
+        runs = [
+            nn.fit(
+                squared_error,
+                linear_model(),
+                (X, Y),
+                SGD(0.1),
+                steps=7,
+                rng=generator(2),
+                batch_size=8,
+            ).losses
+            for _ in range(2)
+        ]
+        np.testing.assert_array_equal(*runs)
+
+    def test_fresh_data_every_step(self):
+        def draw(rng):
+            x = rng.standard_normal((8, 3))
+            return x, x @ np.array([1.0, -2.0, 0.5]) + 3.0
+
+        params, _ = nn.fit(
+            squared_error, linear_model(), draw, Adam(0.05), steps=600, rng=generator(3)
+        )
+        np.testing.assert_allclose(params["bias"], 3, atol=1e-2)
+
+    def test_divergence_is_an_error(self):
+        with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="at step"):
+            nn.fit(
+                squared_error,
+                linear_model(),
+                (X, Y),
+                SGD(1e3),
+                steps=200,
+                rng=generator(0),
+                batch_size=64,
+            )
+
+    def test_every_row_once_an_epoch(self):
+        batches = nn.minibatches((np.arange(10), np.arange(10) * 2), 5, generator(0))
+        first, second = next(batches), next(batches)
+        assert sorted([*first[0], *second[0]]) == list(range(10))
+        np.testing.assert_array_equal(first[1], 2 * first[0])
+
+    @pytest.mark.parametrize(
+        ("change", "name"),
+        [
+            ({"steps": 0}, "steps"),
+            ({"batch_size": 65}, "batch_size"),
+            ({"data": (X, Y[:3])}, "data"),
+            ({"data": ()}, "data"),
+            ({"optimiser": None}, "optimiser"),
+            ({"clip": -1}, "limit"),
+        ],
+    )
+    def test_bad_input(self, change, name):
+        settings = {
+            "data": (X, Y),
+            "optimiser": Adam(),
+            "steps": 2,
+            "rng": generator(0),
+            "batch_size": 8,
+        } | change
+        with pytest.raises(ValueError, match=f"^{name}"):
+            nn.fit(
+                squared_error,
+                linear_model(),
+                settings.pop("data"),
+                settings.pop("optimiser"),
+                **settings,
+            )
+
+
+class TestFiles:
+    def test_round_trip(self, tmp_path):
+        tree = {"a": [np.ones(2), (np.arange(3), np.array(1.5, np.float32))], "b": {}, "c": []}
+        nn.save(tmp_path / "p.npz", tree)
+        back = nn.load(tmp_path / "p.npz")
+        assert back.keys() == tree.keys()
+        assert isinstance(back["a"][1], tuple)
+        assert back["b"] == {}
+        for a, b in zip(ad.tree_leaves(tree), ad.tree_leaves(back), strict=True):
+            np.testing.assert_array_equal(a, b)
+            assert a.dtype == b.dtype
+
+    def test_strict_arrays_are_saved(self, tmp_path):
+        nn.save(tmp_path / "p.npz", {"a": array_api_strict.ones(2)})
+        np.testing.assert_array_equal(nn.load(tmp_path / "p.npz")["a"], 1)
+
+    @pytest.mark.parametrize(
+        ("params", "name"),
+        [
+            ({"a/b": X}, "params"),
+            ({1: X}, "params"),
+            ({"a": "text"}, "params"),
+            ({"a": np.array([object()])}, "params"),
+            ({"a": None}, "params"),
+        ],
+    )
+    def test_what_cannot_be_saved(self, tmp_path, params, name):
+        with pytest.raises(ValueError, match=f"^{name}"):
+            nn.save(tmp_path / "p.npz", params)
+
+    def test_what_cannot_be_loaded(self, tmp_path):
+        with pytest.raises(ValueError, match="^path"):
+            nn.load("p.pkl")
+        with pytest.raises(FileNotFoundError):
+            nn.load(tmp_path / "none.npz")
+        (tmp_path / "bad.npz").write_bytes(b"PK not a zip")
+        with pytest.raises(ValueError, match="^path"):
+            nn.load(tmp_path / "bad.npz")
+        np.savez(tmp_path / "other.npz", a=X)
+        with pytest.raises(ValueError, match="^path"):
+            nn.load(tmp_path / "other.npz")
+        np.savez(tmp_path / "pickle.npz", a=np.array([{}], dtype=object))
+        with pytest.raises(ValueError, match="^path"):
+            nn.load(tmp_path / "pickle.npz")
+
+
+def test_count_parameters():
+    assert nn.count_parameters(nn.mlp_init(generator(0), [3, 4, 2])) == 3 * 4 + 4 + 4 * 2 + 2
+
+
+NONSENSE = [
+    None,
+    "abc",
+    float("inf"),
+    -3,
+    0,
+    2.5,
+    [],
+    [[1.0], [1.0, 2.0]],
+    np.zeros((0, 3)),
+    np.ones((2, 2, 2, 2, 2)),
+    np.array([1j]),
+    np.array([object()]),
+    {"a": 1},
+    True,
+    {},
+    np.ones(5, int),
+    np.ones((2, 4)),
+    np.ones((1, 2, 4)),
+]
+RNG = generator(0)
+CALLS = {
+    "dense": (nn.dense, {"params": linear_model(), "x": X, "activation": "relu"}),
+    "mlp": (nn.mlp, {"params": [linear_model()], "x": X, "activation": "relu"}),
+    "conv": (
+        nn.conv,
+        {"params": nn.conv_init(RNG, 3, 2), "x": np.ones((1, 4, 4, 3)), "stride": 1, "pad": 1},
+    ),
+    "conv_transpose": (
+        nn.conv_transpose,
+        {"params": nn.conv_transpose_init(RNG, 3, 2), "x": np.ones((1, 4, 4, 3)), "stride": 2},
+    ),
+    "embedding": (nn.embedding, {"params": nn.embedding_init(RNG, 4, 2), "indices": np.arange(3)}),
+    "layer_norm": (nn.layer_norm, {"params": nn.norm_init(RNG, 3), "x": X}),
+    "rms_norm": (nn.rms_norm, {"params": nn.norm_init(RNG, 3), "x": X}),
+    "group_norm": (
+        nn.group_norm,
+        {"params": nn.norm_init(RNG, 4), "x": np.ones((1, 2, 2, 4)), "groups": 2},
+    ),
+    "attention": (
+        nn.multi_head_attention,
+        {"params": nn.attention_init(RNG, 4), "x": np.ones((1, 2, 4)), "memory": None, "heads": 2,
+         "mask": np.ones((2, 2), bool)},
+    ),
+    "block": (
+        nn.transformer_block,
+        {"params": nn.transformer_block_init(RNG, 4), "x": np.ones((1, 2, 4)), "heads": 2,
+         "mask": None, "context": 1, "activation": "relu"},
+    ),
+    "gru": (
+        nn.gru,
+        {"params": nn.gru_init(RNG, 4, 2), "x": np.ones((1, 3, 4)), "state": np.ones((1, 2))},
+    ),
+    "dense_init": (nn.dense_init, {"rng": RNG, "inputs": 2, "outputs": 3, "dtype": "float32"}),
+    "mlp_init": (nn.mlp_init, {"rng": RNG, "widths": [2, 3]}),
+    "conv_init": (nn.conv_init, {"rng": RNG, "inputs": 2, "outputs": 3, "size": 3}),
+    "attention_init": (nn.attention_init, {"rng": RNG, "width": 2, "memory_width": None}),
+    "block_init": (nn.transformer_block_init, {"rng": RNG, "width": 2, "hidden": 3}),
+    "gru_init": (nn.gru_init, {"rng": RNG, "inputs": 2, "width": 3}),
+    "embedding_init": (nn.embedding_init, {"rng": RNG, "entries": 2, "width": 3, "scale": 1.0}),
+    "norm_init": (nn.norm_init, {"rng": RNG, "width": 3}),
+    "orthogonal": (nn.orthogonal, {"rng": RNG, "shape": (2, 3), "gain": 1.0}),
+    "normal": (nn.normal, {"rng": RNG, "shape": (2, 3), "scale": 1.0}),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_nonsense_gives_a_value_error_or_finite_numbers(name):
+    function, arguments = CALLS[name]
+    for argument in arguments:
+        if argument == "rng":
+            continue
+        for nonsense in NONSENSE:
+            try:
+                out = function(**arguments | {argument: nonsense})
+            except ValueError:
+                continue
+            for leaf in ad.tree_leaves(out):
+                assert np.all(np.isfinite(leaf)), (argument, nonsense)
