@@ -147,6 +147,14 @@ def test_damping_matters_near_isotropy_only():
         assert all(np.all(np.isfinite(g)) for g in ours)
 
 
+def test_vanishing_axes():
+    """Below the smallest eigenvalue the opacity does not change, and has no gradient."""
+    for S in ([[4.0, 0.0, 1e-10]], [[1e-10, 0.0, 1e-10]]):
+        ours, _ = derivatives(Analytic(), np.array(S))
+        assert np.all(ours[1][0, 2] == 0)
+        assert (ours[1][0, 0] == 0) == (S[0][0] < 1)
+
+
 @pytest.mark.parametrize("bad", [-1, np.nan, "x", None])
 def test_bad_numbers(bad):
     with pytest.raises(ValueError, match="^dilation"):

@@ -190,6 +190,27 @@ def test_autodiff(model):
         np.testing.assert_allclose(total, expected[name], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("xp", [np, array_api_strict], ids=["numpy", "strict"])
+def test_something_in_front(xp):
+    """Gradients of a loss of a rendering of parameters that are made of others."""
+    p, view = gaussians(12), camera()
+    target = xp.asarray(np.random.default_rng(0).uniform(size=(12, 16, 3)))
+    names = ("quaternions", "opacity_logits", "colors")
+    fixed = {name: xp.asarray(p[name]) for name in names}
+
+    def loss(shared):
+        made = {"means": 2.0 * ad.tanh(shared["means"]), "log_scales": shared["means"] - 2.5}
+        rendering = render(made | fixed, view)
+        return ad.sum((rendering.image - target) ** 2) + ad.sum(rendering.depth)
+
+    value, gradient = ad.value_and_grad(loss)({"means": xp.asarray(p["means"])})
+    step = 1e-6 * np.random.default_rng(1).normal(size=(12, 3))
+    ahead, behind = (float(loss({"means": xp.asarray(p["means"] + s * step)})) for s in (1, -1))
+    change = float(np.sum(np.asarray(gradient["means"]) * step))
+    assert change == pytest.approx((ahead - behind) / 2, rel=1e-5)
+    assert float(value) == pytest.approx((ahead + behind) / 2, rel=1e-6)
+
+
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_strict_arrays(model):
     p, view = gaussians(40, **EVERYTHING), camera()

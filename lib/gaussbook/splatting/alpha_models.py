@@ -296,7 +296,8 @@ class Analytic(AlphaModel):
         A, B, D = (covariances[:, i] for i in range(3))
         radius = xp.sqrt((A - D) ** 2 / 4 + B * B)
         larger, smaller = (A + D) / 2 + radius, (A + D) / 2 - radius
-        free = xp.astype(smaller > _SMALLEST_EIGENVALUE, A.dtype)  # where the clamp is inactive
+        eigenvalues = xp.stack([larger, smaller], axis=-1)
+        free = xp.astype(eigenvalues > _SMALLEST_EIGENVALUE, A.dtype)  # where it is not clamped
         larger = xp.clip(larger, _SMALLEST_EIGENVALUE)
         smaller = xp.clip(smaller, _SMALLEST_EIGENVALUE)
         angle = 0.5 * xp.atan2(2 * B, A - D)  # branch-free: no eigenvector vanishes
@@ -361,7 +362,7 @@ class Analytic(AlphaModel):
         gu, gv, g1, g2, turn, total = (sums[:, i] for i in range(6))
         gu, gv, g1, g2 = gu * scale1, gv * scale2, g1 * scale1, g2 * scale2
         grad_points = xp.stack([sin * gv - cos * gu, -sin * gu - cos * gv], axis=-1)
-        E11, E22 = g1 / (2 * sigma1), free * g2 / (2 * sigma2)
+        E11, E22 = free[:, 0] * g1 / (2 * sigma1), free[:, 1] * g2 / (2 * sigma2)
         gap = sigma1**2 - sigma2**2
         damped = gap**2 + (self.damping * sigma1**2) ** 2
         E12 = 0.5 * turn * gap / xp.where(damped > 0, damped, xp.ones_like(damped))
