@@ -109,10 +109,14 @@ def test_missing_parameters(missing):
         ({"means": np.ones((5, 3))}, r"parameters\['log_scales'\] must have 5 rows"),
         ({"sh": np.ones((6, 5, 3))}, r"parameters\['sh'\] must have shape"),
         ({"quaternions": np.zeros((6, 4))}, r"parameters\['quaternions'\] holds a zero"),
+        ({"quaternions": np.full((6, 4), 1e-200)}, r"parameters\['quaternions'\] holds a zero"),
+        ({"means": np.full((6, 3), 1e308)}, "parameters hold Gaussians too far away"),
+        ({"log_scales": np.full((6, 3), 400.0)}, "parameters hold Gaussians too far away"),
         ({"extra": np.ones((6, 2), dtype=np.float32)}, r"parameters\['extra'\] must be float64"),
         ({"background": np.ones(4)}, "background must hold 3 or 5 numbers"),
     ],
 )
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_parameters_that_do_not_fit(change, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         render(P | change, VIEW)

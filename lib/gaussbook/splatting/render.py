@@ -169,6 +169,8 @@ def render_forward(
     means = parameters["means"]
     projection = project(means, parameters["log_scales"], parameters["quaternions"], camera)
     points = projection.points
+    if not bool(xp.all(xp.isfinite(points)) & xp.all(xp.isfinite(projection.covariances))):
+        raise ValueError("parameters hold Gaussians too far away or too large to be projected")
     if "screen_offsets" in parameters:
         points = points + parameters["screen_offsets"]
     opacities = _sigmoid(parameters["opacity_logits"])
@@ -305,8 +307,9 @@ def _checked(
         if value.dtype != dtype:
             raise ValueError(f"parameters[{name!r}] must be {dtype} like means, got {value.dtype}")
     xp = namespace(*checked.values())
-    if bool(xp.any(xp.all(checked["quaternions"] == 0, axis=1))):
-        raise ValueError("parameters['quaternions'] holds a zero, which is no orientation")
+    squares = xp.sum(checked["quaternions"] ** 2, axis=1)
+    if not bool(xp.all((squares > 0) & xp.isfinite(squares))):
+        raise ValueError("parameters['quaternions'] holds a zero, or one too long or too short")
     if "sh" in checked and checked["sh"].shape[1:] not in {(k * k, 3) for k in (1, 2, 3, 4)}:
         raise ValueError(
             "parameters['sh'] must have shape (N, 1 | 4 | 9 | 16, 3), "
