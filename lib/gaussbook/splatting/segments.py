@@ -1,4 +1,8 @@
-"""Sums over contiguous stretches, and rows put where they belong, for arrays of any backend."""
+"""Sums over contiguous stretches, and rows put where they belong, for arrays of any backend.
+
+The standard knows neither segmented sums nor assignment at arrays of indices.  Each function has a
+way around that, which any backend can take, and the direct way for NumPy.
+"""
 
 from __future__ import annotations
 

@@ -114,7 +114,8 @@ def fit(
         The view of each iteration.
     reparametrise : callable, optional
         Maps `parameters` to those that are rendered, and returns with them the function that maps
-        gradients with respect to these to gradients with respect to `parameters`.
+        gradients with respect to these to gradients with respect to `parameters` (and may add
+        those of a penalty).
     description : str
         Shown beside the progress bar.
 
