@@ -4,8 +4,9 @@ gsplat renders on a GPU; what it has for other machines are the pure PyTorch fun
 tests compare the kernels with (Ye et al., 2024), and three pieces of those exist in CUDA only.  Two
 are sums along rays, of the package nerfacc; the third, rasterize_to_indices_in_range, finds the
 pixels that a Gaussian reaches in its tiles.  All three are written out in PyTorch below, without
-loops.  A second pair of rows gives the pairs to the peer for nothing, so that what is left to it is
-projection, blending and their gradients.
+loops.  Finding the pairs, for which gsplat's own _isect_tiles loops over Gaussians and tiles in
+Python, takes most of the peer's time; further rows therefore give them to it for nothing, so that
+what is left to it is projection, blending and their gradients, while ours finds the pairs.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ from gaussbook.splatting import RenderOptions, look_at, render_backward, render_
 
 OPTIONS = RenderOptions(largest_alpha=0.9999)  # gsplat's cap
 NOTE = (
-    "peer: gsplat's _quat_scale_to_covar_preci, _fully_fused_projection, _isect_tiles and "
+    "peer: gsplat's _quat_scale_to_covar_preci, _fully_fused_projection, _isect_tiles (a Python "
+    "loop) and "
     "accumulate with autograd; the pixels within tiles and nerfacc's two sums along rays, which "
     "are CUDA only, in vectorised PyTorch; alpha capped at 0.9999 by both"
 )
-GIVEN = NOTE.replace("_isect_tiles and ", "and ") + "; the pairs are given to the peer for nothing"
+GIVEN = (
+    NOTE.replace("_isect_tiles (a Python loop) and ", "and ")
+    + "; the pairs are given to the peer for nothing"
+)
 CUTOFF, STOP, TILE = 1 / 255, 1e-4, 16
 
 
