@@ -21,7 +21,7 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import cpu, networks
+from benchmarks import cpu, networks, splatting
 from gaussbook.arrays import device_name
 from gaussbook.tables import text_table
 
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="rows whose work contains this text")
     options = parser.parse_args()
     rows = []
-    for row in (*cpu.ROWS, *networks.ROWS):
+    for row in (*cpu.ROWS, *networks.ROWS, *splatting.ROWS):
         if options.only in row.work:
             try:
                 rows.append(measure(row, options.repeats))
