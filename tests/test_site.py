@@ -220,7 +220,8 @@ def test_a_chapter_can_be_downloaded_in_three_forms(visit, chapter, tmp_path):
 @CHAPTERS
 def test_a_chapter_says_how_to_cite_it(visit, chapter):
     page = visit(chapter.docname)
-    assert f"gaussbook_{chapter.slug}" in page.locator(".paper-card .highlight-bibtex").text_content()
+    entry = page.locator(".paper-card .highlight-bibtex").text_content()
+    assert f"gaussbook_{chapter.slug}" in entry
 
 
 def test_long_cells_fold_and_cells_can_be_copied(visit):
