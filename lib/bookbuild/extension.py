@@ -43,7 +43,10 @@ def _switch_on_launch_buttons(app: Sphinx, config: Config) -> None:
     """Show Binder, Colab and JupyterHub once the repository's address is configured."""
     options = config.html_theme_options
     if options.get("repository_url"):
-        options["launch_buttons"] = {**options["launch_buttons"], **config.gaussbook_launch}
+        options["launch_buttons"] = {
+            **options.get("launch_buttons", {}),
+            **config.gaussbook_launch,
+        }
 
 
 def _press_digest() -> str:
@@ -66,7 +69,7 @@ def _describe_to_others(app: Sphinx) -> None:
     address = app.config.html_baseurl
     app.setup_extension("sphinxext.opengraph")
     app.config.ogp_site_url = address
-    app.config.ogp_site_name = app.config.project
+    app.config.ogp_site_name = app.config.html_title
     app.config.ogp_social_cards = {"enable": bool(address)}
     if address:
         app.setup_extension("sphinx_sitemap")

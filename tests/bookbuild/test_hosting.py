@@ -1,0 +1,52 @@
+"""The same book with an address: buttons, sitemap, preview pictures and installable notebooks."""
+
+import nbformat
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+REPOSITORY = "https://github.com/someone/somewhere"
+SITE = "https://someone.github.io/somewhere/"
+
+
+@pytest.fixture
+def hosted(mini):
+    path = mini.root / "_config.yml"
+    config = yaml.safe_load(path.read_text())
+    config["repository"] = {"url": REPOSITORY, "branch": "main"}
+    config["html"]["baseurl"] = SITE
+    path.write_text(yaml.safe_dump(config))
+    built = mini.build()
+    assert built.returncode == 0, built.stdout
+    return mini
+
+
+def test_addresses_switch_on_what_needs_them(hosted):
+    page = BeautifulSoup(hosted.page("one"), "html.parser")
+    links = {a.get_text(strip=True): a["href"] for a in page.select(".dropdown-launch-buttons a")}
+    assert links["Binder"] == (
+        "https://mybinder.org/v2/gh/someone/somewhere/main?urlpath=lab/tree/book/mixtures/one.ipynb"
+    )
+    assert links["Colab"] == (
+        "https://colab.research.google.com/github/someone/somewhere/blob/gh-pages/"
+        "book/mixtures/one.ipynb"
+    )
+    facts = {tag["property"]: tag["content"] for tag in page.find_all(property=True)}
+    assert facts["og:url"] == f"{SITE}book/mixtures/one.html"
+    assert facts["og:image"].startswith(SITE)
+    html = hosted.root / "_build" / "html"
+    assert f"<loc>{SITE}book/mixtures/one.html</loc>" in (html / "sitemap.xml").read_text()
+    notebook = nbformat.read(html / "book/mixtures/one.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.cells[0].source == f"%pip install --quiet git+{REPOSITORY}"
+
+
+def test_without_addresses_nothing_names_a_host(mini):
+    built = mini.build()
+    assert built.returncode == 0, built.stdout
+    page = mini.page("one")
+    assert "mybinder" not in page
+    assert "colab" not in page
+    assert not (mini.root / "_build/html/sitemap.xml").exists()
+    notebook = nbformat.read(mini.root / "_build/html/book/mixtures/one.ipynb", as_version=4)
+    assert "pip install" not in notebook.cells[0].source
