@@ -49,13 +49,25 @@ def execution_key(notebook: NotebookNode, library: Path, setting: dict[str, str]
     facts = {
         "code": [[cell.source, sorted(cell.metadata.get("tags", []))] for cell in code],
         "library": {
-            str(path.relative_to(library)): hashlib.sha256(path.read_bytes()).hexdigest()
+            str(path.relative_to(library)): _file_digest(path)
             for path in dependencies([cell.source for cell in code], library)
         },
         "versions": _versions(),
         **setting,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    """Return a digest of a file; of Python only what runs counts, not comments or docstrings."""
+    if path.suffix != ".py":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                del node.body[0]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 @functools.cache

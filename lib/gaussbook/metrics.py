@@ -83,7 +83,7 @@ def expected_calibration_error(probabilities: Array, labels: Array, bins: int = 
     Returns
     -------
     float
-        sum_b (n_b / n) |accuracy_b - confidence_b|, in [0, 1].
+        The sum over bins b of ``(n_b / n) abs(accuracy_b - confidence_b)``, in [0, 1].
 
     Raises
     ------

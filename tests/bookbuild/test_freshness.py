@@ -60,7 +60,16 @@ def test_a_stamped_notebook_is_fresh(notebook, library):
 
 @pytest.mark.parametrize("file", ["a.py", "sub/d.py", "sub/kernel.cu", "style.txt"])
 def test_a_change_of_the_library_is_seen(notebook, library, file):
-    (library / "pkg" / file).write_text("# changed")
+    (library / "pkg" / file).write_text("changed = True")
+    assert not freshness.is_current(notebook, library)
+
+
+def test_comments_and_docstrings_of_the_library_may_change(notebook, library):
+    code = "def f():\n    from .sub import c\n"
+    for text in (f"# a comment\n{code}", code.replace(":\n", ':\n    """Documented."""\n')):
+        (library / "pkg" / "b.py").write_text(text)
+        assert freshness.is_fresh(notebook, library)
+    (library / "pkg" / "b.py").write_text(f"{code}    return c\n")
     assert not freshness.is_current(notebook, library)
 
 

@@ -326,7 +326,7 @@ def scatter_add(values: Array, indices: Array, n: int) -> Array:
 
     Parameters
     ----------
-    values : array, shape (*S, ...)
+    values : array, whose leading axes are S
         What is added.
     indices : array of int, shape S
         Where to, from 0 to n - 1.
