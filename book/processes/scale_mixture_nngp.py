@@ -160,10 +160,15 @@ def log_normal(y: Array, m: Array, s2: Array) -> Array:
 
 def log_student(y: Array, nu: float, m: Array, s2: Array) -> Array:
     """log of the Student-t density with nu degrees of freedom and squared scale s2."""
-    constant = math.lgamma((nu + 1) / 2) - math.lgamma(nu / 2) - 0.5 * math.log(nu * math.pi)
-    return constant - 0.5 * xp.log(s2) - (nu + 1) / 2 * xp.log1p((y - m) ** 2 / (nu * s2))
+    constant = (
+        math.lgamma((nu + 1) / 2) - math.lgamma(nu / 2) - 0.5 * math.log(nu * math.pi)
+    )
+    return (
+        constant - 0.5 * xp.log(s2) - (nu + 1) / 2 * xp.log1p((y - m) ** 2 / (nu * s2))
+    )
 
 
+# %%
 def log_sum_exp(a: Array) -> Array:
     """log sum_j exp(a_j) over the last axis."""
     top = xp.max(a, axis=-1, keepdims=True)
@@ -193,18 +198,23 @@ def log_burr(s2: Array) -> Array:
     return math.log(2) + xp.log(s2) - 2 * xp.log1p(s2**2)
 
 
-def posterior_weights(log_prior: Array, s2: Array, q: float, n: int, log_r: Array) -> Array:
+def posterior_weights(
+    log_prior: Array, s2: Array, q: float, n: int, log_r: Array
+) -> Array:
     """log w_j: prior times likelihood over proposal, normalised."""
     log_w = log_prior - n / 2 * xp.log(s2) - q / (2 * s2) - log_r
     return log_w - log_sum_exp(log_w)
 
 
+# %%
 def effective_size(log_w: Array) -> float:
     """1 / sum_j w_j^2."""
     return math.exp(-float(log_sum_exp(2 * log_w)))
 
 
-line = xp.exp(xp.linspace(-15, 15, 4001))  # quadrature nodes: even in log s2, so r = 1 / s2
+line = xp.exp(
+    xp.linspace(-15, 15, 4001)
+)  # quadrature nodes: even in log s2, so r = 1 / s2
 
 
 # %% [markdown]
@@ -255,6 +265,7 @@ def ks(u: Array, law) -> float:
     return float(stats.kstest(to_host(u), law.cdf).statistic)
 
 
+# %%
 samples = []
 for seed in seeds:
     rng = generator(seed)
@@ -263,26 +274,33 @@ for seed in seeds:
     samples.append(f / sd)
 student, normal = stats.t(4), stats.norm(scale=math.sqrt(2))
 rows = [
-    [f"{float(x):.3f}", *(max(ks(u[:, i], law) for u in samples) for law in (student, normal))]
+    [
+        f"{float(x):.3f}",
+        *(max(ks(u[:, i], law) for u in samples) for law in (student, normal)),
+    ]
     for i, x in enumerate(points)
 ]
 table(rows, ["Input x", "KS to t₄", "KS to the normal"], "Worst of five seeds.")
 
 # %% tags=["hide-input"]
+rivals = {"t with 4 degrees of freedom": student, "normal, same variance": normal}
+u = to_host(xp.concat([s[:, 0] for s in samples]))
+x, far = np.linspace(-6, 6, 241), np.linspace(0, 9, 91)
+beyond = [(abs(u) > c).mean() for c in far]
+
+# %% tags=["hide-input"]
 with figure(
     1,
     2,
-    alt="Left: the histogram of network outputs follows the Student density, peaked in the "
-    "middle, not the flatter normal one. Right: the share of networks beyond a distance follows "
-    "the Student tail, a hundred times above the normal one at 6.",
-    caption="Output of random networks at $x=0.242$ in units of $\\sqrt{K(x,x)}$. Left: density. "
-    "Right: share of networks farther out than a distance.",
+    alt="Left: the histogram of network outputs follows the Student density, peaked in "
+    "the middle, not the flatter normal one. Right: the share of networks beyond a "
+    "distance follows the Student tail, a hundred times above the normal one at 6.",
+    caption="Output of random networks at $x=0.242$ in units of $\\sqrt{K(x,x)}$. "
+    "Left: density. Right: share of networks farther out than a distance.",
 ) as axes:
-    u, x = to_host(xp.concat([s[:, 0] for s in samples])), np.linspace(-6, 6, 241)
     axes[0].hist(u, bins=80, range=(-6, 6), density=True, color="#cccccc")
-    far = np.linspace(0, 9, 91)
-    axes[1].semilogy(far, [(abs(u) > c).mean() for c in far], "o", ms=3, color="#888888")
-    for law, name in ((student, "t with 4 degrees of freedom"), (normal, "normal, same variance")):
+    axes[1].semilogy(far, beyond, "o", ms=3, color="#888888")
+    for name, law in rivals.items():
         axes[0].plot(x, law.pdf(x), label=name)
         axes[1].semilogy(far, 2 * law.sf(far))
     axes[0].set(xlabel="f(x) / √K(x, x)", ylabel="density")
@@ -333,6 +351,7 @@ def sine_data(rng) -> tuple[Array, Array]:
     return X, xp.sin(X) + 0.1 * rng.standard_normal(5)
 
 
+# %%
 def trained_law(k, theta, X: Array, y: Array, x: Array) -> tuple[Array, Array]:
     """Mean A y, A = T_* T^-1, and the diagonal of K_** + A K A' - 2 A K_X* at x."""
     A = xp.matrix_transpose(xp.linalg.solve(theta(X), theta(X, x)))
@@ -369,14 +388,21 @@ for b in (0.05, 4.0):
 # %%
 table(
     rows,
-    ["b", "Condition of K", "Left of the slowest mode", "KS at x = −1.53", "KS at x = 0.242"],
-    "Last-layer training with two bias scales; third column: the share of the error along the "
-    "slowest direction that is left after 10⁴ steps of size 10⁻³ (with σ = 1).",
+    [
+        "b",
+        "Condition of K",
+        "Left of the slowest mode",
+        "KS at x = −1.53",
+        "KS at x = 0.242",
+    ],
+    "Last-layer training with two bias scales; third column: the share of the error "
+    "along the slowest direction that is left after 10⁴ steps of size 10⁻³ (with σ = "
+    "1).",
 )
 
 # %% [markdown]
 # With $b=0.05$ the matrix $K$ of the five points is so ill-conditioned that the fluctuation of the finite kernel, of order $1/\sqrt n$, dwarfs its
-# smallest eigenvalues: the ensemble is nowhere near its limit at this width. The third column adds that the official notebook's $10^4$ steps
+# smallest eigenvalues, and at this width the ensemble misses the limit (2000 draws would allow a distance of 0.036). The third column adds that the official notebook's $10^4$ steps
 # of size $10^{-3}$ on a mean squared error, which shrink the error along an eigenvector as $e^{-4\lambda\sigma^2}$, would leave the slowest
 # mode untouched; "trained to convergence" needs the closed form. We go on with $b=4$, where the question can be answered.
 
@@ -425,7 +451,7 @@ def network(p: tuple, x: Array) -> tuple[Array, Array, Array]:
 
 
 def descend(p: tuple, X: Array, y: Array, step: Array) -> tuple[tuple, Array]:
-    """One step of gradient descent on half the squared error; the largest error before it."""
+    """One step of descent on half the squared error; the largest error before it."""
     sigma, W, u, v = p
     f, phi, h = network(p, X)
     gain = step * sigma / math.sqrt(W.shape[1])
@@ -460,41 +486,59 @@ def train_all(M: int, n: int, X: Array, y: Array, top: float, rng) -> tuple:
 # %%
 k = NeuralNetwork(1, "erf", 1.0, 8.0**2, 4.0**2)
 M3, n3 = scale(default=300, paper=1000), scale(default=256, paper=2048)
-rows, full = [], []
-for seed in progress(range(3), "trained ensembles"):
+
+
+def ensemble(n: int, seed: int) -> tuple:
+    """Functions of M3 trained networks, their weighted mean, the limit, and sd(y)."""
     rng = generator(seed)
     X, y = sine_data(rng)
-    mean, v = trained_law(k, k.tangent, X, y, grid)
     top = float(xp.linalg.eigvalsh(k.tangent(X))[-1])
-    p = train_all(M3, n3, X, y, top, rng)
+    p = train_all(M3, n, X, y, top, rng)
     f, weight = network(p, grid)[0], 1 / p[0] ** 2
-    estimates = xp.mean(f, axis=0), xp.sum(weight * f, axis=0) / xp.sum(weight)
-    rms = [float(xp.sqrt(xp.mean((e - mean) ** 2)) / xp.std(y)) for e in estimates]
+    centre = xp.sum(weight * f, axis=0) / xp.sum(weight)
+    return f, centre, *trained_law(k, k.tangent, X, y, grid), float(xp.std(y))
+
+
+def rms(x: Array) -> float:
+    """Root mean square over the grid."""
+    return float(xp.sqrt(xp.mean(x**2)))
+
+
+# %%
+rows, full = [], []
+for n, seed in progress(
+    [(n3 // 4, 0), *((n3, s) for s in range(3))], "trained ensembles"
+):
+    f, centre, mean, v, spread = ensemble(n, seed)
+    errors = [rms(e - mean) / spread for e in (xp.mean(f, axis=0), centre)]
     u = (f - mean) / xp.sqrt(v)
     share = float(xp.mean(xp.astype(xp.abs(u) > 4, xp.float64)))
-    distance = float(np.median([ks(u[:, i], stats.t(2)) for i in range(len(grid))]))
-    rows.append([str(seed), *rms, share, distance])
+    distance = np.median([ks(u[:, i], stats.t(2)) for i in range(len(grid))])
+    rows.append([str(n), str(seed), *errors, 100 * share, distance])
     full.append((f, mean, v))
+rows.append(["limit", "–", 0.0, 0.0, 200 * float(stats.t(2).sf(4)), 0.0])
 table(
     rows,
-    ["Seed", "Mean, error", "Weighted mean, error", "Share beyond 4", "Median KS to t₂"],
-    "All layers trained. Errors: RMS over the grid in units of sd(y).",
+    ["Width", "Seed", "Mean", "Weighted mean", "Beyond 4 (%)", "Median KS to t₂"],
+    "All layers trained. Errors of two estimates of the mean (RMS over the grid, units "
+    "of sd(y)), share of values beyond four scales, and KS distance to the limit.",
 )
 
 # %%
-gaussian = 2 * float(stats.norm.sf(4))
+rows = rows[1:4]  # the three seeds of the wide networks
+gaussian = 200 * float(stats.norm.sf(4))
 claims.check(
     "C2.c",
-    "all layers trained: RMS of the weighted ensemble mean less the tangent-kernel mean, worst",
-    measured=max(r[2] for r in rows),
+    "all layers trained: RMS of weighted mean less tangent-kernel mean, worst seed",
+    measured=max(r[3] for r in rows),
     at_most=0.1,
     unit="sd(y)",
     seeds=3,
 )
 claims.check(
     "C2.d",
-    "all layers trained: share beyond 4 standard units over the Gaussian share, smallest",
-    measured=min(r[3] for r in rows) / gaussian,
+    "all layers trained: share beyond 4 scales over the Gaussian share, smallest",
+    measured=min(r[4] for r in rows) / gaussian,
     at_least=3,
     seeds=3,
 )
@@ -503,14 +547,15 @@ claims.check(
 with figure(
     1,
     2,
-    alt="Two panels of functions through five points of a sine. Bands of the ensembles, which "
-    "pinch at the data, agree with the limits drawn as lines; for full training the ensemble's "
-    "band is a little narrower.",
+    alt="Two panels of functions through five points of a sine. Bands of the "
+    "ensembles, which pinch at the data, agree with the limits drawn as lines; for "
+    "full training the ensemble's band is a little narrower.",
     caption="Trained ensembles (shaded: the middle 50 % and 90 %) and the quantiles of "
-    "their infinite-width limit (lines). Left: last layer trained. Right: all layers trained.",
+    "their infinite-width limit (lines). Left: last layer trained. Right: all layers "
+    "trained.",
     sharey=True,
 ) as axes:
-    cases = [(trained[4.0], 4, "last layer"), (full[0], 2, "all layers")]
+    cases = [(trained[4.0], 4, "last layer"), (full[1], 2, "all layers")]
     for ax, ((f, mean, v), nu, name) in zip(axes, cases, strict=True):
         values, m, s, x = to_host(f), to_host(mean), to_host(xp.sqrt(v)), to_host(grid)
         for level, alpha in ((0.9, 0.2), (0.5, 0.35)):
@@ -519,12 +564,14 @@ with figure(
             for sign in (-1, 1):
                 edge = m + sign * stats.t(nu).ppf((1 + level) / 2) * s
                 ax.plot(x, edge, color=PALETTE["vermilion"], lw=1)
-        ax.plot(to_host(X), to_host(sine_data(generator(0))[1]), "o", color="#000000")
+        ax.plot(*map(to_host, sine_data(generator(0))), "o", color="#000000")
         ax.set(xlabel="input x", ylabel="f(x)", title=name, ylim=(-4, 4))
 
 # %% [markdown]
 # After last-layer training the ensemble and the limit coincide. After full training the heavy tail is there and the centre is right to a few per cent, but the
-# spread at width 256 is a little smaller than the limit's: PROSE-E3.
+# spread at width 256 is a little smaller than the limit's: values beyond four scales make up 3 to 4 %, not
+# 5.7 %, and the KS distance is above the 0.094 that chance allows. At width 64 both the centre and the law are farther off, so this
+# is the finite width at work: the tangent kernel of a network with 256 units is itself random, and moves during training..
 #
 # ### The posterior, and how well its scale adapts
 #
@@ -545,12 +592,15 @@ def wave(seed: int) -> tuple:
     return x[:30], y[:30], x[30:], y[30:]
 
 
+# %%
 X, y, x, _ = wave(0)
 difference = 0.0
 for c in (0.2, 1.0, 5.0):
     m, v, q, _ = condition(kernel, X, c * y, x, eps)
     a, b = alpha + 15, beta + q / 2
-    log_w = posterior_weights(log_inverse_gamma(line, alpha, beta), line, q, 30, -xp.log(line))
+    log_w = posterior_weights(
+        log_inverse_gamma(line, alpha, beta), line, q, 30, -xp.log(line)
+    )
     for z in (0.0, 1.0, 5.0, 40.0):
         at = m + z * xp.sqrt(b / a * v)
         closed = log_student(at, 2 * a, m, b / a * v)
@@ -584,6 +634,7 @@ def scores(m: Array, v: Array, q: float, n: int, t: Array) -> dict[str, float]:
     return {name: -float(xp.mean(d)) for name, d in densities.items()}
 
 
+# %%
 factors = [0.2, 0.35, 0.6, 1.0, 1.7, 3.0, 5.0]
 waves = range(20)
 nll = {}
@@ -593,36 +644,47 @@ for seed in waves:
     for c in factors:
         for name, value in scores(c * m, v, c**2 * q, 30, c * t).items():
             nll.setdefault(name, {}).setdefault(c, []).append(value)
-rows = [[name, *(np.mean(by_c[c]) for c in (0.2, 1.0, 5.0))] for name, by_c in nll.items()]
+rows = [
+    [name, *(np.mean(by_c[c]) for c in (0.2, 1.0, 5.0))] for name, by_c in nll.items()
+]
 columns = ["Scale", "c = 0.2", "c = 1", "c = 5"]
 table(rows, columns, "Test NLL (nats for each point), mean of 20 seeds.")
+
+# %% tags=["hide-input"]
+X, y, x, t = wave(1)
+far = xp.linspace(-math.pi, math.pi, 300)
+m, v, q, _ = condition(kernel, X, 5 * y, far, eps)
+factor = (beta + q / 2) / (alpha + 15)
+widths = [factor**0.5 * stats.t(34).ppf(0.975), 1.96]
+names = "inverse gamma", "GP, σ² = 1"
+data_1, test_1 = [[to_host(a) for a in pair] for pair in ((X, 5 * y), (x, 5 * t))]
+centre, spread, far = to_host(m), to_host(xp.sqrt(v)), to_host(far)
+reference = nll["inverse gamma"]
+excess = {
+    name: [np.mean(by_c[c]) - np.mean(reference[c]) for c in factors]
+    for name, by_c in nll.items()
+}
 
 # %% tags=["hide-input"]
 with figure(
     1,
     2,
-    alt="Left: at c = 5 the narrow Gaussian band misses many test points between the data while "
-    "the Student band covers them. Right: the NLL of the fixed GP explodes as c grows, "
-    "while inverse gamma, Burr and maximum likelihood lie on one line.",
-    caption="Left: 95 % bands of the GP with $\\sigma^2 = 1$ and of the Student-t process at $c=5$. "
-    "Right: test NLL less that of the inverse gamma, against the factor $c$.",
+    alt="Left: at c = 5 the narrow Gaussian band misses many test points between the "
+    "data while the Student band covers them. Right: the NLL of the fixed GP explodes "
+    "as c grows, while inverse gamma, Burr and maximum likelihood lie on one line.",
+    caption="Left: 95 % bands of the GP with $\\sigma^2 = 1$ and of the Student-t "
+    "process at $c=5$. Right: test NLL less that of the inverse gamma, against the "
+    "factor $c$.",
 ) as axes:
-    X, y, x, t = wave(1)
-    far = xp.linspace(-math.pi, math.pi, 300)
-    m, v, q, _ = condition(kernel, X, 5 * y, far, eps)
-    factor = (beta + q / 2) / (alpha + 15)
-    widths = [factor**0.5 * stats.t(34).ppf(0.975), 1.96]
-    for width, name, opacity in zip(widths, ("inverse gamma", "GP, σ² = 1"), (0.3, 0.6), strict=True):
-        low, high = (to_host(m + sign * width * xp.sqrt(v)) for sign in (-1, 1))
-        axes[0].fill_between(to_host(far), low, high, alpha=opacity, lw=0, label=name)
-    axes[0].plot(to_host(X), to_host(5 * y), "o", ms=3, color="#000000", label="data")
-    axes[0].plot(to_host(x), to_host(5 * t), "x", ms=4, color=PALETTE["vermilion"], label="test")
+    for width, name, opacity in zip(widths, names, (0.3, 0.6), strict=True):
+        low, high = centre - width * spread, centre + width * spread
+        axes[0].fill_between(far, low, high, alpha=opacity, lw=0, label=name)
+    axes[0].plot(*data_1, "o", ms=3, color="#000000", label="data")
+    axes[0].plot(*test_1, "x", ms=4, color=PALETTE["vermilion"], label="test")
     axes[0].set(xlabel="input x", ylabel="target", ylim=(-13, 13))
     axes[0].legend(ncols=2, loc="upper center")
-    reference = nll["inverse gamma"]
-    for name, by_c in nll.items():
-        gap = [np.mean(by_c[c]) - np.mean(reference[c]) for c in factors]
-        axes[1].plot(factors, gap, "o-", ms=3, label=name)
+    for name, values in excess.items():
+        axes[1].plot(factors, values, "o-", ms=3, label=name)
     axes[1].set(xlabel="factor c", ylabel="NLL less that of IG (nats)", xscale="log")
     axes[1].set_yscale("symlog", linthresh=0.1)
     axes[1].legend(fontsize="x-small")
@@ -645,7 +707,7 @@ for letter, c, least in (("a", 5.0, 20), ("b", 1.0, 1)):
     )
 claims.check(
     "C4.c",
-    "c = 5: distance of the inverse gamma's NLL from that of the best fixed σ², worst seed",
+    "c = 5: NLL of inverse gamma against that of the best σ², worst difference",
     measured=abs(gap("inverse gamma", "GP, σ² by maximum likelihood", 5.0)).max(),
     at_most=0.5,
     unit="nats",
@@ -671,6 +733,7 @@ def burr_draws(S: int, rng) -> Array:
     return xp.sqrt(U / (1 - U))
 
 
+# %%
 rows = []
 for c in (0.2, 1.0, 5.0):
     sizes, values = [], []
@@ -679,23 +742,34 @@ for c in (0.2, 1.0, 5.0):
         m, v, q, _ = condition(kernel, X, c * y, x, eps)
         rng, a, b = generator(seed), alpha + 15, beta + q / 2
         prior, conjugate = burr_draws(1000, rng), b / rng.gamma(a, size=1000)
-        proposals = (prior, log_burr(prior)), (conjugate, log_inverse_gamma(conjugate, a, b))
+        proposals = (
+            (prior, log_burr(prior)),
+            (conjugate, log_inverse_gamma(conjugate, a, b)),
+        )
         weights = [posterior_weights(log_burr(s), s, q, 30, r) for s, r in proposals]
         sizes.append([effective_size(w) for w in weights])
         pairs = zip((prior, conjugate), weights, strict=True)
-        values.append([-float(xp.mean(log_mixture(c * t, m, v, s, w))) for s, w in pairs])
-    exact = np.mean(nll["Burr XII"][c])
-    rows.append([f"{c:g}", exact, *np.mean(values, axis=0), *np.mean(sizes, axis=0)])
-    last = np.asarray(sizes), abs(np.mean(values, axis=0) - exact)
-table(
-    rows,
-    ["c", "NLL, exact", "NLL, prior", "NLL, conjugate", "Draws, prior", "Draws, conjugate"],
-    "Burr XII scale by importance sampling with 1000 draws from its prior or from the conjugate "
-    "posterior; last columns: effective number of draws. Means of 20 seeds.",
-)
+        values.append(
+            [-float(xp.mean(log_mixture(c * t, m, v, s, w))) for s, w in pairs]
+        )
+    exact = nll["Burr XII"][c]
+    error = np.max(abs(np.asarray(values) - np.asarray(exact)[:, None]), axis=0)
+    averages = [np.mean(exact), *np.mean(values, axis=0), *np.mean(sizes, axis=0)]
+    rows.append([f"{c:g}", *averages, *error])
 
 # %%
-sizes, error = last  # at c = 5
+table(
+    rows,
+    ["c", "NLL, exact", "NLL, prior", "NLL, conjugate",
+     "Draws, prior", "Draws, conjugate",
+     "Error, prior", "Error, conjugate"],
+    "Burr XII scale by importance sampling with 1000 draws from its prior or from the "
+    "conjugate posterior: means of 20 seeds of the NLL and of the effective number of "
+    "draws; last, the largest error of the NLL in a seed.",
+)  # fmt: skip
+
+# %%
+sizes = np.asarray(sizes)  # at c = 5, like the errors
 claims.check(
     "C5.a",
     "c = 5: effective number of draws from the prior, of 1000, largest of the seeds",
@@ -705,14 +779,14 @@ claims.check(
 )
 claims.check(
     "C5.b",
-    "c = 5: effective number of draws from the conjugate posterior, smallest of the seeds",
+    "c = 5: effective number of draws from the conjugate posterior, smallest",
     measured=sizes[:, 1].min(),
     at_least=500,
     seeds=20,
 )
 claims.check(
     "C5.c",
-    "c = 5: NLL by the conjugate proposal less that by quadrature, mean of the seeds",
+    "c = 5: NLL by conjugate proposal against quadrature, worst difference",
     measured=error[1],
     at_most=0.01,
     unit="nats",
@@ -722,8 +796,9 @@ claims.check(
 
 # %% [markdown]
 # At $c=5$ one draw of the thousand carries all the weight: the prior sampler reports the NLL of its largest draw. Nothing in its output warns of
-# that except the effective sample size, which should therefore always be shown. In a single seed even the good proposal is off by up to
-# 0.03 nats, because a few test points lie five scales out, where their density depends steeply on $\sigma^2$.
+# that except the effective sample size, which should therefore always be shown. The conjugate proposal keeps all its draws, and not by accident: for
+# large scales the densities of Burr XII(2, 1) and $IG(2,2)$ both fall like $\sigma^{-6}$, so at $c=5$ the two posteriors are nearly the same law. At
+# $c=0.2$, where the priors differ, 700 draws of 1000 remain.
 #
 # ### Formulas that look right
 #
@@ -735,11 +810,12 @@ claims.check(
 
 # %%
 def coverage(m: Array, v: Array, factor: float, nu: float, t: Array) -> float:
-    """Share of test targets inside the 95 % band of a Student-t prediction, in per cent."""
+    """Share of test targets inside the 95 % band of a prediction, in per cent."""
     inside = xp.abs(t - m) < float(stats.t(nu).ppf(0.975)) * xp.sqrt(factor * v)
     return 100 * float(xp.mean(xp.astype(inside, xp.float64)))
 
 
+# %%
 covered = {"equation above": {}, "data counted twice": {}, "noise missing from q": {}}
 for seed in waves:
     X, y, x, t = wave(seed)
@@ -750,30 +826,41 @@ for seed in waves:
         shares = [(4 + q_c) / 34, (4 + 30 + q_c) / (4 + 60), (4 + bare) / 34]
         for by_c, factor in zip(covered.values(), shares, strict=True):
             by_c.setdefault(c, []).append(coverage(c * m, v, factor, 34, c * t))
-rows = [[name, *(np.mean(by_c[c]) for c in (0.2, 1.0, 5.0))] for name, by_c in covered.items()]
-table(rows, ["Formula", "c = 0.2", "c = 1", "c = 5"], "Coverage of the 95 % band (%), 20 seeds.")
+rows = [
+    [name, *(np.mean(by_c[c]) for c in (0.2, 1.0, 5.0))]
+    for name, by_c in covered.items()
+]
+table(
+    rows,
+    ["Formula", "c = 0.2", "c = 1", "c = 5"],
+    "Coverage of the 95 % band (%), 20 seeds.",
+)
 
 # %%
 rng = generator(0)
-L, _ = jittered_cholesky(NeuralNetwork(3, "erf", 1.0, 8.0**2, 0.05**2)(points))
-Z, g = rng.standard_normal((2, 50_000, 4)), rng.gamma(2.0, size=(2, 50_000, 4)) / 2
-independent = (Z[0, ...] / xp.sqrt(g[0, ...])) @ xp.matrix_transpose(L) / sd
-joint = Z[1, ...] @ xp.matrix_transpose(L) / xp.sqrt(g[1, :, :1]) / sd
-both = [
-    float(xp.mean(xp.astype(xp.min(xp.abs(u[:, :2]), axis=1) > 4, xp.float64)))
-    for u in (joint, independent)
-]
+K = NeuralNetwork(2, "erf", 1.0, 8.0**2, 4.0**2)(grid[xp.asarray([2, 13, 25, 37])])
+L, _ = jittered_cholesky(K)
+Z, g = rng.standard_normal((100_000, 4)), rng.gamma(2.0, size=(100_000, 4)) / 2
+draws = {
+    "one root for each draw": (Z @ xp.matrix_transpose(L)) / xp.sqrt(g[:, :1]),
+    "independent coordinates": (Z / xp.sqrt(g)) @ xp.matrix_transpose(L),
+}
+rows = []
+for name, f in draws.items():
+    u = f / xp.sqrt(xp.linalg.diagonal(K))
+    extreme = xp.astype(xp.min(xp.abs(u), axis=1) > 3, xp.float64)
+    rows.append([name, ks(u[:, 3], student), 1000 * float(xp.mean(extreme))])
 table(
-    [
-        ["one gamma variable for each draw", ks(joint[:, 3], student), 1000 * both[0]],
-        ["one for each coordinate", ks(independent[:, 3], student), 1000 * both[1]],
-    ],
-    ["Sampler", "KS of the last coordinate to t₄", "Joint excesses (per 1000 draws)"],
-    "Two ways to draw a multivariate t. Joint excess: the first two values both beyond 4.",
+    rows,
+    ["Sampler", "KS of the last value to t₄", "All four beyond 3 (per 1000)"],
+    "Two ways to draw four values of a Student-t process, 100 000 draws.",
 )
 
 # %% [markdown]
-# PROSE-ERRATA
+# Counting the data twice spoils the coverage in both directions: too wide where the data are small, 87 % instead of 95 % where they are large, which is
+# just where the scale should help. Without $\epsilon$ in $q$ the noise is read as signal of enormous scale and the band covers everything. Independent coordinates
+# give values that are not $t_4$ one by one (their weighted sum is closer to normal), and they lose the common scale: it is much rarer that
+# all values are extreme together.
 #
 # ### Real data: diabetes, and two synthetic series
 #
@@ -809,6 +896,7 @@ def evidences(q: np.ndarray, logdet: np.ndarray, n: int) -> dict:
     }
 
 
+# %%
 def log_density(name: str, j: int, t, m, v, q: float, n: int):
     """Predictive log-density of the chosen scale."""
     if name == "inverse gamma":
@@ -819,7 +907,7 @@ def log_density(name: str, j: int, t, m, v, q: float, n: int):
 
 # %%
 def regress(kernels: list, y: Array, train: Array, test: Array, t: Array) -> dict:
-    """Test NLL of each model, clean and shifted, with the hyper-parameters of most evidence."""
+    """Test NLL of each model, each with the hyper-parameters of most evidence."""
     best, n = {}, len(train)
     for K, cross, variance in kernels:  # cross: covariances of each kind of test input
         eigenvalues, U = xp.linalg.eigh(K[train, :][:, train])
@@ -835,18 +923,29 @@ def regress(kernels: list, y: Array, train: Array, test: Array, t: Array) -> dic
                 H = C[test, :][:, train] @ U
                 weights = 1 / to_device(total[i])
                 v = k[test] + ratios[i] - xp.sum(H * H * weights, axis=1)
-                out.append(-float(xp.mean(log_density(name, j, t, H @ (weights * z), v, q[i], n))))
+                out.append(
+                    -float(
+                        xp.mean(log_density(name, j, t, H @ (weights * z), v, q[i], n))
+                    )
+                )
             best[name] = (e[i, j], out)
     return {name: out for name, (_, out) in best.items()}
 
 
 # %%
 def networks(x: Array, shift: Array | None = None) -> list:
-    """Covariance matrices of all points for each network: with themselves, and shifted."""
+    """Covariances of all points for each network: with themselves, and shifted."""
     inputs = [x] if shift is None else [x, x + shift]
     widths = [(w, b) for w in (1.0, 1.4, 2.0) for b in (0.3, 1.0)]
-    every = [NeuralNetwork(4, act, 1.0, w**2, b**2) for act in ("relu", "erf") for w, b in widths]
-    return [(k(x), [k(i, x) for i in inputs], [k.diagonal(i) for i in inputs]) for k in every]
+    every = [
+        NeuralNetwork(4, act, 1.0, w**2, b**2)
+        for act in ("relu", "erf")
+        for w, b in widths
+    ]
+    return [
+        (k(x), [k(i, x) for i in inputs], [k.diagonal(i) for i in inputs])
+        for k in every
+    ]
 
 
 def split(n: int, rng) -> tuple[Array, Array]:
@@ -907,19 +1006,32 @@ for n, name in ((300, "series, Cauchy noise"), (100, "series, Gaussian noise")):
         y = standardise(y, train)
         for model, values in regress(kernels, y[train], train, test, y[test]).items():
             results.setdefault((name, model), []).append(values[0])
+
+# %%
 models = ["GP, σ² = 1", "GP, σ² by evidence", "inverse gamma"]
 kinds = list(dict.fromkeys(kind for kind, _ in results))
 rows = []
 for kind in kinds:
-    values = [np.median(results[kind, model]) for model in models]
-    wins = np.subtract(results[kind, models[2]], results[kind, models[1]])
-    rows.append([kind, *values, np.median(wins)])
-columns = ["Data", *models, "Inverse gamma less fitted GP"]
-table(rows, columns, "Test NLL (nats for each point), medians of ten splits.")
+    values = [np.asarray(results[kind, model]) for model in models]
+    difference = np.median(values[2] - values[1])
+    rows.append(
+        [kind, *(np.median(v) for v in values), difference, *map(np.mean, values[1:])]
+    )
+columns = ["Data", *models, "Difference", "GP, mean", "Inverse gamma, mean"]
+table(
+    rows,
+    columns,
+    "Test NLL (nats for each point): medians of ten splits, the median difference of "
+    "the inverse gamma and the GP with σ² by evidence, and the means of these two.",
+)
 
 
 # %% [markdown]
-# PROSE-E5
+# With the scale of the GP fitted, the two models cannot be told apart on the diabetes data: with 353 targets the
+# Student-t process has over 350 degrees of freedom. Nor does it protect against outliers among the training targets or against shifted inputs. One shared scale makes the whole function
+# uncertain; it does not model single bad targets, for which the *noise* would need heavy tails. The means of the last columns show the one large difference. On the series with Cauchy
+# noise a test target thousands of deviations away costs the GP the square of that distance, a million nats on average, and the Student-t process a
+# multiple of its logarithm. In the median split they are equal there too.
 #
 # ### Digits: a scale in a classifier
 #
@@ -959,8 +1071,12 @@ def draw_scale(p: dict, u: Array) -> tuple[Array, dict]:
     return xp.ones_like(u), {}
 
 
+# %% [markdown]
+# The $a$, $b$ terms of the KL divergence, and $\mathbb E\,\sigma^{-2} = a/b$, which multiplies $\sum_c m_c^\top K^{-1}m_c = Q$:
+
+# %%
 def scale_penalty(p: dict, Q: float) -> tuple[float, dict]:
-    """E[1 / sigma^2] and the derivatives of the KL terms that hold a and b; Q = sum m' K^-1 m."""
+    """E[1 / sigma^2] and the derivatives of the KL terms in a and b."""
     if "log_b" in p:
         a, b = (math.exp(float(p[name][0])) for name in ("log_a", "log_b"))
         by_a = Q / (2 * b) + (a - alpha) * special.polygamma(1, a) + (beta - b) / b
@@ -982,7 +1098,13 @@ def logits(p: dict, A: Array, v0: Array, s2: Array, Z: Array) -> tuple[Array, Ar
     return A @ p["m"] + xp.sqrt(s2)[:, None, None] * root * Z, root
 
 
-def loss_gradient(p: dict, A: Array, v0: Array, y: Array, K_inv: Array, N: int, u, Z) -> dict:
+# %% [markdown]
+# The gradient of the loss is four short chains of products; we checked it against finite differences.
+
+# %%
+def loss_gradient(
+    p: dict, A: Array, v0: Array, y: Array, K_inv: Array, N: int, u, Z
+) -> dict:
     """Gradient of the loss on a batch: one-hot labels y (B, C), samples Z (S, B, C)."""
     s2, slopes = draw_scale(p, u)
     f, root = logits(p, A, v0, s2, Z)
@@ -1031,6 +1153,7 @@ def fit(model: str, A: Array, v0: Array, y: Array, K_inv: Array, rng) -> dict:
     return p
 
 
+# %%
 def classify(p: dict, A: Array, v0: Array, rng) -> Array:
     """Mean of softmax over 128 samples of scale and logits, each point by itself."""
     u = (xp.arange(128) + rng.random(128)) / 128
@@ -1061,10 +1184,13 @@ digits = data.table("digits")
 pictures, labels = digits.data.reshape(-1, 8, 8) / 16, digits.target
 
 
+# %%
 def prepare(train: np.ndarray, classes: int) -> tuple:
     """Projection of images on the inducing ones: a function to (A, v0), and K^-1."""
     centre, spread = pictures[train].mean(), pictures[train].std()
-    first = [np.flatnonzero(labels[train] == c)[: 100 // classes] for c in range(classes)]
+    first = [
+        np.flatnonzero(labels[train] == c)[: 100 // classes] for c in range(classes)
+    ]
     flat = (pictures[train].reshape(-1, 64) - centre) / spread
     z = to_device(flat[np.concatenate(first)])
     L, _ = jittered_cholesky(add_to_diagonal(relu(z), 1e-6))
@@ -1084,10 +1210,13 @@ def prepare(train: np.ndarray, classes: int) -> tuple:
 def judge(P: Array, y: np.ndarray) -> tuple[float, float]:
     """Accuracy (%) and NLL of class probabilities."""
     P = to_host(P)
-    return 100 * np.mean(P.argmax(axis=1) == y), -np.mean(np.log(P[np.arange(len(y)), y]))
+    return 100 * np.mean(P.argmax(axis=1) == y), -np.mean(
+        np.log(P[np.arange(len(y)), y])
+    )
 
 
-seeds6, outcome, learned = range(3), {}, []
+# %%
+seeds6, outcome = range(3), {}
 for seed in progress(seeds6, "digits"):
     rng = generator(seed)
     order = rng.host.permutation(len(labels))
@@ -1100,10 +1229,11 @@ for seed in progress(seeds6, "digits"):
     one_hot = to_device(np.eye(10)[labels[train]])
     for model in STARTS:
         p = fit(model, *project(pictures[train]), one_hot, K_inv, generator(seed))
-        learned.append({key: float(xp.exp(p[key][0])) for key in STARTS[model]})
         for name, (A, v0) in sets.items():
             score = judge(classify(p, A, v0, generator(seed)), labels[test])
             outcome.setdefault((model, name), []).append(score)
+
+# %%
 average = {key: np.mean(values, axis=0) for key, values in outcome.items()}
 rows = [[name, *average["SVGP, σ² = 1", name], *average["SVGP, σ² learned", name],
          *average["SVTP", name]] for name in sets]  # fmt: skip
@@ -1125,8 +1255,60 @@ def accuracy_gap(rival: str) -> float:
     return max(abs(a[0] - b[0]) for a, b in pairs)
 
 
+# %% tags=["hide-input"]
+with figure(
+    alt="Dots of the test NLL for clean digits and nine corruptions. The SVGP with "
+    "unit scale lies far to the right everywhere; the SVGP with learned scale and the "
+    "SVTP coincide.",
+    caption="Test NLL on clean and corrupted digits, means of three seeds.",
+    height=3.4,
+) as ax:
+    places = list(range(len(damaged) + 1))
+    for model, marker in zip(STARTS, ("s", "o", "x"), strict=True):
+        values = [average[model, name][1] for name in ("clean", *damaged)]
+        ax.plot(values, places, marker, label=model)
+    ax.set(yticks=places, yticklabels=("clean", *damaged), xlim=(0, None))
+    ax.set(xlabel="test NLL (nats for each image)", ylabel="test images")
+    ax.invert_yaxis()
+    ax.legend()
+
+# %%
+claims.check(
+    "C6.a",
+    "clean accuracy: SVTP against SVGP with learned σ², largest difference",
+    measured=accuracy_gap("SVGP, σ² learned"),
+    at_most=1.5,
+    unit="points",
+    seeds=3,
+)
+claims.check(
+    "C6.b",
+    "clean accuracy: SVTP against SVGP with σ² = 1, largest difference",
+    measured=accuracy_gap("SVGP, σ² = 1"),
+    at_most=1.5,
+    unit="points",
+    seeds=3,
+    not_reproduced="the SVGP with unit scale underfits; the SVTP is more accurate",
+)
+
+# %%
+for letter, rival in (("c", "SVGP, σ² = 1"), ("d", "SVGP, σ² learned")):
+    claims.check(
+        f"C6.{letter}",
+        f"NLL over all corruptions: SVTP less {rival}",
+        measured=corruption_nll("SVTP") - corruption_nll(rival),
+        at_most=0.02,
+        unit="nats",
+        seeds=3,
+    )
+
 # %% [markdown]
-# CLAIMS-C6
+# Against the SVGP with $\sigma^2=1$ the Student-t process is far better on every set of standardised images, and more accurate too: a kernel whose prior logits have a
+# variance near one half cannot be confident, and a class of functions with free scale can. So "similar accuracy" does not hold here, in favour of the paper's method. But the whole benefit goes away when the
+# rival learns its scale: the likelihoods differ by less than 0.01 in either direction, and if anything the single number does better. We expected
+# the heavy tail to show at least under the strongest corruptions; it does not. The row of raw grey values, which multiplies all logits, is the exception that proves the rule: there the
+# underconfident model is the lucky one. Whether the paper's corrupted-image results were computed with test images so scaled we cannot tell, but they would
+# reward any model that doubts its own scale.
 #
 # ### Foreign digits
 #
@@ -1153,16 +1335,32 @@ for seed in progress(seeds6, "foreign digits"):
         auroc = roc_auc_score(is_foreign, entropy)
         confident = 100 * np.mean(P[is_foreign].max(axis=1) > 0.9)
         rows[model].append([accuracy, loss, auroc, confident, price])
-columns = ["Model", "Accuracy (%)", "NLL", "AUROC", "Foreign, above 0.9 (%)", "Price (nats)"]
+
+# %%
+columns = ["Model", "Accuracy (%)", "NLL", "AUROC", "Above 0.9 (%)", "Price (nats)"]
 summary = [[model, *np.mean(values, axis=0)] for model, values in rows.items()]
-table(summary, columns, "Known and foreign digits: means of three seeds.")
+table(
+    summary,
+    columns,
+    "Known digits (accuracy, NLL), foreign digits (AUROC, share of predictions above 0.9, "
+    "price): means of three seeds.",
+)
 
 # %% [markdown]
-# PROSE-OOD
+# The picture is the same. A learned scale, random or not, separates foreign from known digits a little better and fits the known ones much
+# better, and pays for its sharper predictions with a higher price on the foreign ones. On this data the law of the scale, with $a$ and $b$ free to
+# concentrate, has become nearly a point.
 #
 # ## Verdict
 #
-# PROSE-VERDICT
+# The mathematics holds to the last digit and the limits are visible in finite networks: the initial law with 128 units in each layer, last-layer training with
+# 256, full training in its centre and its tail but not yet in its whole law at 256 units. Two choices of ours matter: the bias scale in the training experiments, without which the five
+# points cannot be told apart by the kernel, and the weighted mean, because the mean of a $t_2$ ensemble has no finite error.
+#
+# What does the scale buy? When the prior is off by a factor of five, some 80 nats for each target; with a classifier whose kernel is too weak, 0.4 nats for
+# each corrupted image. A single scale fitted by maximum likelihood or by the variational bound buys the same in every experiment but one, that with Cauchy-distributed test
+# targets. The Student-t process is the principled form of a simple rule, *let the data set the scale*, and it needs no optimiser for it. The
+# heavy tail itself is seen in the networks and hardly in the predictions. One part of the claim did not hold as stated: the accuracies are not similar when the rival's scale is fixed.
 
 # %%
 claims.report()
@@ -1170,8 +1368,16 @@ claims.report()
 # %% [markdown]
 # ## Not reproduced, and why
 #
-# PROSE-NOT
+# The paper's eight UCI sets, the MNIST family, SVHN and CIFAR with their corruptions are not bundled with the libraries we use, and the values of the paper's
+# tables are not known to us, so no number is set beside a printed one. Diabetes and the 8 × 8 digits stand in for them; a fully connected network replaces the
+# convolutional and residual kernels, whose cost grows with the square of the number of pixels for each pair of images. The ensembles of 32-channel networks trained as classifiers are not
+# repeated either.
+#
+# The specification of our tests asked that the accuracy of the variational Student-t process stay within 1.5 points of that of the Gaussian one. With
+# $\sigma^2=1$ in the latter it is more than four points better in a seed, which the table above records as not reproduced; with a learned $\sigma^2$ the accuracies agree to 0.2 points.
 #
 # ## At paper scale
 #
-# PROSE-PAPER
+# With `GAUSSBOOK_SCALE=paper` the same cells draw 20 000 networks of 3 × 512 units, train 8000 last layers of width 1024 and 1000 full networks of width 2048, where the law of the fully trained
+# ensemble should close in on its limit, and run 3000 steps for each classifier. The work is in batched products of matrices, which suit a GPU; the
+# quantiles of the gamma law and the KS distances stay on the host. This has not been run on a GPU yet.
