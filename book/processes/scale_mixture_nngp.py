@@ -1307,7 +1307,7 @@ for letter, rival in (("c", "SVGP, σ² = 1"), ("d", "SVGP, σ² learned")):
 # %% [markdown]
 # Against the SVGP with $\sigma^2=1$ the Student-t process is far better on every set of standardised images, and more accurate too: a kernel whose prior logits have a
 # variance near one half cannot be confident, and a class of functions with free scale can. So "similar accuracy" does not hold here, in favour of the paper's method. But the whole benefit goes away when the
-# rival learns its scale: the likelihoods differ by less than 0.01 in either direction, and if anything the single number does better. We expected
+# rival learns its scale: the NLLs differ by 0.011 at most, and in every row it is the single number that does a little better. We expected
 # the heavy tail to show at least under the strongest corruptions; it does not. The row of raw grey values, which multiplies all logits, is the exception that proves the rule: there the
 # underconfident model is the lucky one. Whether the paper's corrupted-image results were computed with test images so scaled we cannot tell, but they would
 # reward any model that doubts its own scale.
