@@ -6,12 +6,38 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from array_api_compat import is_cupy_array
 
-from gaussbook.arrays import Array, namespace
+from gaussbook.arrays import Array, namespace, to_host
 from gaussbook.gp.covariances import Covariance, Pullback, as_points
 from gaussbook.validation import check_choice, check_integer, check_scalar
 
-__all__ = ["NeuralNetwork"]
+__all__ = ["NeuralNetwork", "erf"]
+
+
+def erf(x: Array) -> Array:
+    r"""Return the error function :math:`\frac{2}{\sqrt\pi}\int_0^x e^{-t^2}dt` of each entry.
+
+    The array API standard has no such function; finite networks with that activation need it.
+
+    Parameters
+    ----------
+    x : array of floats
+        Points, e.g. pre-activations.
+
+    Returns
+    -------
+    array, shape of `x`
+        Values in [-1, 1], by SciPy on the host and by CuPy on a GPU.
+    """
+    xp = namespace(x)
+    if is_cupy_array(x):
+        from cupyx.scipy import special
+
+        return special.erf(x)
+    from scipy import special
+
+    return xp.asarray(special.erf(to_host(x)))
 
 
 class _Moments(NamedTuple):
