@@ -127,11 +127,12 @@
 
 # %%
 import math
+from itertools import pairwise
 
 import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import minimize
-from scipy.special import digamma, erfcx
+from scipy.special import digamma, erfcx, log_ndtr
 from scipy.stats import qmc
 from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
@@ -175,12 +176,12 @@ def expected_improvement(Delta: Array, sigma: Array) -> Array:
 # The posterior {eq}`bo-posterior` on a grid, by a Cholesky factor, and its cheap update by one more observation, for all replications of an experiment (first axis) at once.
 
 # %%
-def posterior(k, X: Array, y: Array, grid: Array, lam: float) -> tuple[Array, Array]:
-    """mu_n and C_n on the grid, prior mean zero."""
-    L, _ = jittered_cholesky(k(X) + lam * xp.eye(X.shape[0]))
-    half = solve_triangular(L, xp.concat([k(X, grid), y[:, None]], axis=1))
+def condition(K: Array, i: Array, y: Array, lam: float) -> tuple[Array, Array]:
+    """mu_n and C_n of a vector N(0, K) of which the components i were observed as y."""
+    L, _ = jittered_cholesky(K[i][:, i] + lam * xp.eye(i.shape[0]))
+    half = solve_triangular(L, xp.concat([K[i], y[:, None]], axis=1))
     half, z = half[:, :-1], half[:, -1]
-    return z @ half, k(grid) - xp.matrix_transpose(half) @ half
+    return z @ half, K - xp.matrix_transpose(half) @ half
 
 
 def observe(mu: Array, C: Array, i: Array, y: Array, lam: float) -> tuple[Array, Array]:
@@ -294,7 +295,7 @@ seen = xp.asarray([[10, 45, 80]])
 noises = (0.0, 0.1, 1.0)
 beliefs = {}
 for lam in noises:
-    mu, C = posterior(k, X, y, grid, lam)
+    mu, C = condition(k(grid), seen[0], y, lam)
     beliefs[lam] = mu[None], C[None], seen, lam
 
 # %% tags=["hide-input"]
@@ -342,12 +343,13 @@ def printed(Delta: Array, sigma: Array) -> Array:
 
 def quadrature(Delta: float) -> float:
     """The integral of (Delta + z) phi(z) over z > -Delta."""
-    phi = lambda z: math.exp(-z * z / 2) / math.sqrt(2 * math.pi)  # noqa: E731
-    low = max(-Delta, -40.0)
-    pieces = [(low, low + 5), (low + 5, low + 12), (low + 12, low + 48)]
-    return sum(
-        quad(lambda z: (Delta + z) * phi(z), *p, epsabs=1e-15, epsrel=1e-12)[0] for p in pieces
-    )
+
+    def integrand(z):
+        return (Delta + z) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+    cuts = -Delta + np.array([0.0, 5.0, 12.0, 48.0])  # one piece alone would miss the peak
+    tight = {"epsabs": 1e-15, "epsrel": 1e-12}
+    return sum(quad(integrand, *piece, **tight)[0] for piece in pairwise(cuts))
 
 
 ratio = xp.linspace(-8.0, 8.0, 161)
@@ -613,7 +615,10 @@ def kg_lines(x: Array, lam: float) -> tuple[Array, Array, Array]:
     """mu_n(x'), sigma~(x', x) and its derivative by x; rows x (any point), columns the grid."""
     L, _ = jittered_cholesky(k(X) + lam * xp.eye(3))
     kx, kg = k(X, x), k(X, grid)
-    dk = lambda points: k(x, points) * (points - x[:, None]) / 0.15**2  # noqa: E731
+
+    def dk(points):
+        return k(x, points) * (points - x[:, None]) / 0.15**2
+
     u, v = solve_triangular(L, kx), solve_triangular(L, kg)
     du = solve_triangular(L, xp.matrix_transpose(dk(X)))
     C = k(x, grid) - xp.matrix_transpose(u) @ v
@@ -653,27 +658,33 @@ claims.check(
     at_most=3,
 )
 
+
 # %% [markdown]
 # With that gradient the tutorial climbs from $R$ random starts by $T$ steps of length $\alpha_t = a/(a + t)$ (algorithm 3) and keeps the best end point.
 
 # %%
-R, T, a, J = 10, 100, 4, 1000  # the tutorial's suggestion; J also averages each gradient
-rng = generator(5)
-x = start = rng.random(R)
-for t in progress(range(1, T + 1), "algorithm 3"):
-    G, _ = kg_gradient(x, 0.1, rng.standard_normal(J // 10))
-    x = xp.clip(x + a / (a + t) * G, 0.0, 1.0)
-ends = exact_kg(x, 0.1)
-best = int(xp.argmax(ends))
+def ascend(a: float, T: int, lam: float, rng) -> tuple[float, float]:
+    """Algorithm 3: R = 10 starts, x <- x + a / (a + t) G; the best end and its KG."""
+    x = rng.random(10)
+    for t in range(1, T + 1):
+        G, _ = kg_gradient(x, lam, rng.standard_normal(100))
+        x = xp.clip(x + unit**2 * a / (a + t) * G, 0.0, 1.0)
+    ends = exact_kg(x, lam)
+    best = int(xp.argmax(ends))
+    return float(x[best]), float(ends[best])
+
+
+rows = [["grid", 0.31, float(xp.max(curves[0.1][1]))]]
+for unit, label in ((1.0, "unit interval"), (0.15, "unit of one length ℓ")):
+    rows.append([f"algorithm 3, {label}", *ascend(4, 100, 0.1, generator(5))])
 table(
-    [["algorithm 3", float(x[best]), float(ends[best])], ["grid", 0.31, float(xp.max(curves[0.1][1]))]],
-    ["Method", "x", "KG"],
-    "The maximum of KG by stochastic gradient ascent and on the grid (noise variance 0.1).",
+    rows, ["Method", "x", "KG"], "The largest KG found by stochastic gradients (noise variance 0.1)."
 )
 
 # %% [markdown]
-# The step length acts on raw coordinates: it suits a unit cube and functions of unit scale, as here, and nothing else, so the domain must be
-# rescaled first. What about the relations between the functions?
+# The step length acts on raw coordinates, and the suggested $a = 4$ on the unit interval is a trap: with gradients of order one the first steps of length $0.8$ throw every start
+# to the boundary, from where the gradient does not lead back. Measured in units of $\ell$ instead ($x = \ell u$ turns the step into $\ell^2\alpha_t G$), the same $a$
+# finds the maximum. What about the relations between the functions?
 
 # %%
 mu, C, seen_3, _ = beliefs[0.0]
@@ -824,12 +835,14 @@ with figure(
     3,
     alt="Opportunity cost over evaluations for five policies at three noise levels. All model-based policies "
     "fall far below random without noise; with noise the curves come closer together.",
-    caption="Mean opportunity cost of the recommendation $\\arg\\max\\mu_n$, noise deviation 0, 0.3 and 1.",
+    caption="Mean opportunity cost of the recommendation $\\arg\\max\\mu_n$, noise deviation 0, 0.3 "
+    "and 1 (a mean below 0.0005 is not shown).",
+    sharey=True,
 ) as axes:
     for ax, sd in zip(axes, levels, strict=True):
         for name in policies:
             ax.semilogy(range(1, 24), costs[sd, name].mean(axis=1), label=name)
-        ax.set(xlabel="evaluations", title=f"noise sd {sd:g}", xlim=(3, 23))
+        ax.set(xlabel="evaluations", title=f"noise sd {sd:g}", xlim=(3, 23), ylim=(5e-4, 2))
     axes[0].set(ylabel="opportunity cost")
     axes[1].legend(fontsize=7)
 
@@ -840,20 +853,22 @@ def paired(first: str, second: str, sd: float) -> tuple[float, float]:
     return mean_error(costs[sd, first][-1] - costs[sd, second][-1])
 
 
-gains = [paired("random", name, sd) for name in ("plug-in EI", "noisy EI", "KG", "PES") for sd in (0.0, 0.3)]
+gains = [paired("random", name, sd) for name in (*rules, "PES") for sd in (0.0, 0.3)]
 claims.check(
     "C5.a",
     "four policies, noise sd 0 and 0.3: least advantage over random, in paired standard errors",
     measured=min(mean / error for mean, error in gains),
     at_least=2,
     seeds=R,
+    not_reproduced="plug-in EI does not beat random at noise sd 0.3, and without noise "
+    "random leaves too little to gain",
 )
 excess = [paired("KG", "plug-in EI", sd) for sd in levels]
 claims.check(
     "C5.b",
-    "cost of KG minus plug-in EI, worst of three noise levels, in paired standard errors",
-    measured=max(mean / error for mean, error in excess),
-    at_most=1,
+    "cost of KG minus (cost of plug-in EI + 1 paired standard error), worst noise level",
+    measured=max(mean - error for mean, error in excess),
+    at_most=0,
     seeds=R,
 )
 claims.check(
@@ -863,6 +878,610 @@ claims.check(
     at_most=0,
     seeds=R,
 )
+one_step = [paired("random", name, 0.3) for name in ("KG", "noisy EI", "PES")]
+claims.check(
+    "C5.d",
+    "added: KG, noisy EI, PES at noise sd 0.3, least advantage over random, standard errors",
+    measured=min(mean / error for mean, error in one_step),
+    at_least=1.5,
+    seeds=R,
+)
+claims.check(
+    "C5.e",
+    "added: no noise, largest mean cost of the four policies",
+    measured=max(costs[0.0, name][-1].mean() for name in (*rules, "PES")),
+    at_most=0.001,
+    seeds=R,
+)
+
+
+# %% [markdown]
+# KG against plug-in EI comes out as the tutorial says: equal without noise, better by a wide margin with it. The surprise is how plug-in EI fares against the baseline. It keeps measuring where $f$ is uncertain,
+# or where it is already known to be high, without asking whether an observation could change anything; with noise it does no better than points drawn
+# blindly, while the three rules that know the noise clearly do. Our specification had expected *every* policy to beat random by two standard errors at noise 0 and 0.3 (C5.a).
+# Besides plug-in EI, the noise-free half of it fails for a harmless reason: 23 different points of a smooth function and a good model of it leave even the random policy
+# almost no cost, so that 60 replications cannot resolve the difference. Two further checks, C5.d and C5.e, say what does hold; their thresholds were set on seeds 100 to 109.
+#
+# ### Unknown hyper-parameters, continuous domains
+#
+# Now the model must be learned too. The covariance is Matérn 5/2 with a length for each coordinate; every fourth evaluation its hyper-parameters are set to their posterior mode
+# under log-normal priors, $\log\sigma^2 \sim \mathcal N(0, 1)$ and $\log\ell_d \sim \mathcal N(\log\tfrac12, 0.75^2)$, on a unit cube and
+# standardised values. SciPy's optimiser lives on the host, and so does this experiment.
+
+# %%
+class Belief:
+    """A Matern 5/2 process given X (n, d) in the unit cube and y (n,), at its posterior mode."""
+
+    def __init__(self, X: np.ndarray, y: np.ndarray, theta: np.ndarray | None = None):
+        self.X, self.shift, self.unit = X, y.mean(), y.std()
+        self.y = (y - self.shift) / self.unit
+        d = X.shape[1]
+        self.centre = np.array([0.0, *[math.log(0.5)] * d])
+        self.width = np.array([1.0, *[0.75] * d])
+        self.k = Matern52(1.0, [0.5] * d)
+        if theta is None:
+            theta = minimize(self.loss, self.centre, jac=True, method="L-BFGS-B").x
+        self.theta, self.k = theta, self.k.with_theta(theta)
+        self.L, _ = jittered_cholesky(self.k(X) + 1e-6 * np.eye(len(X)))
+        z = solve_triangular(self.L, self.y)
+        self.alpha = solve_triangular(self.L, z, transpose=True)
+
+    def loss(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """- log p(y | theta) - log p(theta) and its gradient."""
+        value, gradient = log_marginal_likelihood(
+            self.k.with_theta(theta), 1e-6, self.X, self.y
+        )
+        u = (theta - self.centre) / self.width
+        return 0.5 * u @ u - value, u / self.width - gradient[:-1]
+
+
+# %% [markdown]
+# EI spans hundreds of orders of magnitude, so its logarithm is what is climbed. With $z = \Delta/\sigma$ it is $\log\sigma + \log h(z)$, and since
+# $h' = \Phi$ its gradient is $\nabla\sigma/\sigma + (\Phi/h)(z)\,(\nabla\mu - z\nabla\sigma)/\sigma$.
+
+# %%
+def log_h(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log h(z) and its derivative Phi / h; for z < 0 from Mills' ratio M."""
+    size = np.abs(z)
+    M = math.sqrt(math.pi / 2) * erfcx(size / math.sqrt(2))
+    tail = np.where(size < 1e4, 1 - size * M, 1 / np.maximum(size, 1.0) ** 2)
+    log_phi = -0.5 * size**2 - 0.5 * math.log(2 * math.pi)
+    right = np.where(z < 0, 1.0, z + np.exp(log_phi) * tail)
+    value = np.where(z < 0, log_phi + np.log(tail), np.log(right))
+    return value, np.where(z < 0, M / tail, (1 - np.exp(log_phi) * M) / right)
+
+
+def log_ei(belief: Belief, x: np.ndarray, best: float) -> tuple[np.ndarray, np.ndarray]:
+    """log EI at x (n, d), in standardised values, and its gradient (n, d)."""
+    lengths = belief.k.lengthscale
+    K, difference = belief.k(x, belief.X), (x[:, None] - belief.X) / lengths
+    a = np.sqrt(5 * np.sum(difference**2, axis=2))
+    slope = -belief.k.variance * 5 / 3 * (1 + a) * np.exp(-a)
+    dK = slope[:, :, None] * difference / lengths  # by the coordinates of x
+    half = solve_triangular(belief.L, K.T)
+    weights = solve_triangular(belief.L, half, transpose=True).T
+    sigma = np.sqrt(np.maximum(belief.k.variance - np.sum(half**2, axis=0), 1e-12))
+    dmu = np.einsum("nid,i->nd", dK, belief.alpha)
+    dsigma = -np.einsum("nid,ni->nd", dK, weights) / sigma[:, None]
+    z = (K @ belief.alpha - best) / sigma
+    value, slope = log_h(z)
+    dz = (dmu - z[:, None] * dsigma) / sigma[:, None]
+    return np.log(sigma) + value, dsigma / sigma[:, None] + slope[:, None] * dz
+
+
+# %%
+def climb(belief: Belief, best: float, rng: np.random.Generator) -> np.ndarray:
+    """argmax log EI: the best 5 of 1000 random points, refined together by L-BFGS-B."""
+    d = belief.X.shape[1]
+    candidates = rng.random((1000, d))
+    order = np.argsort(-log_ei(belief, candidates, best)[0])
+
+    def loss(flat):
+        value, gradient = log_ei(belief, flat.reshape(-1, d), best)
+        return -value.sum(), -gradient.ravel()
+
+    options = {"maxiter": 30}
+    found = minimize(
+        loss,
+        candidates[order[:5]].ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, 1)] * (5 * d),
+        options=options,
+    )
+    ends = found.x.reshape(-1, d)
+    return ends[np.argmax(log_ei(belief, ends, best)[0])]
+
+
+def maximise(f, X: np.ndarray, rounds: int, rng: np.random.Generator) -> np.ndarray:
+    """Bayesian optimization from the points X on; hyper-parameters every fourth time."""
+    y = f(X)
+    for n in range(rounds):
+        belief = Belief(X, y, None if n % 4 == 0 else belief.theta)
+        x = climb(belief, belief.y.max(), rng)[None]
+        X, y = np.concatenate([X, x]), np.concatenate([y, f(x)])
+    return y
+
+
+# %% [markdown]
+# Two classical test functions, to be maximised over the unit cube: Branin's (maximum $-0.397887$, taken at three places) and Hartmann's in three dimensions ($3.86278$). The two
+# baselines are uniform random points and a scrambled Sobol sequence; all three methods share the first six Sobol points.
+
+# %%
+def branin(u: np.ndarray) -> np.ndarray:
+    """Minus Branin's function, [0, 1]^2 mapped to [-5, 10] x [0, 15]."""
+    x, y = 15 * u[:, 0] - 5, 15 * u[:, 1]
+    bowl = y - 5.1 / (4 * math.pi**2) * x**2 + 5 / math.pi * x - 6
+    return -(bowl**2) - 10 * (1 - 1 / (8 * math.pi)) * np.cos(x) - 10
+
+
+def hartmann(u: np.ndarray) -> np.ndarray:
+    """The sum over i of c_i exp(-sum_j A_ij (u_j - P_ij)^2)."""
+    A = np.array([[3, 10, 30], [0.1, 10, 35], [3, 10, 30], [0.1, 10, 35]])
+    P = 1e-4 * np.array(
+        [[3689, 1170, 2673], [4699, 4387, 7470], [1091, 8732, 5547], [381, 5743, 8828]]
+    )
+    c = np.array([1.0, 1.2, 3.0, 3.2])
+    return np.exp(-np.sum(A * (u[:, None] - P) ** 2, axis=2)) @ c
+
+
+tasks = {"Branin": (branin, 2, -0.397887), "Hartmann-3": (hartmann, 3, 3.86278)}
+seeds = range(scale(default=6, paper=50))
+
+# %%
+regret = {}
+for name, (f, d, maximum) in tasks.items():
+    for seed in progress(seeds, name):
+        rng = np.random.default_rng(seed)
+        sobol = qmc.Sobol(d, scramble=True, rng=seed).random(32)[:30]
+        runs = {
+            "EI": maximise(f, sobol[:6], 24, rng),
+            "random": f(np.concatenate([sobol[:6], rng.random((24, d))])),
+            "Sobol": f(sobol),
+        }
+        for method, values in runs.items():
+            curve = maximum - np.maximum.accumulate(values)
+            regret.setdefault((name, method), []).append(curve)
+median = {key: np.median(curves, axis=0) for key, curves in regret.items()}
+
+# %% tags=["hide-input"]
+with figure(
+    1,
+    2,
+    alt="Best regret over evaluations on two test functions: the curve of EI falls by several "
+    "orders of magnitude after about fifteen evaluations, random and Sobol search stay near their "
+    "starting level.",
+    caption="Median regret of the best value found, with each seed of EI (thin). The first six points are shared.",
+) as axes:
+    for ax, name in zip(axes, tasks, strict=True):
+        for method in ("EI", "random", "Sobol"):
+            ax.semilogy(range(1, 31), median[name, method], label=method)
+        for curve in regret[name, "EI"]:
+            ax.semilogy(range(1, 31), curve, color="#0072B2", lw=0.5, alpha=0.5)
+        ax.set(xlabel="evaluations", ylabel="best regret", title=name)
+    axes[0].legend()
+
+# %%
+table(
+    [[f"{name}, {method}", float(curve[-1]), float(np.max(regret[name, method], axis=0)[-1])]
+     for (name, method), curve in median.items()],
+    ["Function and method", "Median regret", "Worst seed"],
+    "Regret of the best value after 30 evaluations.",
+)
+final = {key: float(curve[-1]) for key, curve in median.items()}
+claims.check(
+    "C6.a",
+    "Branin: median best regret of EI after 30 evaluations",
+    measured=final["Branin", "EI"],
+    at_most=0.1,
+    seeds=len(seeds),
+)
+claims.check(
+    "C6.b",
+    "Branin: that regret over the one of random search",
+    measured=final["Branin", "EI"] / final["Branin", "random"],
+    at_most=0.25,
+    seeds=len(seeds),
+)
+claims.check(
+    "C6.c",
+    "Hartmann-3: median best regret of EI after 30 evaluations",
+    measured=final["Hartmann-3", "EI"],
+    at_most=0.15,
+    seeds=len(seeds),
+)
+
+
+# %% [markdown]
+# ### Several evaluations at once
+#
+# When $q$ machines stand ready, the improvement of a whole batch is $q\text{-}\mathrm{EI} = \mathbb E[\max_i f(x^{(i)}) - f^*]^+$. With
+# $f = \mu + L\epsilon$ and the *same* normal numbers $\epsilon$ for all batches it is a smooth function to climb. The *constant liar* is the
+# greedy way: take the maximiser of EI, pretend that the posterior mean was observed there, and repeat.
+
+# %%
+def q_ei(belief: Belief, x: np.ndarray, eps: np.ndarray) -> np.ndarray:
+    """[max_i f(x_i) - f*]^+ for batches x (B, q, d) and each draw eps (J, q); (B, J)."""
+    B, q, d = x.shape
+    half = solve_triangular(belief.L, belief.k(x.reshape(-1, d), belief.X).T)
+    mu = (belief.k(x.reshape(-1, d), belief.X) @ belief.alpha).reshape(B, q)
+    half = half.T.reshape(B, q, -1)
+    K = np.stack([belief.k(batch) for batch in x])
+    L = np.linalg.cholesky(K - half @ half.transpose(0, 2, 1) + 1e-9 * np.eye(q))
+    f = mu[:, None, :] + eps @ L.transpose(0, 2, 1)
+    return np.maximum(f.max(axis=2) - belief.y.max(), 0)
+
+
+def constant_liar(belief: Belief, q: int, rng: np.random.Generator) -> np.ndarray:
+    """q points, each the best for EI once the lies mu(x) at the others are believed."""
+    lied, best = belief, belief.y.max()
+    for _ in range(q):
+        x = climb(lied, best, rng)[None]
+        lie = lied.k(x, lied.X) @ lied.alpha  # standardised; the belief rescales
+        X, y = np.concatenate([lied.X, x]), np.concatenate([lied.y, lie])
+        lied = Belief(X, y, belief.theta)
+        best = lied.y.max()
+    return lied.X[-q:]
+
+
+# %%
+def climb_batch(belief: Belief, starts: np.ndarray, eps: np.ndarray) -> np.ndarray:
+    """Maximise q-EI by L-BFGS-B, central differences with common random numbers in one batch."""
+    shape = starts.shape[1:]
+    shifts = 1e-5 * np.eye(starts[0].size)
+    moves = np.concatenate([np.zeros((1, len(shifts))), shifts, -shifts])
+
+    def loss(flat):
+        value = q_ei(belief, (flat + moves).reshape(-1, *shape), eps).mean(axis=1)
+        up, down = value[1 : len(shifts) + 1], value[len(shifts) + 1 :]
+        return -value[0], -(up - down) / 2e-5
+
+    bounds, options = [(0, 1)] * len(shifts), {"maxiter": 20}
+    ends = [
+        minimize(loss, s.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        for s in starts
+    ]
+    return min(ends, key=lambda end: end.fun).x.reshape(shape)
+
+
+# %%
+def estimate(belief: Belief, batch: np.ndarray, eps: np.ndarray) -> tuple[float, float, float]:
+    """q-EI of a batch; and (q-EI - max EI) and (sum of EI - q-EI) in standard errors."""
+    draws = q_ei(belief, batch[None], eps)[0]
+    value, error = draws.mean(), draws.std() / math.sqrt(len(draws))
+    single = np.exp(log_ei(belief, batch, belief.y.max())[0])
+    return value, (value - single.max()) / error, (single.sum() - value) / error
+
+
+ratios, margins = {2: [], 4: []}, []
+for seed in progress(seeds, "batches"):
+    rng = np.random.default_rng(seed)
+    X = qmc.Sobol(2, scramble=True, rng=seed).random(16)[:10]
+    belief = Belief(X, branin(X))
+    for q, shares in ratios.items():
+        eps, fresh = rng.standard_normal((256, q)), rng.standard_normal((20_000, q))
+        many = rng.random((100, q, 2))
+        best = many[np.argmax(q_ei(belief, many, eps).mean(axis=1))]
+        liar = constant_liar(belief, q, rng)
+        batch = climb_batch(belief, np.stack([liar, best]), eps)
+        results = [estimate(belief, x, fresh) for x in (liar, batch, best, many[0])]
+        shares.append(results[0][0] / results[1][0])
+        margins += [margin for _, *both in results for margin in both]
+
+# %% [markdown]
+# The bounds compare a simulated number with closed forms that do not share its draws, so they can be missed: they are given in standard errors.
+
+# %%
+table(
+    [[f"q = {q}", min(s), float(np.median(s)), max(s)] for q, s in ratios.items()],
+    ["Batch", "Least", "Median", "Largest"],
+    "q-EI of the constant liar's batch over that of the optimised batch (Branin, ten data).",
+)
+claims.check(
+    "C7.a",
+    "q-EI minus largest EI, and sum of EI minus q-EI: least, in standard errors",
+    measured=float(min(margins)),
+    at_least=-3,
+    seeds=len(seeds),
+)
+claims.check(
+    "C7.b",
+    "q = 4: constant liar over optimised q-EI, worst seed",
+    measured=min(ratios[4]),
+    at_least=0.8,
+    seeds=len(seeds),
+)
+
+
+# %% [markdown]
+# ### Constraints
+#
+# If a point counts only where $g(x) \ge 0$, and $g$ is as dear as $f$, the improvement must be multiplied by the probability of being feasible,
+# $\mathrm{EI}(x)\,\Pr(g(x) \ge 0)$, for independent processes. We allow Branin's function only in the disc of radius $\sqrt{50}$ around $(2.5, 7.5)$, which contains one of its
+# three maxima. The comparison is the same method with the probability left out, hence blind to the constraint.
+
+# %%
+def disc(u: np.ndarray) -> np.ndarray:
+    """g = 50 - (x - 2.5)^2 - (y - 7.5)^2, not negative in the disc."""
+    return 50 - (15 * u[:, 0] - 7.5) ** 2 - (15 * u[:, 1] - 7.5) ** 2
+
+
+def predict(belief: Belief, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior mean and deviation in the units of the data."""
+    K = belief.k(x, belief.X)
+    variance = belief.k.variance - np.sum(solve_triangular(belief.L, K.T) ** 2, axis=0)
+    sigma = np.sqrt(np.maximum(variance, 1e-12))
+    return belief.shift + belief.unit * (K @ belief.alpha), belief.unit * sigma
+
+
+def constrained(i: list[int], cells: np.ndarray, rounds: int, aware: bool) -> list[int]:
+    """Maximise EI x P(g >= 0) over a finite set of cells; EI alone if not aware."""
+    for n in range(rounds):
+        X, keep = cells[i], n % 4 != 0
+        f = Belief(X, branin(X), f.theta if keep else None)
+        g = Belief(X, disc(X), g.theta if keep else None)
+        feasible = disc(X) >= 0
+        best = branin(X)[feasible if aware and feasible.any() else slice(None)].max()
+        value = log_ei(f, cells, (best - f.shift) / f.unit)[0]
+        mean, sigma = predict(g, cells)
+        value = value + (log_ndtr(mean / sigma) if aware else 0)
+        value[i] = -np.inf
+        i = [*i, int(np.argmax(value))]
+    return i
+
+
+# %%
+cells = qmc.Sobol(2, scramble=True, rng=0).random(1024)
+allowed = disc(cells) >= 0
+maximum, rows = branin(cells)[allowed].max(), []
+for seed in progress(seeds, "constraints"):
+    rng = np.random.default_rng(seed)
+    start = rng.choice(1024, 6, replace=False).tolist()
+    runs = [constrained(start, cells, 16, aware) for aware in (True, False)]
+    runs.append([*start, *rng.choice(1024, 16, replace=False)])
+    row = [f"seed {seed}"]
+    for i in runs:
+        good = branin(cells[i])[allowed[i]]
+        row += [float(maximum - good.max()), int(allowed[i][6:].sum())]
+    rows.append(row)
+names = [f"{n}{what}" for n in ("EI × P", "EI alone", "random") for what in (", regret", ", inside")]
+table(rows, ["Start", *names], "Constrained Branin: feasible regret and how many of 16 points lay inside.")
+
+
+# %% [markdown]
+# ### Cheap approximations and derivatives
+#
+# A cheap source observes $f(x) + \delta(x)$, with $\delta$ a process of its own, at a tenth of the price. Observing it never adds an evaluated value of
+# $f$, so the improvement over the best *evaluated* value is zero whatever comes out. KG asks what the observation does to the posterior mean of $f$
+# everywhere, and divides by the price, $\mathrm{KG}(x, s)/c(s)$. The same holds for an observation of $f'(x)$, whose covariances are, for $k = e^{-(x-x')^2/2\ell^2}$,
+#
+# $$\operatorname{Cov}(f(x), f'(x')) = k\,\frac{x-x'}{\ell^2}, \qquad
+# \operatorname{Cov}(f'(x), f'(x')) = \frac{k}{\ell^2}\Bigl(1 - \frac{(x-x')^2}{\ell^2}\Bigr).$$
+#
+# Both are one Gaussian vector of 202 numbers, the values of $f$ on the grid and below them those of the other source, and the value of an observation is again {eq}`bo-envelope`, with
+# the lines restricted to evaluated points (EI, by the one-step argument) or to all values of $f$ (KG).
+
+# %%
+def two_sources(grid: Array, cross: Array, other: Array) -> Array:
+    """Covariance of (f, other source) on a grid."""
+    upper = xp.concat([k(grid), cross], axis=1)
+    return xp.concat([upper, xp.concat([xp.matrix_transpose(cross), other], axis=1)])
+
+
+def value_of(mu: Array, C: Array, lines: Array, lam: float) -> Array:
+    """E max(mu_{n+1}) - max(mu_n) over the given lines, for an observation of each component."""
+    b, live = sigma_tilde(C[None], lam)
+    b = b[0][:, lines]
+    return xp.where(live[0], expected_rise(xp.broadcast_to(mu[lines], b.shape), b), 0.0)
+
+
+apart = grid[:, None] - grid
+slopes = k(grid) * apart / 0.15**2
+curvature = k(grid) / 0.15**2 * (1 - apart**2 / 0.15**2)
+cheap = k(grid) + SquaredExponential(0.1, 0.3)(grid)
+sources = {
+    "cheap source": two_sources(grid, k(grid), cheap),
+    "derivative": two_sources(grid, slopes, curvature),
+}
+worth = {}
+for name, K in sources.items():
+    mu, C = condition(K, seen_3[0], y, 0.0)
+    worth[name] = [value_of(mu, C, i, 0.0) for i in (seen_3[0], xp.arange(101))]
+
+# %% tags=["hide-input"]
+with figure(
+    1,
+    2,
+    alt="Left: the knowledge gradient per unit price of the cheap source lies far above that of f itself. "
+    "Right: the knowledge gradient of a derivative is positive between and near the data. The EI of either is zero throughout.",
+    caption="What an observation is worth in the running example without noise. Left: KG per unit of price, "
+    "of $f$ (price 1) and of the cheap source (price 0.1). Right: KG of $f$ and of $f'$.",
+    sharex=True,
+) as axes:
+    x = to_host(grid)
+    for ax, (name, (ei, kg)), price in zip(axes, worth.items(), (0.1, 1.0), strict=True):
+        ax.plot(x, to_host(kg[:101]), label="KG, f")
+        ax.plot(x, to_host(kg[101:]) / price, label=f"KG, {name}")
+        ax.plot(x, to_host(ei[101:]), "--", label=f"EI, {name}")
+        ax.set(xlabel="x", ylabel="expected gain per price" if price < 1 else "expected gain")
+        ax.legend(fontsize=8)
+
+# %%
+cheap_ei, cheap_kg = (v[101:] for v in worth["cheap source"])
+slope_ei, slope_kg = (v[101:] for v in worth["derivative"])
+claims.check(
+    "C7.c",
+    "largest EI of the cheap source and of a derivative",
+    measured=float(xp.max(xp.abs(xp.concat([cheap_ei, slope_ei])))),
+    equals=0,
+)
+claims.check("C7.d", "largest KG of the cheap source", measured=float(xp.max(cheap_kg)), at_least=1e-3)
+claims.check("C7.e", "largest KG of a derivative", measured=float(xp.max(slope_kg)), at_least=1e-3)
+
+# %% [markdown]
+# Are the derivative's covariances right? We condition on three values and three slopes, and again on three values and three difference quotients of $f$,
+# whose covariances need nothing but $k$.
+
+# %%
+step, data = 1e-4, xp.asarray([0.2, 1.0, -0.5, 4.0, -3.0, 2.0])
+at = xp.concat([seen_3[0], 101 + seen_3[0]])
+mu, _ = condition(sources["derivative"], at, data, 0.0)
+shifted = xp.concat([grid, X - step, X + step])
+K = k(shifted)
+quotient = (K[:, 104:] - K[:, 101:104]) / (2 * step)
+both = xp.concat([K[:101, :101], quotient[:101]], axis=1)
+second = (quotient[104:] - quotient[101:104]) / (2 * step)
+lower = xp.concat([xp.matrix_transpose(quotient[:101]), second], axis=1)
+mu_quotient, _ = condition(
+    xp.concat([both, lower]), xp.concat([seen_3[0], xp.arange(101, 104)]), data, 0.0
+)
+claims.check(
+    "C7.f",
+    "posterior mean from slopes against difference quotients: largest difference on the grid",
+    measured=float(xp.max(xp.abs(mu[:101] - mu_quotient[:101]))),
+    at_most=1e-5,
+)
+
+
+# %% [markdown]
+# Now let the cheap source play. Functions and biases come from their priors, both policies start from two paired observations, and then spend five units: EI can only buy $f$ itself, KG may buy
+# either.
+
+# %%
+def spend(rule: str, f: Array, start: Array, budget: float) -> tuple[Array, Array]:
+    """Price paid and opportunity cost after each purchase; f (R, 2 m) holds both sources."""
+    R, m = f.shape[0], f.shape[1] // 2
+    r, half = xp.arange(R), xp.arange(m)
+    mu, C = xp.zeros((R, 2 * m)), xp.broadcast_to(two_prior, (R, 2 * m, 2 * m))
+    seen, paid, costs = [], [xp.zeros(R)], []
+    bought = [start[:, 0], start[:, 1], start[:, 0] + m, start[:, 1] + m]
+    price = xp.where(xp.arange(2 * m) < m, 1.0, 0.1)
+    while len(seen) < 4 or float(xp.min(paid[-1])) < budget:
+        if len(seen) < 4:
+            i = bought[len(seen)]
+        elif rule == "EI":
+            i = xp.argmax(plug_in_ei(mu, C, xp.stack([*seen[:2], *seen[4:]], axis=1), 0)[:, :m], axis=1)
+        else:
+            b, _ = sigma_tilde(C, 1e-6)
+            a = xp.broadcast_to(mu[:, None, :m], (R, 2 * m, m))
+            rise = expected_rise(xp.reshape(a, (-1, m)), xp.reshape(b[:, :, :m], (-1, m)))
+            i = xp.argmax(xp.reshape(rise, (R, 2 * m)) / price, axis=1)
+        seen.append(i)
+        paid.append(paid[-1] + (price[i] if len(seen) > 4 else 0.0))
+        mu, C = observe(mu, C, i, f[r, i], 1e-6)
+        costs.append(xp.max(f[:, :m], axis=1) - f[r, xp.argmax(mu[:, :m], axis=1)])
+    return xp.stack(paid[4:]), xp.stack(costs[3:])
+
+
+# %%
+R, m = scale(default=(40, 40), paper=(1000, 200))
+k, points = SquaredExponential(1.0, 0.1), xp.linspace(0.0, 1.0, m)
+two_prior = two_sources(points, k(points), k(points) + SquaredExponential(0.1, 0.3)(points))
+L, _ = jittered_cholesky(two_prior)
+rng = generator(0)
+f = rng.standard_normal((R, 2 * m)) @ xp.matrix_transpose(L)
+start = xp.argsort(rng.random((R, m)), axis=1)[:, :2]
+budgets, curves_paid, final_paid = np.arange(0, 5.01, 0.5), {}, {}
+for rule in progress(("EI", "KG"), "two sources"):
+    paid, cost = (to_host(v) for v in spend(rule, f, start, 5.0))
+    last = (paid[None] <= budgets[:, None, None] + 1e-9).sum(axis=1) - 1
+    curves_paid[rule] = np.take_along_axis(cost, last, axis=0)
+gain = mean_error(curves_paid["EI"][-1] - curves_paid["KG"][-1])
+table(
+    [[f"{b:g}", *(float(curves_paid[rule][j].mean()) for rule in ("EI", "KG"))]
+     for j, b in enumerate(budgets) if j % 2 == 0],
+    ["Spent", "EI on f", "KG on either source"],
+    f"Mean opportunity cost by money spent; at the end EI − KG = {gain[0]:.3f} ± {gain[1]:.3f}.",
+)
+
+# %% [markdown]
+# ### A real task
+#
+# Last, a support vector machine with a Gaussian kernel on 400 handwritten digits, whose accuracy is an average over three cross-validation folds. Its $\log_{10} C$ and $\log_{10}\gamma$ are to be
+# tuned on a grid of 15 × 15. EI has to pay for all three folds of a setting. KG may buy a single fold $w$: the model is a joint process over setting and fold, with covariance
+# $s^2 k(x, x')\,(\rho + (1-\rho)\,[w = w'])$, and what is to be maximised is the average over the folds. With $s = 0.3$, $\ell = 0.3$ on the unit square and $\rho = 0.995$, set beforehand, folds
+# of one setting differ by some two per cent.
+
+# %%
+digits = load_digits()
+chosen = np.random.default_rng(0).permutation(len(digits.target))[:400]
+images, labels = digits.data[chosen] / 16, digits.target[chosen]
+squares = np.sum((images[:, None] - images) ** 2, axis=2)
+folds = list(StratifiedKFold(3, shuffle=True, random_state=0).split(images, labels))
+log_C, log_gamma = np.linspace(-2, 4, 15), np.linspace(-5, 1, 15)
+accuracy = np.zeros((15, 15, 3))
+for j, gamma in enumerate(progress(log_gamma, "accuracies")):
+    K = np.exp(-(10**gamma) * squares)
+    for w, (fit, test) in enumerate(folds):
+        for i, C in enumerate(log_C):
+            machine = SVC(C=10**C, kernel="precomputed").fit(K[np.ix_(fit, fit)], labels[fit])
+            accuracy[i, j, w] = machine.score(K[np.ix_(test, fit)], labels[test])
+accuracy = accuracy.reshape(225, 3)
+
+# %%
+axis = np.linspace(0, 1, 15)
+settings = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(225, 2)
+same_fold = 0.995 + 0.005 * np.eye(3)
+fold_prior = to_device(np.kron(SquaredExponential(0.09, 0.3)(settings), same_fold))
+
+
+def tune(rule: str, start: np.ndarray, y: Array) -> Array:
+    """Cost of argmax mu after 12 + 3 j folds; start (R, 4) settings, y (225, 3) accuracies."""
+    R, r, spent, costs = len(start), xp.arange(len(start)), 0, []
+    shift = xp.mean(y[start], axis=(1, 2))
+    mu, C = xp.zeros((R, 675)), xp.broadcast_to(fold_prior, (R, 675, 675))
+    seen = [to_device(column) for column in start.T]
+    queue = [3 * i + w for i in seen for w in range(3)]  # state 3 i + w is fold w of setting i
+    while spent < 36:
+        mean = xp.mean(xp.reshape(mu, (R, 225, 3)), axis=2)
+        if spent >= 12 and spent % 3 == 0:
+            costs.append(xp.max(xp.mean(y, axis=1)) - xp.mean(y, axis=1)[xp.argmax(mean, axis=1)])
+        if not queue:
+            queue = choose(rule, mu, C, mean, seen)
+        i = queue.pop(0)
+        mu, C = observe(mu, C, i, xp.reshape(y, (-1,))[i] - shift, 1e-6)
+        spent += 1
+    mean = xp.mean(xp.reshape(mu, (R, 225, 3)), axis=2)
+    costs.append(xp.max(xp.mean(y, axis=1)) - xp.mean(y, axis=1)[xp.argmax(mean, axis=1)])
+    return xp.stack(costs)
+
+
+# %%
+def choose(rule: str, mu: Array, C: Array, mean: Array, seen: list) -> list[Array]:
+    """The next fold by KG, or the next three folds by EI or at random."""
+    R = mu.shape[0]
+    if rule == "KG on folds":
+        b, _ = sigma_tilde(C, 1e-6)
+        b = xp.reshape(xp.mean(xp.reshape(b, (R, 675, 225, 3)), axis=3), (-1, 225))
+        a = xp.reshape(xp.broadcast_to(mean[:, None], (R, 675, 225)), (-1, 225))
+        return [xp.argmax(xp.reshape(expected_rise(a, b), (R, 675)), axis=1)]
+    if rule == "random settings":
+        seen.append(tuning_rng.integers(0, 225, R))
+    else:
+        blocks = xp.mean(xp.reshape(C, (R, 225, 3, 225, 3)), axis=(2, 4))
+        value = plug_in_ei(mean, blocks, xp.stack(seen, axis=1), 0.0)
+        seen.append(xp.argmax(value, axis=1))
+    return [3 * seen[-1] + w for w in range(3)]
+
+
+tuning_rng = generator(1)
+start = np.stack([np.random.default_rng(s).choice(225, 4, replace=False) for s in range(4)])
+y = to_device(accuracy)
+tuned = {
+    rule: to_host(tune(rule, start, y))
+    for rule in progress(("random settings", "EI on all folds", "KG on folds"), "tuning")
+}
+table(
+    [[rule, *(f"{100 * v:.2f}" for v in cost.mean(axis=1)[::2])] for rule, cost in tuned.items()],
+    ["Policy", *(f"{n} folds" for n in range(12, 37, 6))],
+    f"Accuracy (%) lost against the best of 225 settings ({100 * accuracy.mean(axis=1).max():.2f} %), "
+    "mean of four starts.",
+)
+
+# %% [markdown]
+# ## Verdict
+#
+# TODO
 
 # %%
 claims.report()
