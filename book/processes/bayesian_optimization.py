@@ -1093,6 +1093,9 @@ claims.check(
 
 
 # %% [markdown]
+# EI ends two orders of magnitude below random search on Branin's function, and more than three on Hartmann's, whose single smooth hump suits the model. The Sobol
+# sequence is the better baseline on the first and the worse one on the second.
+#
 # ### Several evaluations at once
 #
 # When $q$ machines stand ready, the improvement of a whole batch is $q\text{-}\mathrm{EI} = \mathbb E[\max_i f(x^{(i)}) - f^*]^+$. With
@@ -1156,8 +1159,8 @@ def estimate(belief: Belief, batch: np.ndarray, eps: np.ndarray) -> tuple[float,
 ratios, margins = {2: [], 4: []}, []
 for seed in progress(seeds, "batches"):
     rng = np.random.default_rng(seed)
-    X = qmc.Sobol(2, scramble=True, rng=seed).random(16)[:10]
-    belief = Belief(X, branin(X))
+    design = qmc.Sobol(2, scramble=True, rng=seed).random(16)[:10]
+    belief = Belief(design, branin(design))
     for q, shares in ratios.items():
         eps, fresh = rng.standard_normal((256, q)), rng.standard_normal((20_000, q))
         many = rng.random((100, q, 2))
@@ -1194,6 +1197,9 @@ claims.check(
 
 
 # %% [markdown]
+# The lower bound is nearly reached when one point of the batch carries all the improvement, hence the small negative margin. The constant liar loses at most a few per cent against climbing all
+# $2q$ coordinates at once.
+#
 # ### Constraints
 #
 # If a point counts only where $g(x) \ge 0$, and $g$ is as dear as $f$, the improvement must be multiplied by the probability of being feasible,
@@ -1249,6 +1255,9 @@ table(rows, ["Start", *names], "Constrained Branin: feasible regret and how many
 
 
 # %% [markdown]
+# With the probability in, the best allowed cell is found from every start. Without it, two thirds of the evaluations go outside, to the other two maxima, and the best
+# allowed cell is missed half of the time.
+#
 # ### Cheap approximations and derivatives
 #
 # A cheap source observes $f(x) + \delta(x)$, with $\delta$ a process of its own, at a tenth of the price. Observing it never adds an evaluated value of
@@ -1360,7 +1369,8 @@ def spend(rule: str, f: Array, start: Array, budget: float) -> tuple[Array, Arra
         if len(seen) < 4:
             i = bought[len(seen)]
         elif rule == "EI":
-            i = xp.argmax(plug_in_ei(mu, C, xp.stack([*seen[:2], *seen[4:]], axis=1), 0)[:, :m], axis=1)
+            own = xp.stack([*seen[:2], *seen[4:]], axis=1)  # where f itself was bought
+            i = xp.argmax(plug_in_ei(mu, C, own, 0)[:, :m], axis=1)
         else:
             b, _ = sigma_tilde(C, 1e-6)
             a = xp.broadcast_to(mu[:, None, :m], (R, 2 * m, m))
@@ -1381,20 +1391,25 @@ L, _ = jittered_cholesky(two_prior)
 rng = generator(0)
 f = rng.standard_normal((R, 2 * m)) @ xp.matrix_transpose(L)
 start = xp.argsort(rng.random((R, m)), axis=1)[:, :2]
-budgets, curves_paid, final_paid = np.arange(0, 5.01, 0.5), {}, {}
+budgets, curves_paid = np.arange(0, 5.01, 0.5), {}
 for rule in progress(("EI", "KG"), "two sources"):
     paid, cost = (to_host(v) for v in spend(rule, f, start, 5.0))
     last = (paid[None] <= budgets[:, None, None] + 1e-9).sum(axis=1) - 1
     curves_paid[rule] = np.take_along_axis(cost, last, axis=0)
 gain = mean_error(curves_paid["EI"][-1] - curves_paid["KG"][-1])
 table(
-    [[f"{b:g}", *(float(curves_paid[rule][j].mean()) for rule in ("EI", "KG"))]
-     for j, b in enumerate(budgets) if j % 2 == 0],
+    [
+        [f"{b:g}", *(float(curves_paid[rule][j].mean()) for rule in ("EI", "KG"))]
+        for j, b in enumerate(budgets)
+        if j % 2 == 0
+    ],
     ["Spent", "EI on f", "KG on either source"],
     f"Mean opportunity cost by money spent; at the end EI − KG = {gain[0]:.3f} ± {gain[1]:.3f}.",
 )
 
 # %% [markdown]
+# Ten cheap observations for the price of one dear one place the maximum almost exactly; EI, which cannot see them, needs its whole purse to come near.
+#
 # ### A real task
 #
 # Last, a support vector machine with a Gaussian kernel on 400 handwritten digits, whose accuracy is an average over three cross-validation folds. Its $\log_{10} C$ and $\log_{10}\gamma$ are to be
@@ -1479,9 +1494,35 @@ table(
 )
 
 # %% [markdown]
+# All settings on a broad plateau are within a few per cent of each other, and the differences between the policies are of the same size as those between starts. KG does what it should, it
+# buys single folds and spreads them over three times as many settings, and it loses least at the end; but at an intermediate price the random settings are ahead of both, and four starts
+# decide nothing. We draw no claim from this table.
+#
 # ## Verdict
 #
-# TODO
+# The formulas hold to rounding, except for the one that is misprinted: at $\Delta = \sigma = 1$ the page gives $0.4006$ where the expectation is $1.0833$. Entropy search and
+# predictive entropy search agree within Monte Carlo error, noisy EI turns into EI as the noise vanishes, and EI is exactly zero for a cheap source or a derivative that KG
+# values highly. On functions from the prior KG equals EI without noise and beats its plug-in form clearly under noise, the tutorial's claim 4. What we had not expected: under noise the
+# plug-in form is no better than random points, and an acquisition that merely asks the one-step question among *evaluated* points (noisy EI) recovers nearly all that KG gains. The
+# lesson is less about which acquisition than about asking what an observation can still change.
 
 # %%
 claims.report()
+
+# %% [markdown]
+# ## Not reproduced, and why
+#
+# C5.a as our specification states it (every policy ahead of random by two standard errors at noise 0 and 0.3) does not hold. On ten further sets of functions (seeds 100 to 109) plug-in EI was between
+# 1.2 standard errors behind and 2.8 ahead of random at noise 0.3, and without noise the lead of any policy was never above 1.9, so no threshold in the claim's sense would have
+# been met. The tutorial itself makes no such statement.
+#
+# Claim 8, the 98 % of the multi-step optimum, is cited from earlier work on a solvable problem which the tutorial does not give in enough detail to set up. Its other statements on performance are
+# cited as well. Entropy search is usually approximated by expectation propagation; on a finite grid sampling is exact up to Monte Carlo error, and we use that. The batch is optimised by quasi-Newton
+# steps on a fixed sample instead of stochastic gradients. Hyper-parameters are set to their posterior mode; the fully Bayesian average over slice samples is not run.
+#
+# The suggested step length $a = 4$ of algorithm 3 worked here only after the domain was measured in units of the covariance's length.
+#
+# ## At paper scale
+#
+# With `GAUSSBOOK_SCALE=paper` the policies play 2000 replications on a grid of 500 points; each step of KG then scans a million envelopes of 500 lines, all in step, which is what a GPU is for,
+# but its memory wants the replications in portions. The test functions run with 50 seeds, the entropies with 200 000 functions and the two sources with 1000 replications. None of this has been run on a GPU yet.
