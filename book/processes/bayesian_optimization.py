@@ -276,7 +276,9 @@ def noisy_ei(mu: Array, C: Array, seen: Array, lam: float) -> Array:
     a = xp.concat([a, mu[:, :, None]], axis=2)
     rise = expected_rise(xp.reshape(a, (R * m, n + 1)), xp.reshape(b, (R * m, n + 1)))
     ahead = mu - xp.max(at_seen, axis=1)[:, None]  # what x is worth already
-    return xp.where(live, xp.reshape(rise, (R, m)), 0.0) + xp.where(ahead > 0, ahead, 0.0)
+    return xp.where(live, xp.reshape(rise, (R, m)), 0.0) + xp.where(
+        ahead > 0, ahead, 0.0
+    )
 
 
 # %% [markdown]
@@ -298,6 +300,13 @@ for lam in noises:
     mu, C = condition(k(grid), seen[0], y, lam)
     beliefs[lam] = mu[None], C[None], seen, lam
 
+# %%
+draws = {}
+for alpha_1 in (1, 20, 400):
+    L, _ = jittered_cholesky(SquaredExponential(1.0, (2 * alpha_1) ** -0.5)(grid))
+    draws[alpha_1] = L @ generator(3).standard_normal((101, 3))
+ei = to_host(plug_in_ei(*beliefs[0.0])[0])
+
 # %% tags=["hide-input"]
 with figure(
     1,
@@ -316,15 +325,12 @@ with figure(
     axes[0].plot(to_host(X), to_host(y), "ko", label="data")
     axes[0].set(xlabel="x", ylabel="f(x)")
     twin = axes[0].twinx()
-    twin.fill_between(x, to_host(plug_in_ei(*beliefs[0.0])[0]), color="#D55E00", alpha=0.4)
+    twin.fill_between(x, ei, color="#D55E00", alpha=0.4)
     twin.set(ylim=(0, 0.6), ylabel="EI")
     twin.grid(False)
     axes[0].legend(loc="lower left")
     for alpha_1, shift in ((1, 0), (20, -5), (400, -10)):
-        prior = SquaredExponential(1.0, (2 * alpha_1) ** -0.5)(grid)
-        L, _ = jittered_cholesky(prior)
-        draws = L @ generator(3).standard_normal((101, 3))
-        axes[1].plot(x, to_host(draws) + shift, color="#0072B2", lw=1)
+        axes[1].plot(x, to_host(draws[alpha_1]) + shift, color="#0072B2", lw=1)
         axes[1].text(1.02, shift - 0.2, f"α₁ = {alpha_1}")
     axes[1].set(xlabel="x", ylabel="f(x), shifted by 5", xlim=(0, 1.25))
 
@@ -347,7 +353,9 @@ def quadrature(Delta: float) -> float:
     def integrand(z):
         return (Delta + z) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
 
-    cuts = -Delta + np.array([0.0, 5.0, 12.0, 48.0])  # one piece alone would miss the peak
+    cuts = -Delta + np.array(
+        [0.0, 5.0, 12.0, 48.0]
+    )  # one piece alone would miss the peak
     tight = {"epsabs": 1e-15, "epsrel": 1e-12}
     return sum(quad(integrand, *piece, **tight)[0] for piece in pairwise(cuts))
 
@@ -377,7 +385,7 @@ with figure(
     1,
     2,
     alt="Left: EI rises with Delta throughout; the printed formula agrees up to zero and "
-    "then first rises by less and falls before it rises. Right: contours of EI over Delta and sigma; EI "
+    "then turns and falls to zero. Right: contours of EI over Delta and sigma; EI "
     "grows towards the upper right.",
     caption="Left: EI for $\\sigma = 1$ and the formula as printed. Right: contours of EI.",
 ) as axes:
@@ -400,7 +408,10 @@ with figure(
 
 # %%
 claims.check(
-    "C1.a", "EI against quadrature, Δ/σ in [−8, 8]: largest error", measured=ei_error, at_most=1e-10
+    "C1.a",
+    "EI against quadrature, Δ/σ in [−8, 8]: largest error",
+    measured=ei_error,
+    at_most=1e-10,
 )
 claims.check(
     "C1.b",
@@ -417,6 +428,8 @@ claims.check(
     measured=min(float(xp.min(s)) for s in steps),
     at_least=-1e-15,
 )
+
+# %%
 claims.check(
     "C1.d",
     "noise-free data: largest EI at an evaluated point",
@@ -468,25 +481,32 @@ def entropy(p: Array) -> Array:
 
 def joint(y: Array, f: Array, groups: Array, lam: float) -> Array:
     """p(y_q, x* = g) for each y_q: (q, S) likelihoods times the (S, m) indicators of x*."""
-    likelihood = xp.exp(-((y[:, None] - f) ** 2) / (2 * lam)) / math.sqrt(2 * math.pi * lam)
+    likelihood = xp.exp(-((y[:, None] - f) ** 2) / (2 * lam)) / math.sqrt(
+        2 * math.pi * lam
+    )
     return likelihood @ groups / f.shape[0]
 
 
 def es(f: Array, groups: Array, lam: float, rng) -> float:
     """H[x*] - E_y H[x* | y] with simulated y."""
-    draws = f[rng.integers(0, f.shape[0], 200)] + math.sqrt(lam) * rng.standard_normal(200)
+    draws = f[rng.integers(0, f.shape[0], 200)] + math.sqrt(lam) * rng.standard_normal(
+        200
+    )
     p = joint(draws, f, groups, lam)
     p_given_y = p / xp.sum(p, axis=1, keepdims=True)
     return float(entropy(xp.mean(groups, axis=0)) - xp.mean(entropy(p_given_y)))
 
 
+# %%
 def pes(f: Array, groups: Array, lam: float) -> float:
     """H[y] - E_x* H[y | x*] with y integrated over a lattice."""
     margin = 5 * math.sqrt(lam)
     y = xp.linspace(float(xp.min(f)) - margin, float(xp.max(f)) + margin, 400)
     p, dy = joint(y, f, groups, lam), y[1] - y[0]
     P = xp.sum(p, axis=0) * dy
-    conditional = entropy(xp.matrix_transpose(p)) + P * xp.log(xp.where(P > 0, P, 1.0)) / dy
+    conditional = (
+        entropy(xp.matrix_transpose(p)) + P * xp.log(xp.where(P > 0, P, 1.0)) / dy
+    )
     return float((entropy(xp.sum(p, axis=1)) - xp.sum(conditional)) * dy)
 
 
@@ -510,7 +530,8 @@ for lam in noises:
     (f, groups), (f2, groups2) = sample_groups(mu, C), sample_groups(mu, C)
     at = places + ([10, 45, 80] if lam == 0 else [])
     information[lam] = [
-        (es(f[:, i], groups, instrument, rng), pes(f2[:, i], groups2, instrument)) for i in at
+        (es(f[:, i], groups, instrument, rng), pes(f2[:, i], groups2, instrument))
+        for i in at
     ]
 
 # %%
@@ -537,36 +558,39 @@ table(
     "The largest value of each acquisition function and where it is.",
 )
 
+# %%
+half = generator(1).standard_normal(1000)
+Z = xp.concat([half, -half])  # antithetic, J = 2000
+x, dots = to_host(grid), {}
+for lam, (mu, C, *_) in beliefs.items():
+    dots[lam], _ = simulated_kg(mu[0], C[0], lam, Z)
+
 # %% tags=["hide-input"]
 with figure(
     2,
     3,
-    alt="Top: for three noise variances plug-in EI, KG with simulated dots on it, and noisy EI over x. Without noise "
-    "the two EI coincide and KG is higher near data; with noise plug-in EI grows while KG and noisy EI "
-    "shrink. Bottom: entropy search and predictive entropy search at ten points agree.",
+    alt="Top: plug-in EI, KG with simulated dots on it, and noisy EI over x. Without "
+    "noise the two EI coincide and KG is higher; with noise plug-in EI grows while KG and "
+    "noisy EI shrink. Bottom: entropy search and predictive entropy search at ten points agree.",
     caption="Above: acquisition functions for noise variances 0, 0.1 and 1 (dots: KG by algorithm 2). Below: "
     "mutual information by ES and PES at ten candidates.",
     sharex=True,
     sharey="row",
     height=5.2,
 ) as axes:
-    half = generator(1).standard_normal(1000)
-    Z = xp.concat([half, -half])  # antithetic, J = 2000
-    x = to_host(grid)
     for (above, below), lam in zip(axes.T, noises, strict=True):
         for name, curve in zip(rules, curves[lam], strict=True):
-            above.plot(x, to_host(curve), label=name, ls="--" if name == "noisy EI" else "-")
-        dots, _ = simulated_kg(beliefs[lam][0][0], beliefs[lam][1][0], lam, Z)
-        above.plot(x[::5], to_host(dots)[::5], "o", color="#D55E00", ms=3)
+            style = "--" if name == "noisy EI" else "-"
+            above.plot(x, to_host(curve), style, label=name)
+        above.plot(x[::5], to_host(dots[lam])[::5], "o", color="#D55E00", ms=3)
         above.set(title=f"λ = {lam:g}")
         pairs = np.array(information[lam][:10])
         below.plot(x[places], pairs[:, 0], "s", mfc="none", label="ES", ms=7)
         below.plot(x[places], pairs[:, 1], "x", label="PES")
         below.set(xlabel="x")
-    axes[0, 0].set(ylabel="expected gain in f")
-    axes[1, 0].set(ylabel="information (nats)")
-    axes[0, 0].legend()
-    axes[1, 0].legend()
+    for ax, label in zip(axes[:, 0], ("gain in f", "information (nats)"), strict=True):
+        ax.set(ylabel=label)
+        ax.legend()
 
 # %% [markdown]
 # Look at plug-in EI from left to right: the noisier the measurement, the *more* it promises, because it counts the uncertainty of $f$ as if an observation
@@ -581,7 +605,10 @@ claims.check(
     at_most=2e-4,
 )
 claims.check(
-    "C2.b", "running example: error of their places", measured=max(place_errors), at_most=0.0101
+    "C2.b",
+    "running example: error of their places",
+    measured=max(place_errors),
+    at_most=0.0101,
 )
 draws, deviations = scale(default=10**6, paper=10**7), []
 for lam in noises:
@@ -594,6 +621,8 @@ for lam in noises:
     rise = xp.concat(rise)
     error = float(xp.std(rise)) / math.sqrt(draws)
     deviations.append(abs(float(xp.mean(rise) - curves[lam][1][best])) / error)
+
+# %%
 claims.check(
     "C2.c",
     "exact KG against a million simulations, three noises: worst, in standard errors",
@@ -647,7 +676,10 @@ x5 = xp.asarray([0.15, 0.25, 0.55, 0.65, 0.95])
 G, error = kg_gradient(x5, 0.1, generator(4).standard_normal(20_000))
 difference = (exact_kg(x5 + 1e-5, 0.1) - exact_kg(x5 - 1e-5, 0.1)) / 2e-5
 table(
-    [[f"{float(v):.2f}", *map(float, row)] for v, *row in zip(x5, G, error, difference, strict=True)],
+    [
+        [f"{float(v):.2f}", *map(float, row)]
+        for v, *row in zip(x5, G, error, difference, strict=True)
+    ],
     ["x", "Gradient, algorithm 4", "Standard error", "Finite difference of exact KG"],
     "The simulated gradient of KG at five points, noise variance 0.1.",
 )
@@ -663,7 +695,7 @@ claims.check(
 # With that gradient the tutorial climbs from $R$ random starts by $T$ steps of length $\alpha_t = a/(a + t)$ (algorithm 3) and keeps the best end point.
 
 # %%
-def ascend(a: float, T: int, lam: float, rng) -> tuple[float, float]:
+def ascend(a: float, T: int, lam: float, unit: float, rng) -> tuple[float, float]:
     """Algorithm 3: R = 10 starts, x <- x + a / (a + t) G; the best end and its KG."""
     x = rng.random(10)
     for t in range(1, T + 1):
@@ -676,9 +708,11 @@ def ascend(a: float, T: int, lam: float, rng) -> tuple[float, float]:
 
 rows = [["grid", 0.31, float(xp.max(curves[0.1][1]))]]
 for unit, label in ((1.0, "unit interval"), (0.15, "unit of one length ℓ")):
-    rows.append([f"algorithm 3, {label}", *ascend(4, 100, 0.1, generator(5))])
+    rows.append([f"algorithm 3, {label}", *ascend(4, 100, 0.1, unit, generator(5))])
 table(
-    rows, ["Method", "x", "KG"], "The largest KG found by stochastic gradients (noise variance 0.1)."
+    rows,
+    ["Method", "x", "KG"],
+    "The largest KG found by stochastic gradients (noise variance 0.1).",
 )
 
 # %% [markdown]
@@ -690,7 +724,10 @@ table(
 mu, C, seen_3, _ = beliefs[0.0]
 gap = xp.max(xp.abs(curves[0.0][2] - curves[0.0][0]))
 claims.check(
-    "C3.a", "no noise: noisy EI minus EI, largest on the grid", measured=float(gap), at_most=1e-7
+    "C3.a",
+    "no noise: noisy EI minus EI, largest on the grid",
+    measured=float(gap),
+    at_most=1e-7,
 )
 least, larger = [], []
 for lam in noises:
@@ -700,8 +737,13 @@ for lam in noises:
     larger.append(float(xp.min(kg + xp.max(mu) - nei - xp.max(mu[seen[0]]))))
 claims.check("C3.b", "least KG, three noises", measured=min(least), at_least=0)
 claims.check(
-    "C3.c", "least (KG + max μ) − (noisy EI + μ**), three noises", measured=min(larger), at_least=0
+    "C3.c",
+    "least (KG + max μ) − (noisy EI + μ**), three noises",
+    measured=min(larger),
+    at_least=0,
 )
+
+# %%
 both = np.array([pair for lam in noises for pair in information[lam][:10]])
 claims.check(
     "C4.a",
@@ -710,7 +752,9 @@ claims.check(
     at_most=0.1,
     unit="nats",
 )
-claims.check("C4.b", "least of these", measured=float(both.min()), at_least=0, unit="nats")
+claims.check(
+    "C4.b", "least of these", measured=float(both.min()), at_least=0, unit="nats"
+)
 claims.check(
     "C4.c",
     "largest of ES and PES at the noise-free data",
@@ -784,7 +828,7 @@ def play(name: str, sd: float, f, noise, order, paths, rng) -> tuple[Array, Arra
     """Opportunity cost after each evaluation, of argmax mu and of the best sampled point."""
     lam, r = max(sd**2, 1e-6), xp.arange(R)
     mu, C = xp.zeros((R, m)), xp.broadcast_to(prior, (R, m, m))
-    costs, best = [], xp.full(R, -xp.inf)
+    seen, costs, best = [], [], xp.full(R, -xp.inf)
     for n in range(23):
         if n < 3 or name == "random":
             i = order[:, n]
@@ -792,7 +836,7 @@ def play(name: str, sd: float, f, noise, order, paths, rng) -> tuple[Array, Arra
             i = xp.argmax(sampled_pes(paths, lam), axis=1)
         else:
             i = xp.argmax(rules[name](mu, C, xp.stack(seen, axis=1), lam), axis=1)
-        seen = [i] if n == 0 else [*seen, i]
+        seen.append(i)
         y = f[r, i] + noise[:, n]
         if name == "PES":
             eps = math.sqrt(lam) * rng.standard_normal((R, S))
@@ -825,7 +869,11 @@ for name in policies:
     rows.append([name, *(f"{mean:.3f} ± {error:.3f}" for mean, error in final), *best])
 table(
     rows,
-    ["Policy", *(f"argmax μ, sd {s:g}" for s in levels), *(f"best sampled, sd {s:g}" for s in levels)],
+    [
+        "Policy",
+        *(f"argmax μ, sd {s:g}" for s in levels),
+        *(f"best sampled, sd {s:g}" for s in levels),
+    ],
     "Opportunity cost after 3 + 20 evaluations (mean ± standard error over replications).",
 )
 
@@ -842,7 +890,9 @@ with figure(
     for ax, sd in zip(axes, levels, strict=True):
         for name in policies:
             ax.semilogy(range(1, 24), costs[sd, name].mean(axis=1), label=name)
-        ax.set(xlabel="evaluations", title=f"noise sd {sd:g}", xlim=(3, 23), ylim=(5e-4, 2))
+        ax.set(
+            xlabel="evaluations", title=f"noise sd {sd:g}", xlim=(3, 23), ylim=(5e-4, 2)
+        )
     axes[0].set(ylabel="opportunity cost")
     axes[1].legend(fontsize=7)
 
@@ -871,6 +921,8 @@ claims.check(
     at_most=0,
     seeds=R,
 )
+
+# %%
 claims.check(
     "C5.c",
     "noise sd 1: cost of KG minus cost of plug-in EI",
@@ -993,11 +1045,13 @@ def climb(belief: Belief, best: float, rng: np.random.Generator) -> np.ndarray:
     return ends[np.argmax(log_ei(belief, ends, best)[0])]
 
 
+# %%
 def maximise(f, X: np.ndarray, rounds: int, rng: np.random.Generator) -> np.ndarray:
     """Bayesian optimization from the points X on; hyper-parameters every fourth time."""
-    y = f(X)
+    y, theta = f(X), None
     for n in range(rounds):
-        belief = Belief(X, y, None if n % 4 == 0 else belief.theta)
+        belief = Belief(X, y, None if n % 4 == 0 else theta)
+        theta = belief.theta
         x = climb(belief, belief.y.max(), rng)[None]
         X, y = np.concatenate([X, x]), np.concatenate([y, f(x)])
     return y
@@ -1063,8 +1117,14 @@ with figure(
 
 # %%
 table(
-    [[f"{name}, {method}", float(curve[-1]), float(np.max(regret[name, method], axis=0)[-1])]
-     for (name, method), curve in median.items()],
+    [
+        [
+            f"{name}, {method}",
+            float(curve[-1]),
+            float(np.max(regret[name, method], axis=0)[-1]),
+        ]
+        for (name, method), curve in median.items()
+    ],
     ["Function and method", "Median regret", "Worst seed"],
     "Regret of the best value after 30 evaluations.",
 )
@@ -1076,6 +1136,8 @@ claims.check(
     at_most=0.1,
     seeds=len(seeds),
 )
+
+# %%
 claims.check(
     "C6.b",
     "Branin: that regret over the one of random search",
@@ -1141,14 +1203,18 @@ def climb_batch(belief: Belief, starts: np.ndarray, eps: np.ndarray) -> np.ndarr
 
     bounds, options = [(0, 1)] * len(shifts), {"maxiter": 20}
     ends = [
-        minimize(loss, s.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        minimize(
+            loss, s.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        )
         for s in starts
     ]
     return min(ends, key=lambda end: end.fun).x.reshape(shape)
 
 
 # %%
-def estimate(belief: Belief, batch: np.ndarray, eps: np.ndarray) -> tuple[float, float, float]:
+def estimate(
+    belief: Belief, batch: np.ndarray, eps: np.ndarray
+) -> tuple[float, float, float]:
     """q-EI of a batch; and (q-EI - max EI) and (sum of EI - q-EI) in standard errors."""
     draws = q_ei(belief, batch[None], eps)[0]
     value, error = draws.mean(), draws.std() / math.sqrt(len(draws))
@@ -1222,10 +1288,12 @@ def predict(belief: Belief, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def constrained(i: list[int], cells: np.ndarray, rounds: int, aware: bool) -> list[int]:
     """Maximise EI x P(g >= 0) over a finite set of cells; EI alone if not aware."""
+    thetas = [None, None]
     for n in range(rounds):
-        X, keep = cells[i], n % 4 != 0
-        f = Belief(X, branin(X), f.theta if keep else None)
-        g = Belief(X, disc(X), g.theta if keep else None)
+        X = cells[i]
+        thetas = [None, None] if n % 4 == 0 else thetas
+        f, g = Belief(X, branin(X), thetas[0]), Belief(X, disc(X), thetas[1])
+        thetas = [f.theta, g.theta]
         feasible = disc(X) >= 0
         best = branin(X)[feasible if aware and feasible.any() else slice(None)].max()
         value = log_ei(f, cells, (best - f.shift) / f.unit)[0]
@@ -1250,8 +1318,16 @@ for seed in progress(seeds, "constraints"):
         good = branin(cells[i])[allowed[i]]
         row += [float(maximum - good.max()), int(allowed[i][6:].sum())]
     rows.append(row)
-names = [f"{n}{what}" for n in ("EI × P", "EI alone", "random") for what in (", regret", ", inside")]
-table(rows, ["Start", *names], "Constrained Branin: feasible regret and how many of 16 points lay inside.")
+names = [
+    f"{n}{what}"
+    for n in ("EI × P", "EI alone", "random")
+    for what in (", regret", ", inside")
+]
+table(
+    rows,
+    ["Start", *names],
+    "Constrained Branin: feasible regret and how many of 16 points lay inside.",
+)
 
 
 # %% [markdown]
@@ -1308,11 +1384,16 @@ with figure(
     sharex=True,
 ) as axes:
     x = to_host(grid)
-    for ax, (name, (ei, kg)), price in zip(axes, worth.items(), (0.1, 1.0), strict=True):
+    for ax, (name, (ei, kg)), price in zip(
+        axes, worth.items(), (0.1, 1.0), strict=True
+    ):
         ax.plot(x, to_host(kg[:101]), label="KG, f")
         ax.plot(x, to_host(kg[101:]) / price, label=f"KG, {name}")
         ax.plot(x, to_host(ei[101:]), "--", label=f"EI, {name}")
-        ax.set(xlabel="x", ylabel="expected gain per price" if price < 1 else "expected gain")
+        ax.set(
+            xlabel="x",
+            ylabel="expected gain per price" if price < 1 else "expected gain",
+        )
         ax.legend(fontsize=8)
 
 # %%
@@ -1324,8 +1405,18 @@ claims.check(
     measured=float(xp.max(xp.abs(xp.concat([cheap_ei, slope_ei])))),
     equals=0,
 )
-claims.check("C7.d", "largest KG of the cheap source", measured=float(xp.max(cheap_kg)), at_least=1e-3)
-claims.check("C7.e", "largest KG of a derivative", measured=float(xp.max(slope_kg)), at_least=1e-3)
+claims.check(
+    "C7.d",
+    "largest KG of the cheap source",
+    measured=float(xp.max(cheap_kg)),
+    at_least=1e-3,
+)
+claims.check(
+    "C7.e",
+    "largest KG of a derivative",
+    measured=float(xp.max(slope_kg)),
+    at_least=1e-3,
+)
 
 # %% [markdown]
 # Are the derivative's covariances right? We condition on three values and three slopes, and again on three values and three difference quotients of $f$,
@@ -1360,7 +1451,7 @@ claims.check(
 def spend(rule: str, f: Array, start: Array, budget: float) -> tuple[Array, Array]:
     """Price paid and opportunity cost after each purchase; f (R, 2 m) holds both sources."""
     R, m = f.shape[0], f.shape[1] // 2
-    r, half = xp.arange(R), xp.arange(m)
+    r = xp.arange(R)
     mu, C = xp.zeros((R, 2 * m)), xp.broadcast_to(two_prior, (R, 2 * m, 2 * m))
     seen, paid, costs = [], [xp.zeros(R)], []
     bought = [start[:, 0], start[:, 1], start[:, 0] + m, start[:, 1] + m]
@@ -1374,7 +1465,8 @@ def spend(rule: str, f: Array, start: Array, budget: float) -> tuple[Array, Arra
         else:
             b, _ = sigma_tilde(C, 1e-6)
             a = xp.broadcast_to(mu[:, None, :m], (R, 2 * m, m))
-            rise = expected_rise(xp.reshape(a, (-1, m)), xp.reshape(b[:, :, :m], (-1, m)))
+            a, b = (xp.reshape(v, (-1, m)) for v in (a, b[:, :, :m]))
+            rise = expected_rise(a, b)
             i = xp.argmax(xp.reshape(rise, (R, 2 * m)) / price, axis=1)
         seen.append(i)
         paid.append(paid[-1] + (price[i] if len(seen) > 4 else 0.0))
@@ -1386,7 +1478,9 @@ def spend(rule: str, f: Array, start: Array, budget: float) -> tuple[Array, Arra
 # %%
 R, m = scale(default=(40, 40), paper=(1000, 200))
 k, points = SquaredExponential(1.0, 0.1), xp.linspace(0.0, 1.0, m)
-two_prior = two_sources(points, k(points), k(points) + SquaredExponential(0.1, 0.3)(points))
+two_prior = two_sources(
+    points, k(points), k(points) + SquaredExponential(0.1, 0.3)(points)
+)
 L, _ = jittered_cholesky(two_prior)
 rng = generator(0)
 f = rng.standard_normal((R, 2 * m)) @ xp.matrix_transpose(L)
@@ -1429,7 +1523,9 @@ for j, gamma in enumerate(progress(log_gamma, "accuracies")):
     K = np.exp(-(10**gamma) * squares)
     for w, (fit, test) in enumerate(folds):
         for i, C in enumerate(log_C):
-            machine = SVC(C=10**C, kernel="precomputed").fit(K[np.ix_(fit, fit)], labels[fit])
+            machine = SVC(C=10**C, kernel="precomputed").fit(
+                K[np.ix_(fit, fit)], labels[fit]
+            )
             accuracy[i, j, w] = machine.score(K[np.ix_(test, fit)], labels[test])
 accuracy = accuracy.reshape(225, 3)
 
@@ -1440,24 +1536,31 @@ same_fold = 0.995 + 0.005 * np.eye(3)
 fold_prior = to_device(np.kron(SquaredExponential(0.09, 0.3)(settings), same_fold))
 
 
+# %%
 def tune(rule: str, start: np.ndarray, y: Array) -> Array:
     """Cost of argmax mu after 12 + 3 j folds; start (R, 4) settings, y (225, 3) accuracies."""
-    R, r, spent, costs = len(start), xp.arange(len(start)), 0, []
+    R, spent, costs = len(start), 0, []
     shift = xp.mean(y[start], axis=(1, 2))
     mu, C = xp.zeros((R, 675)), xp.broadcast_to(fold_prior, (R, 675, 675))
     seen = [to_device(column) for column in start.T]
-    queue = [3 * i + w for i in seen for w in range(3)]  # state 3 i + w is fold w of setting i
+    queue = [
+        3 * i + w for i in seen for w in range(3)
+    ]  # state 3 i + w is fold w of setting i
     while spent < 36:
         mean = xp.mean(xp.reshape(mu, (R, 225, 3)), axis=2)
         if spent >= 12 and spent % 3 == 0:
-            costs.append(xp.max(xp.mean(y, axis=1)) - xp.mean(y, axis=1)[xp.argmax(mean, axis=1)])
+            costs.append(
+                xp.max(xp.mean(y, axis=1)) - xp.mean(y, axis=1)[xp.argmax(mean, axis=1)]
+            )
         if not queue:
             queue = choose(rule, mu, C, mean, seen)
         i = queue.pop(0)
         mu, C = observe(mu, C, i, xp.reshape(y, (-1,))[i] - shift, 1e-6)
         spent += 1
     mean = xp.mean(xp.reshape(mu, (R, 225, 3)), axis=2)
-    costs.append(xp.max(xp.mean(y, axis=1)) - xp.mean(y, axis=1)[xp.argmax(mean, axis=1)])
+    costs.append(
+        xp.max(xp.mean(y, axis=1)) - xp.mean(y, axis=1)[xp.argmax(mean, axis=1)]
+    )
     return xp.stack(costs)
 
 
@@ -1480,14 +1583,23 @@ def choose(rule: str, mu: Array, C: Array, mean: Array, seen: list) -> list[Arra
 
 
 tuning_rng = generator(1)
-start = np.stack([np.random.default_rng(s).choice(225, 4, replace=False) for s in range(4)])
+start = np.stack(
+    [np.random.default_rng(s).choice(225, 4, replace=False) for s in range(4)]
+)
+
+# %%
 y = to_device(accuracy)
 tuned = {
     rule: to_host(tune(rule, start, y))
-    for rule in progress(("random settings", "EI on all folds", "KG on folds"), "tuning")
+    for rule in progress(
+        ("random settings", "EI on all folds", "KG on folds"), "tuning"
+    )
 }
 table(
-    [[rule, *(f"{100 * v:.2f}" for v in cost.mean(axis=1)[::2])] for rule, cost in tuned.items()],
+    [
+        [rule, *(f"{100 * v:.2f}" for v in cost.mean(axis=1)[::2])]
+        for rule, cost in tuned.items()
+    ],
     ["Policy", *(f"{n} folds" for n in range(12, 37, 6))],
     f"Accuracy (%) lost against the best of 225 settings ({100 * accuracy.mean(axis=1).max():.2f} %), "
     "mean of four starts.",
