@@ -789,7 +789,7 @@ def follow(f: Array, C: Array, i: Array, y: Array, lam: float, noise: Array) -> 
 
 def sampled_pes(f: Array, lam: float) -> Array:
     """PES from samples (R, S, m): variances of all and of the groups with the same argmax."""
-    R, S, m = f.shape
+    _, S, m = f.shape
     groups = xp.astype(xp.argmax(f, axis=2)[:, :, None] == xp.arange(m), xp.float64)
     small = xp.sum(groups, axis=1) < 10
     pooled = xp.sum(xp.where(small[:, None, :], groups, 0.0), axis=2, keepdims=True)
