@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ class Row:
     target: float  # our code is to be at least this many times faster
     prepare: Callable[[], tuple[Work, Work, Callable[[object, object], None]]]
     note: str = ""
+    limit: float | None = None  # seconds that our code may take, where that is the aim
+    peer_factor: float = 1.0  # the peer does this share of the work; its time is extrapolated
+    clock: Callable[[], float] = time.process_time
 
 
 def _agree(tolerance: float) -> Callable[[object, object], None]:

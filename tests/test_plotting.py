@@ -98,6 +98,6 @@ def test_an_error_inside_the_block_comes_through():
 
 
 def test_the_palette_is_that_of_the_style():
-    with matplotlib.style.context(plotting._STYLE):
+    with matplotlib.style.context(plotting.STYLE):
         colours = [c["color"].lstrip("#") for c in matplotlib.rcParams["axes.prop_cycle"]]
     assert colours == [c.lstrip("#") for c in plotting.PALETTE.values()]

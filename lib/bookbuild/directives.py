@@ -254,10 +254,10 @@ def _scoreboard_row(row: dict[str, Any], facts: Board) -> str:
     paper = facts.papers[row["slug"]]
     if "id" not in row:
         cells = [_title(paper, facts), PARTS[row["part"]], "", "", "", "", "", row["verdict"], ""]
-        return _table_row(cells)
+        return table_row(cells)
     claim = Claim(**{name: row[name] for name in Claim.__dataclass_fields__})
     page = f"/book/{row['part']}/{row['slug']}.md"
-    return _table_row(
+    return table_row(
         [
             f"[{paper.title}]({page})",
             PARTS[row["part"]],
@@ -272,7 +272,8 @@ def _scoreboard_row(row: dict[str, Any], facts: Board) -> str:
     )
 
 
-def _table_row(cells: list[str]) -> str:
+def table_row(cells: list[str]) -> str:
+    """Return one row of a Markdown table."""
     escaped = (c if "\\|" in c else c.replace("|", "\\|") for c in cells)
     return f"| {' | '.join(escaped)} |"
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from gaussbook import notebook
 
-__all__ = ["PALETTE", "figure"]
+__all__ = ["PALETTE", "STYLE", "figure"]
 
 PALETTE = {
     "blue": "#0072B2",
@@ -31,7 +31,9 @@ PALETTE = {
 }
 """The colours of Okabe and Ito by name, in the order in which curves take them."""
 
-_STYLE = str(files("gaussbook") / "gaussbook.mplstyle")
+STYLE = str(files("gaussbook") / "gaussbook.mplstyle")
+"""The style sheet of all figures."""
+
 _LARGEST_SVG = 120_000  # bytes; a figure with more marks than that is smaller and faster as PNG
 
 
@@ -77,7 +79,7 @@ def figure(
             raise ValueError(f"{name} must say in words what the figure shows")
     import matplotlib.pyplot as plt
 
-    with matplotlib.style.context(_STYLE):
+    with matplotlib.style.context(STYLE):
         size = (width, height or 3.0 * rows)
         fig, axes = plt.subplots(rows, columns, figsize=size, **subplots)
         try:

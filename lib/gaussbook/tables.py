@@ -101,9 +101,11 @@ def html_table(
         cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
         lines.append(f'<tr{anchor}><th scope="row">{html.escape(first)}</th>{cells}</tr>')
     bodies = []
+    taken = {None, *(ids or ())}  # a group whose rows stand apart is named where it begins
     numbered = range(len(lines))
     for group, members in itertools.groupby(numbered, lambda k: groups[k] if groups else None):
-        anchor = f' id="{html.escape(group)}"' if group and group not in (ids or ()) else ""
+        anchor = "" if group in taken else f' id="{html.escape(group)}"'
+        taken.add(group)
         bodies.append(f"<tbody{anchor}>{''.join(lines[k] for k in members)}</tbody>")
     return (
         f'<table class="{name}"><caption>{html.escape(caption)}</caption>'

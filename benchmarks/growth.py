@@ -1,0 +1,83 @@
+"""How the cost grows: seconds of one work while one size doubles."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from gaussbook import density, transport
+from gaussbook.gp import covariances, exact
+from gaussbook.gp.statespace import StateSpaceRegressor
+from gaussbook.mixture import GaussianMixture
+
+
+def _em(n: int = 50_000, d: int = 8, K: int = 8) -> Callable[[], object]:
+    X = np.random.default_rng(0).standard_normal((n, d))
+    start = {"means_init": X[:K], "weights_init": np.full(K, 1 / K), "tol": 0.0, "max_iter": 3}
+    start["precisions_init"] = np.tile(np.eye(d), (K, 1, 1))
+    return lambda: GaussianMixture(n_components=K, **start).fit(X)
+
+
+def _line(n: int) -> Callable[[], object]:
+    t = np.linspace(0, n / 100, n)
+    model = StateSpaceRegressor(covariances.Matern52(1.0, 1.5), 0.1)
+    return lambda: model.fit(t, np.sin(t)).predict(t)
+
+
+def _process(n: int) -> Callable[[], object]:
+    X = np.random.default_rng(0).uniform(size=(n, 4))
+    k = covariances.SquaredExponential(1.0, np.ones(4))
+    return lambda: exact.log_marginal_likelihood(k, 0.1, X, X[:, 0])
+
+
+def _kde(n: int) -> Callable[[], object]:
+    X = np.random.default_rng(0).standard_normal((n, 8))
+    return lambda: density.log_density(X[:1000], X, 0.5)
+
+
+def _sinkhorn(n: int) -> Callable[[], object]:
+    X = np.random.default_rng(0).standard_normal((2, n, 3))
+    M, a = transport.cost_matrix(X[0], X[1] + 0.5), np.full(n, 1 / n)
+    return lambda: transport.sinkhorn(a, a, M / M.max(), 0.02, tol=1e-6)
+
+
+def _sliced(n: int) -> Callable[[], object]:
+    X = np.random.default_rng(0).standard_normal((2, n, 16))
+    theta = transport.random_directions(100, 16, np.random.default_rng(1))
+    return lambda: transport.sliced_wasserstein_terms(X[0], X[1], theta, 2)
+
+
+def _doubling(first: int, steps: int) -> list[int]:
+    return [first * 2**k for k in range(steps)]
+
+
+CURVES = (
+    ("EM, 3 steps, d=8 K=8", "n", _doubling(12_500, 6), lambda v: _em(n=v)),
+    ("EM, 3 steps, n=50 000 K=8", "d", _doubling(2, 6), lambda v: _em(d=v)),
+    ("EM, 3 steps, n=50 000 d=8", "K", _doubling(2, 6), lambda v: _em(K=v)),
+    ("kernel density at 1 000 points, d=8", "n", _doubling(12_500, 5), _kde),
+    ("GP likelihood + gradient", "n", _doubling(125, 5), _process),
+    ("state-space GP", "n", _doubling(12_500, 5), _line),
+    ("Sinkhorn to 1e-6", "n", _doubling(125, 5), _sinkhorn),
+    ("sliced Wasserstein, 100 projections", "n", _doubling(3_125, 6), _sliced),
+)
+
+
+def _fastest(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(3):
+        started = time.process_time()
+        work()
+        times.append(time.process_time() - started)
+    return min(times)
+
+
+def measure() -> list[dict]:
+    """Return the curves: work, the size that grows, its values and the seconds."""
+    curves = []
+    for work, variable, values, prepare in CURVES:
+        seconds = [round(_fastest(prepare(value)), 5) for value in values]
+        curves.append({"work": work, "variable": variable, "values": values, "seconds": seconds})
+    return curves
