@@ -430,7 +430,7 @@ def family(label: str, seed: int, *, picture: Array | None = None) -> Scene:
     Returns
     -------
     Scene
-        The object around the origin, within a ball of radius 0.85, on white.  The snowman's face
+        The object around the origin, within a ball of radius 1, on white.  The snowman's face
         looks along x.
 
     Raises
@@ -447,7 +447,7 @@ def family(label: str, seed: int, *, picture: Array | None = None) -> Scene:
     if picture is not None:
         body = Texture(check_array("picture", picture, shape=(None, None, 3)))
     if label == "snowman":
-        return Scene(_snowman(radius, aspect, hue, body))
+        return Scene(_snowman(0.85 * radius, aspect, hue, body))
     shape = "ellipsoid" if label == "sphere" else label
     return Scene([Solid(shape, (0, 0, 0), (radius, radius, aspect * radius), body)])
 
