@@ -85,11 +85,13 @@ def _checked(parameters: Mapping[str, Array]) -> dict[str, np.ndarray]:
     checked = {}
     for name in wanted:
         value = check_array(f"parameters[{name!r}]", parameters[name], shape=shapes[name])
+        value = to_host(value)
+        key = "sh" if name == "colors" else name
+        if name == "colors":
+            value = rgb_to_sh(value)[:, None, :]
         with np.errstate(over="ignore"):  # the next check says it
-            value = to_host(value).astype(np.float32)
-        checked[name] = check_array(f"parameters[{name!r}]", value)
-    if "colors" in checked:
-        checked["sh"] = rgb_to_sh(checked.pop("colors"))[:, None, :]
+            value = value.astype(np.float32)
+        checked[key] = check_array(f"parameters[{name!r}]", value)
     if checked["sh"].shape[1] not in _N_COEFFICIENTS:
         raise ValueError("parameters['sh'] must have shape (N, 1 | 4 | 9 | 16, 3)")
     return checked
