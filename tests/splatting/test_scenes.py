@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from gaussbook.arrays import generator
-from gaussbook.splatting import look_at
+from gaussbook.metrics import psnr
+from gaussbook.splatting import (
+    DensityControl,
+    RenderOptions,
+    fit,
+    initialise,
+    look_at,
+    photometric_loss,
+    render,
+    scene_extent,
+)
 from gaussbook.splatting.scenes import (
     FAMILY,
     Scene,
@@ -121,6 +131,28 @@ def test_jitter():
     noisy, same = surface_points(seen, cameras[:2], 50, generator(1), jitter=0.05)
     np.testing.assert_array_equal(colors, same)
     assert 0.03 < float(np.std(noisy - clean)) < 0.07
+
+
+def test_gaussians_learn_the_blocks():
+    """From 300 points to 600 Gaussians in 400 steps: views that were not trained with."""
+    (train, test), scene, options = orbit(64), blocks(), RenderOptions(background=(1, 1, 1))
+    seen, unseen = views(scene, train), views(scene, test)
+    density = DensityControl(400, scene_extent(train), generator(1), capacity=600)
+    fitted = fit(
+        *(initialise(*surface_points(seen, train, 300, generator(0))), train),
+        *([v.image for v in seen],),
+        **{"iterations": 400, "rng": generator(2), "loss": photometric_loss},
+        **{"options": options, "density": density},
+    )
+    assert fitted.counts[-1] > 450
+    mean = np.mean([v.image for v in seen], axis=(0, 1, 2))
+    reached, plain = [], []
+    for v, camera in zip(unseen, test, strict=True):
+        image = np.clip(render(fitted.parameters, camera, options).image, 0, 1)
+        reached.append(psnr(image, v.image))
+        plain.append(psnr(np.broadcast_to(mean, v.image.shape), v.image))
+    assert np.mean(reached) >= 20
+    assert np.mean(reached) >= np.mean(plain) + 4
 
 
 NONSENSE = (None, "abc", float("nan"), -3.0, [], [[1.0], [1.0, 2.0]], np.ones((2, 2)), {"a": 1})
