@@ -15,6 +15,7 @@ from gaussbook.metrics import (
     clustering_error,
     expected_calibration_error,
     hellinger_1d,
+    hf_psnr,
     loglog_slope,
     psnr,
     ssim,
@@ -199,6 +200,39 @@ class TestPsnr:
     def test_bad_input_is_named(self, image, reference, peak, name):
         with pytest.raises(ValueError, match=f"^{name}"):
             psnr(image, reference, peak)
+
+
+class TestHighFrequencyPsnr:
+    def test_a_ripple_in_closed_form(self, xp):
+        # The 5-pixel window passes a ripple of period 2 with the sum of its weights' signs.
+        weights = np.exp(-0.5 * np.arange(-2, 3) ** 2)
+        passed = float(weights @ [1, -1, 1, -1, 1] / weights.sum())
+        ripple = np.tile([0.05, -0.05], 20)[None, :, None] * np.ones((40, 1, 3))
+        image, reference = on(xp, 0.5 + ripple, np.full((40, 40, 3), 0.5))
+        inner = 20 * math.log10(1 / (0.05 * (1 - passed)))
+        assert hf_psnr(image, reference) == pytest.approx(inner, abs=0.5)  # edges differ a little
+
+    def test_a_smooth_error_counts_less_than_noise(self):
+        reference = np.full((32, 32, 3), 0.5)
+        smooth = reference + 0.1 * np.sin(np.linspace(0, np.pi, 32))[:, None, None]
+        noise = np.random.default_rng(0).normal(size=reference.shape)
+        noisy = reference + noise * np.std(smooth - reference)
+        assert hf_psnr(smooth, reference) > hf_psnr(noisy, reference) + 20
+        assert hf_psnr(reference + 0.1, reference) > 200
+        assert hf_psnr(reference, reference) == math.inf
+
+    @pytest.mark.parametrize(
+        ("image", "reference", "peak", "name"),
+        [
+            (np.zeros((8, 8, 3)), np.zeros((8, 9, 3)), 1, "image"),
+            (np.zeros((8, 8)), np.zeros((8, 8)), 1, "reference"),
+            (np.zeros((8, 8, 3)), np.full((8, 8, 3), 2.0), 1, "reference"),
+            (np.zeros((8, 8, 3)), np.zeros((8, 8, 3)), -1, "peak"),
+        ],
+    )
+    def test_bad_input_is_named(self, image, reference, peak, name):
+        with pytest.raises(ValueError, match=f"^{name}"):
+            hf_psnr(image, reference, peak)
 
 
 class TestSsim:
