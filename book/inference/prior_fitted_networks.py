@@ -107,6 +107,7 @@
 # ## The method in code
 
 # %%
+from itertools import count
 from time import process_time
 
 import numpy as np
@@ -241,7 +242,9 @@ def riemann_quantile(logits, b, level):
 # **The training loop.** Each step draws fresh datasets of $N$ points and one context size $n$ for all of
 # them. The first $n$ points are the context and the other $N-n$ are queries, all scored in one pass. With
 # $n$ drawn from $\{0,\dots,N-1\}$ with probability proportional to $1/(N-n)$, all context sizes get the same
-# number of scored queries. The optimiser is Adam with a short warm-up and a cosine to zero; the norm of the
+# number of scored queries. An empty context comes up in one step of 72, so that a short run of independent
+# draws might hardly meet it. We therefore draw $n$ from evenly spread numbers, the multiples of the
+# golden ratio modulo one after a random start, which changes its luck and not its distribution. The optimiser is Adam with a short warm-up and a cosine to zero; the norm of the
 # gradient is cut at 1. No dataset is ever seen twice, so there is nothing to overfit.
 
 # %%
@@ -250,18 +253,23 @@ LEARNING_RATE = scale(default=8e-3, paper=3e-4)
 
 def train(loss, params, prior, checkpoints, rng, N=N, batch=BATCH, context=None):
     """Minimise loss(params, x, y, n) over fresh datasets; return all checkpoints."""
-    share = 1 / (N - np.arange(N))
+    share = np.cumsum(1 / (N - np.arange(N)))
+    u = count(rng.uniform(), (np.sqrt(5) - 1) / 2)
 
     def draw(rng):
         x, y = prior(rng, batch, N)
-        n = rng.choice(N, p=share / share.sum()) if context is None else context
+        n = (
+            np.searchsorted(share, share[-1] * (next(u) % 1))
+            if context is None
+            else context
+        )
         return x, y, int(n)
 
     steps = checkpoints[-1]
     rate = warm_up(cosine_decay(LEARNING_RATE, steps - steps // 10), steps // 10)
     adam, kept = Adam(rate), [params]
-    for count in np.diff([0, *checkpoints]):
-        fitted = nn.fit(loss, kept[-1], draw, adam, steps=int(count), rng=rng, clip=1.0)
+    for more in np.diff([0, *checkpoints]):
+        fitted = nn.fit(loss, kept[-1], draw, adam, steps=int(more), rng=rng, clip=1.0)
         kept.append(fitted.params)
     return kept[1:]
 
@@ -487,22 +495,23 @@ alt = f"""Loss against the number of context points. The exact posterior falls f
 {mean_gap[0, 0]:.2f}, {mean_gap[0, 1]:.2f} and {mean_gap[0, 2]:.2f} nats at the three
 checkpoints. Linear regression levels off near {linear_nll[-1]:.2f}, the prior marginal
 stays at {prior_nll[0]:.2f}."""
-caption = """Mean loss of a query after $n$ context points (seed 0). The vertical distance
-to the black curve is the expected divergence to the exact posterior predictive
+caption = """Mean loss of a query after $n$ context points (seed 0). The vertical
+distance to the black curve is the expected divergence to the exact posterior predictive
 distribution."""
 with figure(alt=alt, caption=caption, width=6.0, height=3.2) as ax:
     ax.plot(SIZES, gp_nll, "k-o", ms=4, label="exact GP")
     colours = [PALETTE[name] for name in ("sky", "blue", "purple")]
-    for values, count, colour in zip(pfn_nll[0], CHECKPOINTS, colours, strict=True):
-        label = f"PFN, {count * BATCH} datasets"
+    for values, steps, colour in zip(pfn_nll[0], CHECKPOINTS, colours, strict=True):
+        label = f"PFN, {steps * BATCH} datasets"
         ax.plot(SIZES, values, "o-", ms=3, color=colour, label=label)
     ax.plot(SIZES, linear_nll, "--", color=PALETTE["orange"], label="linear regression")
     ax.plot(SIZES, prior_nll, ":", color="0.5", label="prior marginal")
-    ax.set(xlabel="context points $n$", ylabel="loss (nats)")
+    ax.set(xlabel="context points $n$", ylabel="loss (nats)", xticks=SIZES)
     ax.legend()
 
 # %% [markdown]
-# The network never touches the Gaussian process's formulas, and yet draws nearly the same picture. Below
+# The network never touches the Gaussian process's formulas, and yet draws nearly the same picture, least well
+# where it has little to go by. Below
 # it answers 120 queries in one pass, for three datasets it has not met.
 
 # %%
@@ -521,12 +530,12 @@ for i, n in enumerate(contexts):
     bands.append([to_host(curve[0, :]) for curve in curves])
 
 # %% tags=["hide-input"]
-alt = """Three panels with 2, 5 and 9 context points. In each, the network's mean and 95 %
+alt = """Three panels with 2, 5 and 9 context points. The network's mean and 95 %
 band lie close to those of the exact Gaussian process: wide away from the points and
 narrow near them. The network's band is somewhat wider close to the points."""
 caption = """Posterior mean and 95 % band of an answer: exact Gaussian process (black,
-dashed band) and PFN (blue). The network has never seen these datasets; each panel is one
-forward pass."""
+dashed band) and PFN (blue). The network has never seen these datasets; each panel is
+one forward pass."""
 with figure(1, 3, alt=alt, caption=caption, width=8.4, height=2.7, sharey=True) as axes:
     for ax, i, n, curves in zip(axes, range(3), contexts, bands, strict=True):
         mean, lower, upper, ours, low, high = curves
@@ -566,8 +575,8 @@ change_double = change_by_permutation(double)
 logits = pfn(net, x, y, n)
 beside = pfn(net, moved, y, n)
 query_error = float(xp.max(xp.abs((beside - logits)[:, :-1, :])))
-p_empty = xp.mean(ad.softmax(pfn(net, x, y, 0)), axis=(0, 1))
-uniformity = float(xp.mean(xp.abs(BUCKETS * p_empty - 1)))
+empty = [xp.mean(ad.softmax(pfn(seed[-1], x, y, 0)), axis=(0, 1)) for seed in trained]
+uniformity = float(xp.mean(xp.abs(BUCKETS * xp.stack(empty) - 1)))
 
 # %%
 claims.check(
@@ -599,6 +608,7 @@ claims.check(
     "C4.c",
     "mean relative deviation of the bucket probabilities from 1/B without context",
     measured=100 * uniformity,
+    seeds=2,
     at_most=20,
     unit="%",
 )
@@ -689,17 +699,18 @@ wide = xp.broadcast_to(logits, (1, 600, BUCKETS))
 log_density = riemann_log_density(wide, fine[None, :], b_signed)
 out = pfn(nets["random signs", "Gaussian"], x2, y2, n)[0, 0, :]
 mean, log_variance = map(float, out)
-alt = """Left, nine context points scattered on two mirrored branches above and below zero,
+alt = """Left, nine context points scattered on two mirrored branches around zero,
 with a vertical line at the query. Right, the predictive densities at the query: the
 Riemann head has two peaks, one on each branch, the Gaussian head one broad hump."""
-caption = """Left, a dataset with random signs and the place of the query (dashed). Right,
-the two heads' predictive densities there."""
+caption = """Left, a dataset with random signs and the place of the query (dashed).
+Right, the two heads' predictive densities there."""
 with figure(1, 2, alt=alt, caption=caption, height=2.7) as axes:
     unit = to_host(x2[0, :, 0]) / np.sqrt(12) + 0.5
     axes[0].plot(unit[:n], to_host(y2[0, :n]), "o", color=PALETTE["vermilion"])
     axes[0].axvline(unit[n], color="0.5", ls="--", lw=1)
     axes[0].set(xlabel="input $x$", ylabel="answer $y$", xlim=(0, 1))
-    axes[1].plot(to_host(fine), to_host(xp.exp(log_density))[0], color=PALETTE["blue"], label="Riemann")
+    density = to_host(xp.exp(log_density))[0]
+    axes[1].plot(to_host(fine), density, color=PALETTE["blue"], label="Riemann")
     gaussian = stats.norm.pdf(to_host(fine), mean, np.exp(log_variance / 2))
     axes[1].plot(to_host(fine), gaussian, color=PALETTE["orange"], label="Gaussian")
     axes[1].set(xlabel="answer $y$", ylabel="density")
@@ -799,7 +810,7 @@ def oracle_nll(x, y, n, parts=64):
 
 # %%
 def map2(x, y):
-    """log(v / E[v]) and log(length) of largest p(y | v, length) p(log v, log length)."""
+    """log(v / E[v]), log(length) of largest p(y | v, length) p(log v, log length)."""
 
     def objective(params):
         log_v, log_length = map(float, params["theta"])
@@ -881,7 +892,7 @@ claims.check(
 # hundred times as long, the PFN wins at all sizes; at our scale that holds for the smaller context only. The
 # factor in time depends on who is timed. Our MAP-II takes two or three milliseconds for a dataset of ten
 # points, far less than the general programs which the paper timed, so we ask for a factor of 50. (The
-# specification for this chapter had said 100, untried; ten trial runs gave TIMECAL.) None of this counts
+# specification for this chapter had said 100, untried; ten trial runs gave between 79 and 127, which straddles it.) None of this counts
 # the five seconds of training, which pay off from about two thousand datasets on.
 #
 # ### Small tables, real data
@@ -910,7 +921,6 @@ def table_prior(rng, batch, N):
 def classification_loss(params, x, y, n):
     """-log sigmoid(label x logit) for labels -1 and 1."""
     return -ad.mean(ad.log_sigmoid(pfn(params, x, y, n)[..., 0] * y[:, n:]))
-
 
 
 # %%
