@@ -1,6 +1,20 @@
-"""What all tests share: the GPU, where there is one."""
+"""What all tests share: the GPU, where there is one, and the numbers of the pages at the end."""
+
+from pathlib import Path
 
 import pytest
+
+SHOTS = Path(__file__).parents[1] / "_build" / "screenshots"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what the pages weigh and how soon they answer, as the browser's tests measured it."""
+    lines = sorted(path.read_text().strip() for path in SHOTS.glob("*.csv"))
+    if lines:
+        terminalreporter.section("pages: bytes without figures, in all; ms to interactive, loaded")
+        for line in lines:
+            name, *numbers = line.split(",")
+            terminalreporter.write_line(f"{name:45}" + "".join(f"{n:>10}" for n in numbers))
 
 
 @pytest.fixture(scope="session")

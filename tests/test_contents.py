@@ -119,3 +119,25 @@ def test_the_project_speaks_of_itself_alone():
         if path.is_file() and path.suffix not in (".png", ".webp"):
             found = forbidden.search(path.read_text(encoding="utf-8"))
             assert found is None or name.endswith("test_contents.py"), f"{name}: {found.group()}"
+
+
+def test_the_reference_has_every_public_module():
+    """A module is public when it says what it offers; a package may offer its modules' names."""
+    pages = "".join(path.read_text() for path in PROJECT.root.glob("book/api/*.md"))
+    shown = set(re.findall(r"automodule:: (\S+)", pages))
+    library = PROJECT.root / "lib"
+    missing = []
+    for path in sorted((library / "gaussbook").rglob("*.py")):
+        if "__all__ = [" not in path.read_text(encoding="utf-8"):
+            continue
+        parts = path.relative_to(library).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        package = ".".join(parts[:2])
+        if name not in shown and package not in shown:
+            missing.append(name)
+    assert not missing, f"add automodule directives to book/api for {missing}"
+
+
+@CHAPTERS
+def test_the_bibliography_names_the_methods_of_a_chapter(chapter):
+    assert PROJECT.papers[chapter.slug].methods, f"add methods = {{...}} to {chapter.slug}"

@@ -1,0 +1,39 @@
+"""The page of measured times is drawn from the result files."""
+
+import json
+
+RECORD = {
+    "machine": "A machine",
+    "date": "2026-01-01",
+    "versions": {"numpy": "2.0"},
+    "rows": [
+        {"work": "sorting", "peer": "a peer", "ours_s": 0.5, "peer_s": 1.0, "ratio": 2.0,
+         "target": 3.0, "meets": False, "note": "a remark"},
+    ],
+    "growth": [
+        {"work": "sorting", "variable": name, "values": [1, 10, 100], "seconds": [0.1, 1.0, 10.0]}
+        for name in ("n", "d", "K")
+    ],
+}  # fmt: skip
+
+
+def test_results_become_a_table_and_curves(mini):
+    results = mini.root / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    (results / "cpu.json").write_text(json.dumps(RECORD))
+    with (mini.root / "book" / "index.md").open("a") as page:
+        page.write("\n```{benchmarks}\n```\n")
+    built = mini.build()
+    assert built.returncode == 0, built.stdout
+    html = (mini.root / "_build/html/book/index.html").read_text()
+    for text in ("A machine", "numpy 2.0", "sorting (1)", "a remark", "sorting in n: 1.0"):
+        assert text in html
+    assert "_images/cpu.svg" in html
+
+
+def test_without_results_it_says_how_to_make_some(mini):
+    with (mini.root / "book" / "index.md").open("a") as page:
+        page.write("\n```{benchmarks}\n```\n")
+    built = mini.build()
+    assert built.returncode == 1
+    assert "make bench" in built.stdout
