@@ -100,11 +100,12 @@ import time
 
 from scipy import stats
 from scipy.linalg import fractional_matrix_power
+from scipy.sparse.linalg import LinearOperator, cg
 from threadpoolctl import threadpool_limits
 
 from gaussbook import autodiff as ad
 from gaussbook import data
-from gaussbook.arrays import Array, backend, generator, namespace, to_device, to_host
+from gaussbook.arrays import Array, backend, generator, to_device, to_host
 from gaussbook.claims import Claims
 from gaussbook.gp.covariances import SquaredExponential
 from gaussbook.gp.exact import GaussianProcessRegressor
@@ -439,17 +440,18 @@ table(
 with figure(
     1,
     3,
-    alt="Left: the prior's Gram matrix has a broad band along its diagonal. Middle: the "
-    "optimum has larger variances at the ends and negative similarity of opposite sides. "
+    alt="Left: the prior's Gram matrix is a band along its diagonal. Middle: in the optimum the "
+    "first, third and fifth point are more alike and the second and fourth have more variance. "
     "Right: quantiles of the features at width 256 lie on the normal line.",
     caption="Left and middle: the Gram matrix of the hidden layer that the NNGP keeps, and the one "
     "that the DKM learns. Right: standardised features of all points at width 256 against normal "
     "quantiles.",
     height=2.6,
 ) as axes:
-    bound = float(xp.max(xp.abs(G_star)))
+    top = float(xp.max(G_star))
     for ax, G, title in zip(axes, (K_0, G_star), ("prior K(G₀)", "learned G*"), strict=False):
-        image = ax.imshow(to_host(G), vmin=-bound, vmax=bound, cmap="RdBu_r")
+        image = ax.imshow(to_host(G), vmin=0, vmax=top, cmap="Blues")
+        ax.grid(False)
         ax.set(title=title, xlabel="point", ylabel="point")
     axes[1].figure.colorbar(image, ax=axes[:2], shrink=0.7, label="G")
     F = runs[256][1]
@@ -461,8 +463,9 @@ with figure(
     axes[2].set(xlabel="normal quantile", ylabel="quantile of features", title="N = 256")
 
 # %% [markdown]
-# The prior similarity falls off with distance. The optimum has heard of $\sin 3x$: points where the sine has opposite signs are pushed
-# apart until their features are nearly uncorrelated or worse, points with equal targets are drawn together.
+# The prior's similarity falls off with distance and knows nothing else. The optimum has heard of $\sin3x$: points 0, 2 and 4, whose targets
+# are near zero (−0.14, 0 and 0.14), become more alike although they lie far apart, while points 1 and 3, with targets of −1 and 1, keep
+# their distance and their variance.
 
 # %%
 wide = runs[256][0]
@@ -663,9 +666,12 @@ for seed in progress(range(5), "shared structure"):
     train, test, held_out = X[:n], X[n:], Y[n:]
     blocks, Y = inputs(train, test, s), Y[:n]
     for nu in nus:
-        fit = maximise(lambda U, nu=nu: objective(U, k, blocks[0], Y, noise, nu), identity(n))
-        learned[seed, nu] = fit.params["U"]
-        errors[nu].append(rmse(predict(fit.params["U"], k, blocks, Y, noise), held_out))
+
+        def value(U, nu=nu, b=blocks, Y=Y):
+            return objective(U, k, b[0], Y, noise, nu)
+
+        U = learned[seed, nu] = maximise(value, identity(n)).params["U"]
+        errors[nu].append(rmse(predict(U, k, blocks, Y, noise), held_out))
     means = {
         "GP": predict([], k, blocks, Y, noise),
         "NNGP": predict(identity(n), k, blocks, Y, noise),
@@ -678,6 +684,11 @@ for seed in progress(range(5), "shared structure"):
 
 
 # %%
+def worst_ratio(above, below) -> float:
+    """Largest quotient of two methods' errors over the seeds."""
+    return max(a / b for a, b in zip(errors[above], errors[below], strict=True))
+
+
 def label(name) -> str:
     """The row's header: DKM with its nu, or the baseline's name."""
     return name if isinstance(name, str) else f"DKM, ν = {name:g}"
@@ -691,32 +702,46 @@ table(
 
 # %% tags=["hide-input"]
 X, z, _ = shared_task(0)
-z = z[:n]
+z = z[:n] - xp.mean(z[:n], axis=0)
 order = xp.argsort(xp.atan2(z[:, 1], z[:, 0]))
 
 
 def cosines(G: Array) -> Array:
-    """G_ij / sqrt(G_ii G_jj), points in the order of the angle of z."""
+    """Cosines of the centred features, points in the order of the angle of z."""
+    G = G - xp.mean(G, axis=0)
+    G = G - xp.mean(G, axis=1)[:, None]
     r = xp.sqrt(xp.linalg.diagonal(G))
     return to_host(xp.take(xp.take(G / r[:, None] / r, order, axis=0), order, axis=1))
 
 
 G_0 = inputs(X[:n], X[:n], s)[0]
 grams = {
-    "hidden features z": z @ xp.matrix_transpose(z),
-    "NNGP": gram_kernel(k, G_0),
-    "DKM, ν = 3": propagate(learned[0, 3], k, G_0)[0],
+    "hidden features z": cosines(z @ xp.matrix_transpose(z)),
+    "NNGP": cosines(gram_kernel(k, G_0)),
+    "DKM, ν = 3": cosines(propagate(learned[0, 3], k, G_0)[0]),
 }
+
+# %% tags=["hide-input"]
 with figure(
-    1, 3, height=2.6,
+    1,
+    3,
+    height=2.6,
     alt="Left: similarity of the hidden features, in smooth blocks. Middle: the NNGP's "
-    "similarities show speckle without the blocks. Right: those of the DKM show the blocks.",
-    caption="Cosine similarities of the 120 training points, sorted by the angle of $z$, as the "
-    "hidden truth, the NNGP's hidden layer and the DKM's see them (first seed).",
+    "similarities are speckled. Right: those of the DKM show the blocks again, less smooth.",
+    caption="Cosine similarities of the training points' features (centred, for the kernel sees "
+    "differences only), from −1 (blue) to 1 (red), points sorted by the angle of $z$: the "
+    "hidden truth, the hidden layer of the NNGP, and that of the DKM (first seed).",
 ) as axes:
-    for ax, (name, G) in zip(axes, grams.items(), strict=True):
-        ax.imshow(cosines(G), vmin=-1, vmax=1, cmap="RdBu_r")
+    for ax, (name, cosine) in zip(axes, grams.items(), strict=True):
+        ax.imshow(cosine, vmin=-1, vmax=1, cmap="RdBu_r")
+        ax.grid(False)
         ax.set(title=name, xlabel="point", ylabel="point")
+table(
+    [[name, float(stats.pearsonr(grams["hidden features z"].ravel(), c.ravel())[0])]
+     for name, c in grams.items()],
+    ["Similarities", "Correlation with those of z"],
+    "How much of the hidden similarity the layers see (first seed).",
+)
 
 # %% tags=["hide-input"]
 with figure(
@@ -733,13 +758,7 @@ with figure(
     ax.set(xlabel="ν, weight of the prior", ylabel="test RMSE", ylim=(0, None))
     ax.legend()
 
-
 # %%
-def worst_ratio(above, below) -> float:
-    """Largest quotient of two methods' errors over the seeds."""
-    return max(a / b for a, b in zip(errors[above], errors[below], strict=True))
-
-
 claims.check(
     "C4.a", "RMSE of ν = 3 over that of the NNGP, worst seed",
     measured=worst_ratio(3, "NNGP"), at_most=0.75, seeds=5,
@@ -767,13 +786,14 @@ claims.check(
 
 
 # %% [markdown]
-# With $\nu=3$ the DKM roughly halves the error of the NNGP, and still has two thirds of the error of an NNGP whose scale and noise are tuned. What it has learned is to be seen:
-# the hidden layer's similarities take on the blocks of the hidden features, of which it was never told. The error rises steadily with
+# With $\nu=3$ the DKM roughly halves the error of the NNGP, and still has at most 0.68 times the error of an NNGP whose scale and noise are tuned. What it has learned can be seen:
+# the hidden layer's similarities take on the blocks of the hidden features, of which it was never told: their
+# correlation with those of $z$ is 0.86, against 0.29 for the NNGP. From there the error rises steadily with
 # $\nu$ and ends in the NNGP, but later than we expected: at $\nu=1000$ the DKM is still up to a tenth better. Our
 # expectation of 5 % came from a prototype whose optimiser, in coordinates that were not whitened, seems to have stopped early.
 #
 # The row of the ARD GP is the sobering one. Two of the four inputs are irrelevant, a GP with one length for each input finds them in
-# its evidence, and with four more numbers it beats a learned matrix of $120\times120$. A flexible representation is worth
+# its evidence, and with four more numbers it beats a learned matrix of $120\times120$. A flexible representation can only be worth
 # its price where the structure is not a simple rescaling of the inputs that a cheaper model can express.
 #
 # ### One output
@@ -818,7 +838,7 @@ table(
 # %% [markdown]
 # At $s=0.15$, and at the scale and noise that the NNGP itself prefers, the DKM is indeed within a few per cent of the NNGP, on either side. But at $s=0.05$ the control
 # fails: with $\nu=3$ the error drops by a third or more. With so small a scale the prior's features hardly vary, the NNGP is too smooth to be of use, and
-# even one output is enough to pull the features apart along the inputs that matter. So one output can teach a representation,
+# even one output is enough, it seems, to pull the features apart. So one output can teach a representation,
 # if scale and weight leave it room, and with the wrong ones it teaches nothing; they have to be validated. The ARD GP beats all of them by far.
 #
 # ### Inducing points
@@ -860,20 +880,30 @@ def sparse_predict(U: list, k, data_blocks, new_blocks, Y: Array, noise: float) 
 
 # %% [markdown]
 # If the training points are the inducing points, the sparse method should be the full one. We optimise both, independently, for 40 points of
-# the shared task with two layers.
+# the shared task with two layers. L-BFGS compares values of the objective and so
+# stops at its rounding, which leaves errors of some $10^{-6}$ in the predictions; one Newton step, which needs gradients only, removes them.
+
+# %%
+def polished(value, U: list) -> list:
+    """The maximum by L-BFGS, then one Newton step, H^-1 g by conjugate gradients."""
+    u, unravel = ad.ravel_tree(maximise(value, U, 1000, 1e-8).params["U"])
+    product = ad.hessian_vector_product(lambda v: -value(unravel(v)))
+    H = LinearOperator(
+        (u.shape[0],) * 2, lambda e: to_host(product(u, to_device(e.ravel()))), dtype=float
+    )
+    slope = ad.grad(lambda v: -value(unravel(v)))(u)
+    step, _ = cg(H, to_host(slope), rtol=1e-6, maxiter=400)
+    return unravel(u - to_device(step))
+
 
 # %%
 X, _, Y = shared_task(0)
 few, new, Y40 = X[:40], X[40:140], Y[:40]
 same, others = inputs(few, few, s), inputs(few, new, s)
-full = maximise(
-    lambda U: objective(U, k, same[0], Y40, noise, 30), identity(40, 2), 1000, 1e-8
-)
-sparse = maximise(
-    lambda U: sparse_objective(U, k, same, Y40, noise, 30), identity(40, 2), 1000, 1e-8
-)
-difference = predict(full.params["U"], k, others, Y40, noise) - sparse_predict(
-    sparse.params["U"], k, same, others, Y40, noise
+full = polished(lambda U: objective(U, k, same[0], Y40, noise, 30), identity(40, 2))
+sparse = polished(lambda U: sparse_objective(U, k, same, Y40, noise, 30), identity(40, 2))
+difference = predict(full, k, others, Y40, noise) - sparse_predict(
+    sparse, k, same, others, Y40, noise
 )
 claims.check(
     "C5.a", "inducing = training points: largest difference of the predictive means",
@@ -957,8 +987,9 @@ table(
 )
 
 # %% [markdown]
-# With the same inducing points the DKM makes about half the errors of the sparse GP and the sparse NNGP, for either kernel. An
-# exact GP with all 1000 images, affordable at this size, is at least as good: the learned features make up for the few
+# With the same inducing points the DKM makes about half the errors of the sparse GP and the sparse NNGP with the squared exponential, and between
+# a half and three quarters of them with the arc-cosine kernel. An
+# exact GP with all 1000 images, affordable at this size, is better still: the learned features make up for the few
 # inducing points, no more.
 #
 # Ten outputs teach; what about one? The diabetes table has 442 patients, ten inputs and one noisy
