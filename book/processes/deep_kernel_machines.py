@@ -606,7 +606,7 @@ claims.check(
 
 # %% [markdown]
 # This surprised us. The gradient is right, the lower end is stationary, and all its curvatures are negative: it is a genuine local
-# maximum, and the conjecture of a single one is wrong for two layers of the squared exponential. It is also close to right. While preparing the
+# maximum, and the conjecture of a single one, as we understand it, fails for two layers of the squared exponential. It is also close to right. While preparing the
 # chapter we tried twelve more draws of such data; in eleven of them all eight starts agreed. And a start
 # at $U=I$, the one used everywhere else in this chapter, finds the higher maximum here.
 #
