@@ -632,7 +632,7 @@ claims.check(
 # the next one may lie on either of two branches, and the best single Gaussian covers the gap between them.
 # On the process
 # the Riemann network is the one above (seed 0), and the Gaussian one gets the same 400 steps from the same seed;
-# on the random signs both get 300.
+# on the random signs both get 200.
 
 # %%
 def signed_prior(rng, batch, N):
@@ -662,7 +662,7 @@ def signed_loss(params, x, y, n):
 
 
 on_process = gp_prior, (x, y), CHECKPOINTS[-1:]
-on_signs = signed_prior, signed_test, (scale(default=300, paper=2500),)
+on_signs = signed_prior, signed_test, (scale(default=200, paper=2500),)
 plans = {
     ("Gaussian process", "Gaussian"): (gaussian_loss, 2, *on_process),
     ("random signs", "Riemann"): (signed_loss, BUCKETS, *on_signs),
