@@ -100,8 +100,8 @@
 # than the prior, such as two far bumps. Then $Q^{-1}-S^{-1}$ has a negative eigenvalue and equation {eq}`dkf-update` may return a
 # negative variance. Three repairs are published: the thesis takes the robust step at such a $t$; the journal's synthetic code
 # clips the eigenvalues of $Q$ relative to $S$ at 1, so that a confusing direction is ignored; the
-# software library replaces $Q$ by $(Q^{-1}+S^{-1})^{-1}$. The last adds the prior's precision before it is taken away again,
-# which undoes the division for *every* $x$. We implement the first two.
+# software library replaces $Q$ by $(Q^{-1}+S^{-1})^{-1}$. The last is overconfident: it leaves $J=Q^{-1}$ and $q=(Q^{-1}+S^{-1})f$, and with a
+# vague prediction returns $(I+QS^{-1})f$, about twice $f$ where $Q\approx S$. We implement the first two.
 #
 # ## The method in code
 
@@ -162,22 +162,23 @@ def information_filter(q, J, A, Gamma, mu, Sigma) -> tuple[Array, Array]:
 
 # %% [markdown]
 # The DKF prepares the pairs of all times at once. With $S=LL^\top$ the generalised eigenvalues of $(Q,S)$ are those of $L^{-1}QL^{-\top}=V\lambda V^\top$;
-# clipping gives $Q\leftarrow LV\min(\lambda,1)V^\top L^\top$.
+# clipping them gives $Q^{-1}=W\min(\lambda,1)^{-1}W^\top$ and $J=W\bigl(1/\min(\lambda,1)-1\bigr)W^\top$ with $W=L^{-\top}V$, whose
+# eigenvalues cannot be negative.
 
 # %%
-def clip_eigenvalues(Q: Array, S: Array) -> Array:
-    """L V min(lambda, 1) V' L' with L^-1 Q L^-T = V lambda V' and S = L L'."""
-    L = xp.linalg.cholesky(S)
-    L_inv = xp.linalg.inv(L)
+def clipped_information(f: Array, Q: Array, S: Array) -> tuple[Array, Array]:
+    """W / min(lambda, 1) W' f and W (1 / min(lambda, 1) - 1) W', S = L L', W = L^-T V."""
+    L_inv = xp.linalg.inv(xp.linalg.cholesky(S))
     values, V = xp.linalg.eigh(L_inv @ Q @ L_inv.T)
-    V = L @ V
-    return (V * xp.minimum(values, 1.0)[..., None, :]) @ transpose(V)
+    W, precision = L_inv.T @ V, 1 / xp.minimum(values, 1.0)
+    J = (W * (precision - 1)[..., None, :]) @ transpose(W)
+    return apply(W, precision * apply(transpose(W), f)), J
 
 
 def information(f: Array, Q: Array, S: Array, variant: str) -> tuple[Array, Array]:
     """q = Q^-1 f and J = Q^-1 - S^-1, repaired ("clip", "thesis"), or J = Q^-1 ("robust")."""
     if variant == "clip":
-        Q = clip_eigenvalues(Q, S)
+        return clipped_information(f, Q, S)
     precision = inverse(Q)
     J = precision if variant == "robust" else precision - inverse(S)
     if variant == "thesis":
@@ -404,7 +405,7 @@ def mixture_data(recipe, n: int, T: int, seeds) -> tuple[Array, Array, Array]:
 
 
 # %%
-def compare_on_mixture(recipe, n: int, particles) -> tuple[dict, dict]:
+def compare_on_mixture(recipe, n: int, particles, T: int) -> tuple[dict, dict]:
     """RMSE and processor seconds of each filter at n measurements."""
     z, x, H = mixture_data(recipe, n, T, seeds)
     A, lam = recipe["A"], recipe["lam"]
@@ -432,10 +433,12 @@ def compare_on_mixture(recipe, n: int, particles) -> tuple[dict, dict]:
 
 
 # %%
-mixture = {n: compare_on_mixture(journal, n, particles) for n in progress(ns, "mixtures")}
+mixture = {n: compare_on_mixture(journal, n, particles, T) for n in progress(ns, "mixtures")}
 errors = {n: run[0] for n, run in mixture.items()}
 methods = {"zero": "zero (all Kalman filters)", "clip": "DKF (clip)", "thesis": "DKF (thesis)"}
 methods |= {"robust": "robust DKF"}
+shown = {"f only": "sky", "clip": "blue", "robust": "purple", "ADF": "green"}
+shown |= {"PF 10": "orange", "PF 100": "vermilion", "PF 1000": "black"}
 table(
     [[methods.get(k, k), *(errors[n][k] for n in ns)] for k in errors[ns[0]]],
     ["Method", *(f"n = {n}" for n in ns)],
@@ -443,17 +446,14 @@ table(
 )
 
 # %% tags=["hide-input"]
-shown = {"f only": "sky", "clip": "blue", "robust": "purple", "ADF": "green"}
-shown |= {"PF 10": "orange", "PF 100": "vermilion", "PF 1000": "black"}
 with figure(
     1,
     2,
-    alt="Left: the error of every filter falls with the number of measurements. The DKF lies well "
-    "below f alone and the robust DKF, on the assumed-density filter from n = 32, and below the "
-    "particle filter with 1000 particles from n = 32. Right: the DKF's time does not depend on n "
-    "and is several times below that of the particle filter with 1000 particles.",
-    caption="The sign-flip mixture. Left: RMSE; the dotted line is the zero predictor, which is what "
-    "a Kalman filter amounts to. Right: processor time for all sequences.",
+    alt="Left: every error falls with n. The DKF lies below f alone and the robust DKF, and from "
+    "n = 32 on the assumed-density filter and below 1000 particles. Right: times hardly depend on "
+    "n; the DKF's is several times below that of 1000 particles.",
+    caption="The sign-flip mixture. Left: RMSE; dotted: the zero predictor, which is what a Kalman "
+    "filter amounts to. Right: processor time for all sequences.",
     width=9,
     height=3.6,
 ) as axes:
@@ -477,10 +477,10 @@ with figure(
 #
 # What do the Kalman filters do? Their measurement model is $\mathbb E[x\mid z]=0$, so $H=0$ and the gain is zero. That is so
 # for the EKF and UKF as well: the function they linearise or sample is the zero function. To test this rather than
-# state it, we fit a Kalman filter to 20 000 training pairs by least squares and run it.
+# state it, we fit a Kalman filter to 50 000 training pairs by least squares and run it.
 
 # %%
-def learned_kalman(n: int, N: int = 20_000) -> float:
+def learned_kalman(n: int, N: int = 50_000) -> float:
     """Largest |RMSE - RMS(z)| of Kalman's filter with H, Lambda by least squares."""
     z, x, H = mixture_data(journal, n, T, seeds)
     A, gaps = journal["A"], []
@@ -499,8 +499,8 @@ def learned_kalman(n: int, N: int = 20_000) -> float:
 
 claims.check(
     "C2.f",
-    "a Kalman filter fitted to 20 000 pairs, n = 10 and 100: largest |RMSE − RMS(z)|",
-    measured=max(learned_kalman(n) for n in (10, 100)),
+    "a Kalman filter fitted to 50 000 pairs, n = 10 and 32: largest |RMSE − RMS(z)|",
+    measured=max(learned_kalman(n) for n in (10, 32)),
     at_most=0.03,
     seeds=len(seeds),
 )
@@ -534,10 +534,11 @@ claims.check(
     at_most=0.9999,
     seeds=len(seeds),
 )
-spent = mixture[100][1]
+repeats = [compare_on_mixture(journal, 100, (1000,), 500)[1] for _ in range(3)]
+spent = {name: min(run[name] for run in repeats) for name in repeats[0]}
 claims.check(
     "C3.c",
-    "n = 100: processor time of f and DKF over that of 1000 particles",
+    "n = 100: processor time of f and DKF over that of 1000 particles, best of three",
     measured=spent["clip"] / spent["PF 1000"],
     at_most=0.2,
     paper="orders of magnitude",
@@ -557,7 +558,7 @@ for n in (10, 20, 50):
     prior = xp.zeros_like(h), S + xp.zeros((len(seeds), 1, 1, 1))
     _, Q = mixture_update(*prior, h, xx, G[:, None, ...], n, thesis["lam"])
     confusing = float(xp.mean(xp.astype(xp.linalg.eigvalsh(Q)[..., -1] >= 1, xp.float64)))
-    thesis_errors[n], _ = compare_on_mixture(thesis, n, ())
+    thesis_errors[n], _ = compare_on_mixture(thesis, n, (), T)
     rows.append([f"n = {n}", confusing, *(thesis_errors[n][k] for k in columns)])
 table(
     rows,
@@ -624,11 +625,11 @@ def compare_on_bits(n: int, T: int, seeds, m: int) -> dict[str, float]:
     w = w / xp.sum(w, axis=-1, keepdims=True)
     f = w @ first
     Q = (w @ second - f * f)[..., None] * S  # the coordinates are independent given x
-    sequence, coordinate = xp.arange(B)[:, None, None], xp.arange(3)
+    offset = n * (3 * xp.arange(B)[:, None, None] + xp.arange(3))
 
     def log_likelihood(t, z):
         cell = xp.searchsorted(c[1:-1], z, side="right")
-        return xp.sum(log_p[:, t][sequence, coordinate, cell], axis=-1)
+        return xp.sum(xp.take(xp.reshape(log_p[:, t], (-1,)), offset + cell), axis=-1)
 
     rng = generator(7)
     cloud = rng.standard_normal((B, m, 3))
@@ -732,7 +733,7 @@ def kernel_average(D: Array, y: Array, h: float) -> Array:
     return K @ y / xp.sum(K, axis=1, keepdims=True)
 
 
-def kernel_regression(x: Array, y: Array, left_out: int = 1000):
+def kernel_regression(x: Array, y: Array, left_out: int = 500):
     """The predictor q -> E[y | q] with the bandwidth of least leave-one-out error."""
     D = squared_distances(x[:left_out], x)
     D = xp.where(xp.arange(left_out)[:, None] == xp.arange(len(x)), math.inf, D)
@@ -912,36 +913,34 @@ table(
     ["Method", "MAAE (rad)", "nRMSE", "MAAE, change", "nRMSE, change", "Thesis, MAAE change"],
     "Simulated sessions, means. Changes are against Kalman; the thesis's are for macaque data.",
 )
+kinds = {"f only": "sky", "robust": "purple", "DKF": "blue"}
+bars = {k: [average(nrmse, f"{k}-{f}") for f in ("NW", "GP", "NN")] for k in kinds}
+traced = ("f only-GP", "DKF-GP", "Kalman")
+traces = {"true": decoded[0][0]} | {k: decoded[0][1][k] for k in traced}
 
 # %% tags=["hide-input"]
-z_test, estimates = decoded[0]
-seconds = [0.1 * k for k in range(150)]
 with figure(
     1,
     2,
-    alt="Left: over fifteen seconds the DKF follows the true velocity closely; the unfiltered "
-    "regression jumps around it and the Kalman filter is off in places. Right: in all three "
-    "regressions the DKF has the least error, the robust DKF a larger one, f alone the largest; the "
-    "DKF with a Gaussian process or network is below the Kalman filter, with kernels it is not.",
-    caption="Simulated motor cortex. Left: one velocity coordinate, first session. Right: nRMSE, mean "
-    "of the sessions; the line is the Kalman filter.",
+    alt="Left: over fifteen seconds the DKF follows the true velocity; the unfiltered regression "
+    "jumps around it. Right: for each regression the DKF has the least error, f alone the largest; "
+    "with a Gaussian process or a network the DKF is below Kalman, with kernels it is not.",
+    caption="Simulated motor cortex. Left: one velocity coordinate, first session. Right: nRMSE, "
+    "mean of the sessions; the line is the Kalman filter.",
     width=9,
     height=3.4,
 ) as axes:
-    axes[0].plot(seconds, to_host(z_test[:150, 0]), color="black", lw=2, label="true")
-    for name, color in (("f only-GP", "sky"), ("DKF-GP", "blue"), ("Kalman", "vermilion")):
-        axes[0].plot(
-            seconds, to_host(estimates[name][:150, 0]), color=PALETTE[color], lw=1, label=name
-        )
+    for (k, v), color in zip(traces.items(), ("black", "sky", "blue", "vermilion"), strict=True):
+        style = {"color": PALETTE[color], "lw": 1 + (k == "true"), "label": k}
+        axes[0].plot([0.1 * t for t in range(150)], to_host(v[:150, 0]), **style)
     axes[0].set(xlabel="time (s)", ylabel="velocity (standard deviations)")
     axes[0].legend(fontsize=7)
-    for k, (kind, color) in enumerate((("f only", "sky"), ("robust", "purple"), ("DKF", "blue"))):
-        bars = [average(nrmse, f"{kind}-{name}") for name in ("NW", "GP", "NN")]
+    for k, (kind, color) in enumerate(kinds.items()):
         places = [j + 0.25 * (k - 1) for j in range(3)]
-        axes[1].bar(places, bars, 0.24, color=PALETTE[color], label=kind)
+        axes[1].bar(places, bars[kind], 0.24, color=PALETTE[color], label=kind)
     axes[1].axhline(base[nrmse], color=PALETTE["vermilion"], label="Kalman")
-    axes[1].set(ylabel="nRMSE", xlabel="regression f", xticks=range(3))
-    axes[1].set_xticklabels(["NW", "GP", "NN"])
+    axes[1].set(ylabel="nRMSE", xlabel="regression f")
+    axes[1].set_xticks(range(3), ["NW", "GP", "NN"])
     axes[1].legend(fontsize=7, loc="lower right")
 
 # %%
@@ -1055,7 +1054,7 @@ def run_filter(predict, measurement, B: int, T: int, S: Array) -> Array:
 
 # %% [markdown]
 # From 10 000 simulated pairs, 70 % of them for $f$ and 30 % for a constant $Q$, we learn a network with two layers of 40 tanh units. It was the best
-# of five sizes on other seeds. Beside it stands the $f$ that the network should have learned, $\mathbb E[z\mid x]$ itself: with the same
+# of seven settings on other seeds. Beside it stands the $f$ that the network should have learned, $\mathbb E[z\mid x]$ itself: with the same
 # simulated states $z_i$ and the known likelihood, $f^*(x)=\sum_iw_iz_i$ with $w_i\propto p(x\mid z_i)$.
 
 # %%
@@ -1125,7 +1124,7 @@ table(
 )
 
 # %%
-why = "the network does not learn the steps of f; with f* in its place the bound holds (C6.d, C6.e)"
+why = "the network does not learn the steps of f; with f* the bound holds (C6.d, C6.e)"
 for letters, predict in (("ad", "EKF"), ("be", "UKF")):
     for letter, f, reason in zip(letters, learned, (why, None), strict=True):
         claims.check(
@@ -1159,7 +1158,7 @@ claims.check(
 #
 # Electrodes drift. We decode the simulated sessions from the first 30 neurons, unfiltered, and add $c$ standard deviations to the
 # most informative feature of the test bins, the one most correlated with velocity. Kernels are averaged over features or multiplied, with the length
-# $\ell$ of largest marginal likelihood, and once more averaged with a short $\ell=\tfrac12$ fixed in advance.
+# $\ell$ of largest marginal likelihood, and once more averaged with a short $\ell=\tfrac12$ set by hand.
 
 # %%
 def shift_errors(seed: int, shifts) -> dict[str, list[float]]:
@@ -1167,22 +1166,23 @@ def shift_errors(seed: int, shifts) -> dict[str, list[float]]:
     z, y = session(seed)
     y = y[:, :30]
     x = (y - xp.mean(y[:train], axis=0)) / xp.std(y[:train], axis=0)
-    worst = xp.argmax(xp.sum((x[:train].T @ z[:train]) ** 2, axis=1))
+    best = xp.argmax(xp.sum((x[:train].T @ z[:train]) ** 2, axis=1))
+    moved = xp.astype(xp.arange(30) == best, xp.float64)
     B, _ = linear_fit(x[:train], z[:train])
-    some_x, some_z = x[:train:12], z[:train:12]
+    some = x[:train:12], z[:train:12]
     decoders = {
         "linear": lambda q: q @ B,
-        "GP, RBF": gaussian_process(rbf, some_x, some_z),
-        "GP, MK": gaussian_process(multiple, some_x, some_z),
-        "GP, MK, ℓ = 1/2": gaussian_process(multiple, some_x, some_z, (0.5,)),
+        "GP, RBF": gaussian_process(rbf, *some),
+        "GP, MK": gaussian_process(multiple, *some),
+        "GP, MK, ℓ = 1/2": gaussian_process(multiple, *some, (0.5,)),
     }
-    moved = xp.astype(xp.arange(30) == worst, xp.float64)
     return {
         name: [angular_error(z[train:], f(x[train:] + c * moved)) for c in shifts]
         for name, f in decoders.items()
     }
 
 
+# %%
 shifts = (0, 1, 2, 5)
 shifted = [shift_errors(seed, shifts) for seed in progress(sessions, "shifts")]
 drift = {k: [sum(s[k][i] for s in shifted) / len(shifted) for i in range(4)] for k in shifted[0]}
@@ -1193,11 +1193,19 @@ table(
 )
 
 # %% [markdown]
-# @@E6TEXT@@
+# Claim 7 does not come out of the multiple kernel alone. Maximum likelihood gives it a long $\ell$, at which it is nearly linear in each
+# feature, and it degrades like the linear decoder. Only with the short $\ell$ does its error stop growing, because a feature far from all training
+# data then contributes nothing: at five standard deviations it has the smallest error of all four, paid for with the largest on
+# clean data. We have no threshold to assert here and let the table speak.
 #
 # ## Verdict
 #
-# @@VERDICT@@
+# The algebra holds to rounding, and dividing by the prior matters: wherever the model is known, the robust version that forgets to divide is
+# worse, on binary measurements even worse than not filtering. The DKF passes 1000 particles from $n=32$ on at a small fraction of their
+# time. Two things qualify the picture. Someone who knows the measurement model can do better at small $n$ by assumed-density filtering, at the
+# same kind of cost. And a discriminative filter is only as good as its regression: on simulated neurons the Gaussian process and the network take 13 % and
+# 17 % off Kalman's error in position but kernel regression in ten dimensions none, and in model 9 a network that smooths the
+# steps of $f$ costs 30 % where the exact $f$ costs nothing.
 
 # %%
 claims.report()
@@ -1205,4 +1213,25 @@ claims.report()
 # %% [markdown]
 # ## Not reproduced, and why
 #
+# **Model 9 to within five per cent (C6.a, C6.b).** The thesis leaves the constants of the model open. With ours the steps of the measurement are
+# sharp enough for a particle filter to use, and a network trained on 10 000 pairs does not find them; a wider and a deeper network and
+# other scalings of the input did not change that. The two sub-claims with the exact $f$ show that nothing else is missing.
+#
+# **The recordings (claim 4).** Neither the macaque data nor the human sessions can be bundled. The simulated sessions keep the table's
+# layout, not its numbers, and differ in a telling way: in the thesis the unfiltered regressions already beat Kalman's filter, here they are
+# far behind it, because our tuning curves are closer to linear and a single bin is noisier. The angular error hardly moves for that
+# reason, and the claim rests on the normalised error. An EKF with a learned encoder, which the thesis found to help little, is the best filter of the table: our neurons are
+# conditionally independent given the velocity, which is the world that generative filters assume. Of the thesis's baselines the LSTM is left
+# out, and the UKF appears in model 9 only. That the robust version wins on real data, the first half of claim 6, needs real data.
+#
+# **The multiple kernel (claim 7)** is examined above on simulated sessions; the thesis's training set of eight target means and its
+# online sessions are not. The thesis remarks that one shifted feature of $m$ never lowers the kernel below $(m-1)/m$. That is true for inputs whose other features are
+# identical and with $\sigma_f^2=1$; in general the loss is at most $\sigma_f^2/m$ of whatever value the kernel had.
+#
+# **The library's repair.** The published code's third repair, $Q\leftarrow(Q^{-1}+S^{-1})^{-1}$, is stated above and not run.
+#
 # ## At paper scale
+#
+# With `GAUSSBOOK_SCALE=paper` the mixtures run with five seeds, $10^4$ steps, up to 1000 measurements and up to $10^5$ particles, the bits
+# likewise, and the simulated cortex with 20 sessions. The particle filters dominate: through the sufficient statistics a step costs
+# some $2md^2$ multiplications for each component instead of $mnd$, $4\cdot10^7$ for $10^5$ particles. This has not been run on a GPU yet.
