@@ -450,8 +450,8 @@ with figure(
     1,
     2,
     alt="Left: every error falls with n. The DKF lies below f alone and the robust DKF, and from "
-    "n = 32 on the assumed-density filter and below 1000 particles. Right: times hardly depend on "
-    "n; the DKF's is several times below that of 1000 particles.",
+    "n = 32 on the assumed-density filter and below 1000 particles. Right: whatever n, the DKF "
+    "takes several times less than 1000 particles and a little less than 100.",
     caption="The sign-flip mixture. Left: RMSE; dotted: the zero predictor, which is what a Kalman "
     "filter amounts to. Right: processor time for all sequences.",
     width=9,
@@ -653,7 +653,7 @@ table(
 )
 
 # %% [markdown]
-# Two of the columns deserve a stop. The robust DKF is worse than $f$ without any filter: it pulls each estimate towards a mean in which the prior
+# Two of the rows deserve a stop. The robust DKF is worse than $f$ without any filter: it pulls each estimate towards a mean in which the prior
 # is counted twice. And 1000 particles get *worse* with more bits: cells of probability $1/50$ in each of three coordinates
 # are too small for 1000 particles to hit, while the DKF reads its answer off.
 
@@ -939,9 +939,9 @@ with figure(
         places = [j + 0.25 * (k - 1) for j in range(3)]
         axes[1].bar(places, bars[kind], 0.24, color=PALETTE[color], label=kind)
     axes[1].axhline(base[nrmse], color=PALETTE["vermilion"], label="Kalman")
-    axes[1].set(ylabel="nRMSE", xlabel="regression f")
+    axes[1].set(ylabel="nRMSE", xlabel="regression f", ylim=(0, 0.62))
     axes[1].set_xticks(range(3), ["NW", "GP", "NN"])
-    axes[1].legend(fontsize=7, loc="lower right")
+    axes[1].legend(fontsize=7, loc="upper right", ncol=2)
 
 # %%
 claims.check(
@@ -1204,7 +1204,7 @@ table(
 # worse, on binary measurements even worse than not filtering. The DKF passes 1000 particles from $n=32$ on at a small fraction of their
 # time. Two things qualify the picture. Someone who knows the measurement model can do better at small $n$ by assumed-density filtering, at the
 # same kind of cost. And a discriminative filter is only as good as its regression: on simulated neurons the Gaussian process and the network take 13 % and
-# 17 % off Kalman's error in position but kernel regression in ten dimensions none, and in model 9 a network that smooths the
+# 17 % off Kalman's normalised error but kernel regression in ten dimensions nothing, and in model 9 a network that smooths the
 # steps of $f$ costs 30 % where the exact $f$ costs nothing.
 
 # %%
@@ -1215,12 +1215,12 @@ claims.report()
 #
 # **Model 9 to within five per cent (C6.a, C6.b).** The thesis leaves the constants of the model open. With ours the steps of the measurement are
 # sharp enough for a particle filter to use, and a network trained on 10 000 pairs does not find them; a wider and a deeper network and
-# other scalings of the input did not change that. The two sub-claims with the exact $f$ show that nothing else is missing.
+# other scalings of the input did not change that on other seeds. The two sub-claims with the exact $f$ show that nothing else is missing.
 #
 # **The recordings (claim 4).** Neither the macaque data nor the human sessions can be bundled. The simulated sessions keep the table's
 # layout, not its numbers, and differ in a telling way: in the thesis the unfiltered regressions already beat Kalman's filter, here they are
-# far behind it, because our tuning curves are closer to linear and a single bin is noisier. The angular error hardly moves for that
-# reason, and the claim rests on the normalised error. An EKF with a learned encoder, which the thesis found to help little, is the best filter of the table: our neurons are
+# far behind it; we suspect that our neurons are closer to linear and a single bin of ours noisier. The best angular errors are within 2 % of
+# Kalman's, so the claim rests on the normalised error alone. An EKF with a learned encoder, which the thesis found to help little, is the best filter of the table: our neurons are
 # conditionally independent given the velocity, which is the world that generative filters assume. Of the thesis's baselines the LSTM is left
 # out, and the UKF appears in model 9 only. That the robust version wins on real data, the first half of claim 6, needs real data.
 #
