@@ -335,3 +335,8 @@ class TestDirections:
             ad.jvp(lambda x: x**2, np.ones(3), direction)
         with pytest.raises(ValueError, match="^direction "):
             ad.hessian_vector_product(lambda x: ad.sum(x**2))(np.ones(3), direction)
+
+
+def test_the_transposed_convolution_names_its_own_argument():
+    with pytest.raises(ValueError, match="^y must have shape"):
+        ad.conv_transpose2d(np.ones((2, 2, 3)), np.ones((2, 2, 3, 3)))
