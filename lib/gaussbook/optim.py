@@ -194,8 +194,7 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, Array]:
     largest = xp.max(xp.stack(peaks)) if peaks else xp.zeros(())
     largest = xp.where((largest > 0) & xp.isfinite(largest), largest, xp.ones_like(largest))
     norm = largest * xp.sqrt(sum(xp.sum((g / largest) ** 2) for g in leaves))
-    one = xp.ones_like(norm)
-    factor = xp.where(norm > limit, limit / xp.where(norm > limit, norm, one), one)
+    factor = limit / xp.where(norm > limit, norm, xp.full_like(norm, limit))
     return tree_map(lambda g: g * xp.astype(factor, g.dtype), grads), norm
 
 
@@ -580,18 +579,15 @@ def minimize_lbfgs(
             return value, slope
         return wall, np.zeros_like(slope)  # the line search turns back from here
 
+    evaluations = max(15_000, 21 * max_steps)  # a line search takes at most 20
+    options = {"maxiter": max_steps, "maxfun": evaluations, "maxcor": memory}
+    options |= {"gtol": tolerance, "ftol": rounding}
     found = minimize(
         walled,
         begin,
         jac=True,
         method="L-BFGS-B",
-        options={
-            "maxiter": max_steps,
-            "maxfun": max(15_000, 21 * max_steps),  # a line search takes at most 20 evaluations
-            "maxcor": memory,
-            "gtol": tolerance,
-            "ftol": rounding,
-        },
+        options=options,
     )
     return Minimum(
         unravel(xp.asarray(found.x, dtype=start.dtype)),
