@@ -206,6 +206,11 @@ def split(x: Array, parts: int | Sequence[int], axis: int = 0) -> list[Array]:
         Number of equal parts, or the lengths of the parts.
     axis : int
         The axis.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not make up the length, or there is no such axis.
     """
     axis = checked_axis(axis, x.ndim)
     n = x.shape[axis]
