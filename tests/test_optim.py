@@ -340,3 +340,14 @@ class TestExtremes:
         monkeypatch.setattr("scipy.optimize.minimize", recorded)
         minimize_lbfgs(lambda x: ad.sum(x**2), np.ones(2), max_steps=10_000)
         assert seen["maxfun"] >= 20 * seen["maxiter"]
+
+    def test_a_refused_step_changes_nothing(self):
+        adam, twin = Adam(0.1), Adam(0.1)
+        params = {"a": np.ones(2), "b": np.ones(3)}
+        for optimiser in (adam, twin):
+            optimiser.step(params, params)
+        grown = params | {"b": np.ones(4)}
+        with pytest.raises(ValueError, match=r"^params\['b'\] had shape"):
+            adam.step(grown, grown)
+        ours, expected = adam.step(params, params), twin.step(params, params)
+        np.testing.assert_array_equal(ours["a"], expected["a"])

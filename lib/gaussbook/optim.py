@@ -247,7 +247,13 @@ class _Optimiser:
                 raise ValueError(
                     f"grads[{name!r}] must have shape {tuple(value.shape)}, got {shape}"
                 )
-        self.steps += 1
+            means = self._means.get(name, ())
+            if any(mean.shape != value.shape for mean in means):
+                raise ValueError(
+                    f"params[{name!r}] had shape {tuple(means[0].shape)} and now has "
+                    f"{shape}: say with reindex where its rows come from"
+                )
+        self.steps += 1  # only now: a refused step leaves the running means as they were
         moved = iter(
             [self._moved(name, value, slopes[name], rates[name]) for name, value in values.items()]
         )
@@ -274,11 +280,6 @@ class _Optimiser:
         if found is None:
             xp = namespace(value)
             found = self._means[name] = tuple(xp.zeros_like(value) for _ in range(number))
-        elif found and found[0].shape != value.shape:
-            raise ValueError(
-                f"params[{name!r}] had shape {tuple(found[0].shape)} and now has "
-                f"{tuple(value.shape)}: say with reindex where its rows come from"
-            )
         return found
 
     def reindex(self, source: Array | Mapping[str, Array]) -> None:
