@@ -28,6 +28,11 @@ class TestBuresWasserstein:
         with pytest.raises(ValueError, match="^C1 is not symmetric"):
             bures_wasserstein(np.zeros(2), np.eye(2), np.zeros(2), stack)
 
+    def test_what_rounding_leaves_of_a_point_mass(self):
+        rounding = np.stack([np.diag([1e-15, -4e-15]), np.eye(2)])
+        distances = bures_wasserstein(np.zeros(2), rounding, np.zeros(2), np.eye(2))
+        np.testing.assert_allclose(distances, [2.0, 0.0], atol=1e-6)
+
     def test_a_negative_direction_outside_the_other_support_is_seen(self):
         C0, C1 = np.diag([1.0, 0.0]), np.diag([1.0, -1.0])
         with pytest.raises(ValueError, match="^C1 is not positive"):

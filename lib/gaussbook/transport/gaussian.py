@@ -50,9 +50,11 @@ def bures_wasserstein(m0: Array, C0: Array, m1: Array, C1: Array) -> Array:
     m1 = check_array("m1", m1)
     if m1.ndim == 0 or m1.shape[-1] != d:
         raise ValueError(f"m1 must have {d} coordinates like m0, got shape {tuple(m1.shape)}")
-    C0, values, vectors = _check_semidefinite("C0", C0, d)
-    C1, _, _ = _check_semidefinite("C1", C1, d)
+    C0, C1 = _check_square("C0", C0, d), _check_square("C1", C1, d)
     _check_leading_axes(m0=m0.shape[:-1], C0=C0.shape[:-2], m1=m1.shape[:-1], C1=C1.shape[:-2])
+    size = namespace(C0, C1).maximum(_sizes(C0), _sizes(C1))  # of what the result is exact to
+    C0, values, vectors = _check_semidefinite("C0", C0, size)
+    C1, _, _ = _check_semidefinite("C1", C1, size)
     xp = namespace(m0, C0, m1, C1)
     m0, m1 = (xp.astype(m, xp.float64, copy=False) for m in (m0, m1))
     root = vectors * xp.sqrt(values)[..., None, :]
@@ -97,7 +99,8 @@ def gaussian_map(m0: Array, C0: Array, m1: Array, C1: Array) -> tuple[Array, Arr
     d = m0.shape[0]
     m1 = check_array("m1", m1, shape=(d,))
     C0, L = check_covariance("C0", check_array("C0", C0, shape=(d, d)))
-    C1, _, _ = _check_semidefinite("C1", check_array("C1", C1, shape=(d, d)), d)
+    C1 = _check_square("C1", check_array("C1", C1, shape=(d, d)), d)
+    C1, _, _ = _check_semidefinite("C1", C1, _sizes(C1))
     xp = namespace(m0, C0, m1, C1)
     # with C0 = L L', A = L'^-1 (L' C1 L)^(1/2) L^-1: the Cholesky factor serves as the root
     product = xp.matrix_transpose(L) @ C1 @ L
@@ -108,24 +111,34 @@ def gaussian_map(m0: Array, C0: Array, m1: Array, C1: Array) -> tuple[Array, Arr
     return A, m1 - A @ m0
 
 
-def _check_semidefinite(name: str, C: Array, d: int) -> tuple[Array, Array, Array]:
-    """Return covariances in float64, their eigenvalues and their eigenvectors.
-
-    Each matrix is judged by its own size and to half the digits of its type: smaller differences
-    from symmetry and smaller eigenvalues below zero are rounding, and the latter become zero.
-    """
+def _check_square(name: str, C: Array, d: int) -> Array:
     C = check_array(name, C)
     if C.ndim < 2 or tuple(C.shape[-2:]) != (d, d):
         raise ValueError(f"{name} must have shape (..., {d}, {d}), got {tuple(C.shape)}")
+    return C
+
+
+def _sizes(C: Array) -> Array:
+    """Return the largest entry of each matrix, in float64."""
     xp = namespace(C)
-    tolerance = float(xp.finfo(C.dtype).eps) ** 0.5
+    return xp.astype(xp.max(xp.abs(C), axis=(-2, -1)), xp.float64)
+
+
+def _check_semidefinite(name: str, C: Array, size: Array) -> tuple[Array, Array, Array]:
+    """Return covariances in float64, their eigenvalues and their eigenvectors.
+
+    Differences from symmetry and eigenvalues below zero that are smaller than `size`, a number for
+    each matrix, by half the digits of the type are rounding, and the latter become zero.
+    """
+    xp = namespace(C)
+    tolerance = float(xp.finfo(C.dtype).eps) ** 0.5 * size
     C = xp.astype(C, xp.float64, copy=False)
     asymmetry = xp.max(xp.abs(C - xp.matrix_transpose(C)), axis=(-2, -1))
-    if bool(xp.any(asymmetry > tolerance * xp.max(xp.abs(C), axis=(-2, -1)))):
+    if bool(xp.any(asymmetry > tolerance)):
         worst = float(xp.max(asymmetry))
         raise ValueError(f"{name} is not symmetric (entries differ by {worst:.3g})")
     values, vectors = xp.linalg.eigh(C)
-    if bool(xp.any(values < -tolerance * xp.max(xp.abs(values), axis=-1, keepdims=True))):
+    if bool(xp.any(values < -tolerance[..., None])):
         smallest = float(xp.min(values))
         raise ValueError(f"{name} is not positive semidefinite (eigenvalue {smallest:.3g})")
     return C, _positive_part(values), vectors
