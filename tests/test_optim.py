@@ -6,6 +6,7 @@ import pytest
 from autograd.misc import optimizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize as scipy_minimize
 
 from gaussbook import autodiff as ad
 from gaussbook.optim import (
@@ -310,3 +311,43 @@ class TestLBFGS:
             minimize_lbfgs(lambda p: ad.sum(p), np.ones(2), **settings_)
         with pytest.raises(ValueError, match="^params"):
             minimize_lbfgs(lambda p: ad.sum(p) * float("nan"), np.ones(2))
+
+
+class TestExtremes:
+    @pytest.mark.parametrize("size", [1e-30, 1e30])
+    def test_clipping_in_single_precision_neither_overflows_nor_underflows(self, size):
+        grads = {"a": np.full(3, size, np.float32), "b": np.zeros((0, 2), np.float32)}
+        clipped, norm = clip_by_global_norm(grads, size)
+        np.testing.assert_allclose(norm, size * 3**0.5, rtol=1e-6)
+        np.testing.assert_allclose(clipped["a"], size / 3**0.5, rtol=1e-6)
+
+    def test_two_parameters_of_one_name(self):
+        params = {"a/b": np.ones(1), "a": {"b": np.ones(1)}}
+        with pytest.raises(ValueError, match="^params has two arrays of one name"):
+            Adam().step(params, params)
+
+    def test_lbfgs_wants_floating_parameters(self):
+        with pytest.raises(ValueError, match="^params must hold floating"):
+            minimize_lbfgs(lambda p: (float(np.sum(p)), p), np.arange(3), has_gradient=True)
+
+    def test_lbfgs_has_evaluations_for_all_steps_it_is_allowed(self, monkeypatch):
+        seen = {}
+
+        def recorded(*args, options, **kwargs):
+            seen.update(options)
+            return scipy_minimize(*args, options=options, **kwargs)
+
+        monkeypatch.setattr("scipy.optimize.minimize", recorded)
+        minimize_lbfgs(lambda x: ad.sum(x**2), np.ones(2), max_steps=10_000)
+        assert seen["maxfun"] >= 20 * seen["maxiter"]
+
+    def test_a_refused_step_changes_nothing(self):
+        adam, twin = Adam(0.1), Adam(0.1)
+        params = {"a": np.ones(2), "b": np.ones(3)}
+        for optimiser in (adam, twin):
+            optimiser.step(params, params)
+        grown = params | {"b": np.ones(4)}
+        with pytest.raises(ValueError, match=r"^params\['b'\] had shape"):
+            adam.step(grown, grown)
+        ours, expected = adam.step(params, params), twin.step(params, params)
+        np.testing.assert_array_equal(ours["a"], expected["a"])

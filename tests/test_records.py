@@ -161,3 +161,36 @@ class TestFingerprint:
     def test_refuses_what_it_cannot_see(self, function):
         with pytest.raises(ValueError, match="^function "):
             fingerprint(function)
+
+
+def test_a_stem_may_hold_dots(tmp_path):
+    write_record(tmp_path / "result.v1", {}, 1)
+    write_record(tmp_path / "result.v2", {}, 2)
+    assert read_record(tmp_path / "result.v1") == 1
+
+
+def test_a_record_of_another_kind_takes_the_place_of_a_damaged_one(tmp_path):
+    (tmp_path / "result.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match="is damaged"):
+        read_record(tmp_path / "result")
+    write_record(tmp_path / "result", {}, 1.5)
+    assert read_record(tmp_path / "result") == 1.5
+
+
+def test_json_of_another_program_is_damaged(tmp_path):
+    (tmp_path / "result.json").write_text('{"result": {"dict": 3}}')
+    with pytest.raises(ValueError, match="is damaged"):
+        read_record(tmp_path / "result")
+
+
+defaults = 1
+
+
+def uses_a_global_named_defaults(x):
+    return x + defaults
+
+
+def test_a_global_named_defaults_counts(monkeypatch):
+    before = fingerprint(uses_a_global_named_defaults)
+    monkeypatch.setitem(globals(), "defaults", 2)
+    assert fingerprint(uses_a_global_named_defaults) != before

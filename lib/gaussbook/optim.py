@@ -60,7 +60,8 @@ def cosine_decay(initial: float, steps: int, final: float = 0.0) -> Schedule:
     Raises
     ------
     ValueError
-        If a rate is negative or not finite, or `steps` is not positive.
+        If `initial` is not positive, `final` is negative, one of them is not finite, or `steps` is
+        not positive.
     """
     initial = check_scalar("initial", initial, above=0)
     final = check_scalar("final", final, at_least=0)
@@ -92,7 +93,8 @@ def linear_decay(initial: float, steps: int, final: float = 0.0) -> Schedule:
     Raises
     ------
     ValueError
-        If a rate is negative or not finite, or `steps` is not positive.
+        If `initial` is not positive, `final` is negative, one of them is not finite, or `steps` is
+        not positive.
     """
     initial = check_scalar("initial", initial, above=0)
     final = check_scalar("final", final, at_least=0)
@@ -187,9 +189,12 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, Array]:
     if not leaves:
         raise ValueError("grads holds no arrays")
     xp = namespace(*leaves)
-    norm = xp.sqrt(sum(xp.sum(g * g) for g in leaves))
-    one = xp.ones_like(norm)
-    factor = xp.where(norm > limit, limit / xp.where(norm > limit, norm, one), one)
+    # In units of the largest element: its square may be too large for the type.
+    peaks = [xp.max(xp.abs(g)) for g in leaves if math.prod(g.shape)]
+    largest = xp.max(xp.stack(peaks)) if peaks else xp.zeros(())
+    largest = xp.where((largest > 0) & xp.isfinite(largest), largest, xp.ones_like(largest))
+    norm = largest * xp.sqrt(sum(xp.sum((g / largest) ** 2) for g in leaves))
+    factor = limit / xp.where(norm > limit, norm, xp.full_like(norm, limit))
     return tree_map(lambda g: g * xp.astype(factor, g.dtype), grads), norm
 
 
@@ -226,11 +231,13 @@ class _Optimiser:
         Raises
         ------
         ValueError
-            If the names or the shapes of parameters and gradients differ, or a name in
-            `multipliers` is not a parameter.  Values are not checked: on a GPU looking at them
-            would make every step wait.
+            If the names or the shapes of parameters and gradients differ, two parameters have one
+            name (a key may hold a slash), or a name in `multipliers` is not a parameter.  Values
+            are not checked: on a GPU looking at them would make every step wait.
         """
         values, slopes = dict(tree_items(params)), dict(tree_items(grads))
+        if len(values) < len(tree_leaves(params)):
+            raise ValueError(f"params has two arrays of one name: {sorted(values)}")
         if values.keys() != slopes.keys():
             raise ValueError(f"grads must hold {sorted(values)}, got {sorted(slopes)}")
         rates = self._rates(values, self._rate(self.steps))
@@ -240,7 +247,13 @@ class _Optimiser:
                 raise ValueError(
                     f"grads[{name!r}] must have shape {tuple(value.shape)}, got {shape}"
                 )
-        self.steps += 1
+            means = self._means.get(name, ())
+            if any(mean.shape != value.shape for mean in means):
+                raise ValueError(
+                    f"params[{name!r}] had shape {tuple(means[0].shape)} and now has "
+                    f"{shape}: say with reindex where its rows come from"
+                )
+        self.steps += 1  # only now: a refused step leaves the running means as they were
         moved = iter(
             [self._moved(name, value, slopes[name], rates[name]) for name, value in values.items()]
         )
@@ -267,11 +280,6 @@ class _Optimiser:
         if found is None:
             xp = namespace(value)
             found = self._means[name] = tuple(xp.zeros_like(value) for _ in range(number))
-        elif found and found[0].shape != value.shape:
-            raise ValueError(
-                f"params[{name!r}] had shape {tuple(found[0].shape)} and now has "
-                f"{tuple(value.shape)}: say with reindex where its rows come from"
-            )
         return found
 
     def reindex(self, source: Array | Mapping[str, Array]) -> None:
@@ -499,7 +507,8 @@ class Minimum(NamedTuple):
     steps: int
     """Iterations taken."""
     converged: bool
-    """Whether the tolerance was reached."""
+    """Whether it ended because the gradient was within the tolerance, or because the value no
+    longer falls by more than rounding: not by `max_steps`, nor in a line search."""
     message: str
     """The reason for stopping, in SciPy's words."""
 
@@ -522,7 +531,7 @@ def minimize_lbfgs(
         its gradients.
     params : tree of arrays
         Where to begin.  The iteration itself runs on the host in float64; the loss sees arrays of
-        the types and the backend given here.
+        the type and the backend given here (where types differ, of the widest).
     max_steps : int
         Largest number of iterations.
     tolerance : float
@@ -540,7 +549,8 @@ def minimize_lbfgs(
     Raises
     ------
     ValueError
-        If a setting is outside its range, or loss or gradient are not finite at the beginning.
+        If a setting is outside its range, `params` holds other than floating numbers, or loss or
+        gradient are not finite at the beginning.
     """
     from scipy.optimize import minimize
 
@@ -549,6 +559,8 @@ def minimize_lbfgs(
     tolerance = check_scalar("tolerance", tolerance, above=0)
     start, unravel = ravel_tree(params)
     xp = namespace(start)
+    if not xp.isdtype(start.dtype, "real floating"):
+        raise ValueError(f"params must hold floating numbers, got {start.dtype}")
     evaluate = loss if has_gradient else value_and_grad(loss)
 
     def on_host(vector: np.ndarray) -> tuple[float, np.ndarray]:
@@ -568,17 +580,15 @@ def minimize_lbfgs(
             return value, slope
         return wall, np.zeros_like(slope)  # the line search turns back from here
 
+    evaluations = max(15_000, 21 * max_steps)  # a line search takes at most 20
+    options = {"maxiter": max_steps, "maxfun": evaluations, "maxcor": memory}
+    options |= {"gtol": tolerance, "ftol": rounding}
     found = minimize(
         walled,
         begin,
         jac=True,
         method="L-BFGS-B",
-        options={
-            "maxiter": max_steps,
-            "maxcor": memory,
-            "gtol": tolerance,
-            "ftol": rounding,
-        },
+        options=options,
     )
     return Minimum(
         unravel(xp.asarray(found.x, dtype=start.dtype)),

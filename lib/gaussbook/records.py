@@ -92,7 +92,9 @@ def write_record(stem: Path, configuration: Any, result: Any) -> Any:
                 np.savez(file, text=np.asarray(text), **named)
             else:
                 file.write(text.encode())
-        os.replace(partial, stem.with_suffix(".npz" if arrays else ".json"))
+        written, other = _paths(stem) if arrays else _paths(stem)[::-1]
+        os.replace(partial, written)
+        other.unlink(missing_ok=True)  # a damaged record of the other kind would be read first
     finally:
         partial.unlink(missing_ok=True)
     return _decode(content["result"], arrays)
@@ -118,8 +120,8 @@ def read_record(stem: Path) -> Any:
     ValueError
         If the file is damaged.
     """
-    path = stem.with_suffix(".npz")
-    path = path if path.exists() else stem.with_suffix(".json")
+    arrays_path, text_path = _paths(stem)
+    path = arrays_path if arrays_path.exists() else text_path
     try:
         if path.suffix == ".json":
             return _decode(json.loads(path.read_text())["result"], [])
@@ -129,8 +131,15 @@ def read_record(stem: Path) -> Any:
         return _decode(content["result"], arrays)
     except FileNotFoundError:
         raise
-    except (ValueError, KeyError, IndexError, TypeError, OSError, zipfile.BadZipFile) as error:
+    except (LookupError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({error})") from error
+    except (ValueError, TypeError, AttributeError) as error:  # other data than a record's
+        raise ValueError(f"{path} is damaged ({error})") from error
+
+
+def _paths(stem: Path) -> tuple[Path, Path]:
+    """Return where a record lies, with arrays and without; the stem may hold dots."""
+    return stem.with_name(f"{stem.name}.npz"), stem.with_name(f"{stem.name}.json")
 
 
 def _encode(value: Any, arrays: list[np.ndarray]) -> Any:
@@ -222,7 +231,11 @@ def _fingerprint(function: Any, seen: set[int]) -> list[Any]:
     for loaded in set(_globals_of(function.__code__)):
         if loaded in function.__globals__:  # otherwise a builtin
             used[loaded] = function.__globals__[loaded]
-    defaults = {"defaults": function.__defaults__, "keyword defaults": function.__kwdefaults__}
+    # with a space, so that they are the names of no globals
+    defaults = {
+        "positional defaults": function.__defaults__,
+        "keyword defaults": function.__kwdefaults__,
+    }
     values = sorted((used | defaults).items())
     module = function.__module__
     return [name, _source(function), {k: _describe(k, v, module, seen) for k, v in values}]

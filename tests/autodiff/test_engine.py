@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 from gaussbook import autodiff as ad
 from gaussbook.arrays import namespace, to_host
@@ -265,3 +266,77 @@ class TestTrees:
         for other in ({"b": X}, [X], {"a": [X]}, {"a": X, "b": X}):
             with pytest.raises(ValueError, match="^others"):
                 ad.tree_map(lambda a, b: a, {"a": X}, other)
+
+
+class TestTails:
+    """Both ends of the floating-point range, against SciPy."""
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_sigmoid(self, dtype):
+        x = np.array([-80, -20, -1, 0, 1, 20, 80], dtype)
+        np.testing.assert_allclose(ad.sigmoid(x), special.expit(x), rtol=1e-6)
+        slope = ad.grad(lambda x: ad.sum(ad.softplus(x)))(x)
+        np.testing.assert_allclose(slope, special.expit(x), rtol=1e-6)
+
+    def test_slope_of_log_ndtr(self):
+        x = np.array([-1e8, -1e3, -5.0, 0.0, 5.0, 50.0])
+        slope = ad.grad(lambda x: ad.sum(ad.log_ndtr(x)))(x)
+        expected = np.sqrt(2 / np.pi) / special.erfcx(-x / np.sqrt(2))
+        np.testing.assert_allclose(slope, expected, rtol=1e-12)
+        single = ad.grad(lambda x: ad.sum(ad.log_ndtr(x)))(x.astype(np.float32))
+        np.testing.assert_allclose(single, expected, rtol=1e-5)
+
+    def test_log_softmax_of_large_logits_keeps_its_digits(self):
+        x = np.array([[1e7, 1e7 + 1]], np.float32)
+        expected = special.log_softmax(x.astype(float), axis=1)
+        np.testing.assert_allclose(ad.log_softmax(x), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, axis: ad.softmax(x, axis),
+        lambda x, axis: ad.log_softmax(x, axis),
+        lambda x, axis: ad.take(x, np.array([0]), axis),
+        lambda x, axis: ad.take_along_axis(x, np.zeros((2, 3), int), axis),
+        lambda x, axis: ad.mean(x, axis),
+        lambda x, axis: ad.split(x, 1, axis),
+        lambda x, axis: ad.squeeze(x, axis),
+        lambda x, axis: ad.expand_dims(x, axis),
+        lambda x, axis: ad.unstack(x, axis),
+    ],
+)
+def test_an_axis_that_is_not_there(call):
+    for x, axis in ((np.ones((2, 3)), 4), (np.ones((2, 3)), -5), (np.ones(()), 2)):
+        with pytest.raises(ValueError, match="^axis must"):
+            call(x, axis)
+
+
+def test_mean_of_nothing():
+    with pytest.raises(ValueError, match="^x has no elements"):
+        ad.mean(np.ones((2, 0)), axis=1)
+
+
+def test_irfft_of_another_length():
+    with pytest.raises(ValueError, match="^n must be 8 or 9"):
+        ad.irfft(np.ones(5, complex), 4)
+
+
+class TestDirections:
+    def test_keys_may_come_in_another_order(self):
+        tree = {"a": np.ones(2), "b": np.ones(2)}
+        direction = {"b": np.zeros(2), "a": np.ones(2)}
+        _, slope = ad.jvp(lambda p: p["a"] ** 2 + p["b"], tree, direction)
+        np.testing.assert_allclose(slope, 2.0)
+
+    @pytest.mark.parametrize("direction", [np.ones(1), np.ones(()), {"a": np.ones(3)}])
+    def test_other_shapes_are_not_broadcast(self, direction):
+        with pytest.raises(ValueError, match="^direction "):
+            ad.jvp(lambda x: x**2, np.ones(3), direction)
+        with pytest.raises(ValueError, match="^direction "):
+            ad.hessian_vector_product(lambda x: ad.sum(x**2))(np.ones(3), direction)
+
+
+def test_the_transposed_convolution_names_its_own_argument():
+    with pytest.raises(ValueError, match="^y must have shape"):
+        ad.conv_transpose2d(np.ones((2, 2, 3)), np.ones((2, 2, 3, 3)))

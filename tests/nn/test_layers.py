@@ -200,3 +200,22 @@ class TestInitialisers:
         for a, b in zip(ad.tree_leaves(one), ad.tree_leaves(other), strict=True):
             np.testing.assert_array_equal(a, b)
             assert a.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda params: nn.rms_norm(params, np.ones((2, 1))), "scale"),
+        (lambda params: nn.group_norm(params, np.ones((1, 2, 2, 1)), 1), "scale"),
+        (
+            lambda params: nn.conv_transpose(
+                {"weight": np.ones((4, 4, 1, 1)), "bias": np.ones(3)}, np.ones((1, 2, 2, 1))
+            ),
+            "bias",
+        ),
+    ],
+)
+def test_parameters_of_another_width_are_not_broadcast(call, name):
+    params = {"scale": np.ones(3), "shift": np.zeros(3)}
+    with pytest.raises(ValueError, match=rf"^params\['{name}'\] must have shape"):
+        call(params)

@@ -1,5 +1,7 @@
 """The loop, the files, and nonsense in any argument of a layer."""
 
+from types import MappingProxyType
+
 import array_api_strict
 import numpy as np
 import pytest
@@ -239,3 +241,10 @@ def test_nonsense_gives_a_value_error_or_finite_numbers(name):
                 continue
             for leaf in ad.tree_leaves(out):
                 assert np.all(np.isfinite(leaf)), (argument, nonsense)
+
+
+def test_other_mappings_are_saved_as_dictionaries(tmp_path):
+    params = MappingProxyType({"layer": MappingProxyType({"weight": np.ones(2)})})
+    nn.save(tmp_path / "params.npz", params)
+    loaded = nn.load(tmp_path / "params.npz")
+    np.testing.assert_array_equal(loaded["layer"]["weight"], np.ones(2))

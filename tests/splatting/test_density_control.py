@@ -210,6 +210,7 @@ def test_scene_extent():
         ("last", 1.5),
         ("dense", np.nan),
         ("smallest_opacity", -1),
+        ("smallest_opacity", 1.0),
         ("largest_radius", 0),
         ("largest_scale", "x"),
         ("capacity", 0),

@@ -270,3 +270,30 @@ def test_extremes_stay_finite(model):
     gradients, screen = render_backward(state, *cotangents(rendering))
     assert np.all(np.isfinite(rendering.image)) and np.all(np.isfinite(screen))
     assert all(np.all(np.isfinite(g)) for g in gradients.values())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("largest", [0.3, 0.6, 0.9, 0.95])
+def test_a_capped_opacity_has_no_gradient_in_any_precision(largest, dtype):
+    parameters = {name: a.astype(dtype) for name, a in on_axis(opacity=0.97).items()}
+    rendering, state = render_forward(
+        parameters, straight(1), RenderOptions(largest_alpha=largest, cutoff=0.0)
+    )
+    np.testing.assert_allclose(rendering.alpha, largest, rtol=1e-6)
+    gradients, _ = render_backward(state, np.ones((1, 1, 3), dtype))
+    np.testing.assert_array_equal(gradients["opacity_logits"], 0.0)
+
+
+def test_a_cap_that_single_precision_makes_one_is_refused():
+    with pytest.raises(ValueError, match="^largest_alpha must be below 1"):
+        RenderOptions(largest_alpha=1 - 1e-9)
+
+
+def test_no_gaussians_on_one_pixel():
+    nothing = {name: a[:0] for name, a in on_axis().items()}
+    rendering, state = render_forward(nothing, straight(1))
+    np.testing.assert_array_equal(rendering.image, np.zeros((1, 1, 3)))
+    gradients, _ = render_backward(state, np.ones((1, 1, 3)))
+    assert {name: a.shape for name, a in gradients.items()} == {
+        name: a.shape for name, a in nothing.items()
+    }

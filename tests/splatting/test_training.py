@@ -123,6 +123,7 @@ def test_loss():
         ("order", [0, "x"]),
         ("extent", -1.0),
         ("rates", {"color": 1.0}),
+        ("sh_interval", 0),
         ("parameters", {"means": 1, "weights": 2}),
         ("options", "x"),
     ],
@@ -132,3 +133,8 @@ def test_bad_arguments(views, name, value):
     good |= {"iterations": 2, "rng": generator(0), "options": RenderOptions()}
     with pytest.raises(ValueError, match=f"^{name} "):
         fit(**good | {name: value})
+
+
+def test_images_of_another_shape_are_not_broadcast():
+    with pytest.raises(ValueError, match="^target must have shape"):
+        mean_absolute_error(np.ones((2, 2, 3)), np.ones((2, 2, 1)))

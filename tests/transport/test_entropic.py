@@ -253,3 +253,10 @@ def test_bad_input(change, name):
     with warnings.catch_warnings(), pytest.raises(ValueError, match=f"^{name} "):
         warnings.simplefilter("error")
         sinkhorn(**(good | change))
+
+
+def test_a_source_without_mass_leaves_the_dual_value_alone():
+    M = np.array([[-1e5], [0.0]])
+    with_it = sinkhorn([0.0, 1.0], [1.0], M, 1e-3, reg_m=1e-3)
+    without = sinkhorn([1.0], [1.0], M[1:], 1e-3, reg_m=1e-3)
+    np.testing.assert_allclose(with_it.value, without.value, rtol=1e-9, atol=1e-15)

@@ -88,6 +88,12 @@ class TestWasserstein:
         turn = np.array([[0.6, -0.8], [0.8, 0.6]])
         assert wasserstein(2 * x @ turn + 1, 2 * y @ turn + 1, p) == pytest.approx(2 * xy, abs=1e-8)
 
+    @pytest.mark.parametrize("unit", [1e-250, 1e140])
+    def test_any_unit_of_length(self, unit):
+        x, y, a, b = clouds()
+        ours = wasserstein(unit * x, unit * y, a=a, b=b) / unit
+        assert ours == pytest.approx(wasserstein(x, y, a=a, b=b))
+
     def test_one_point_in_two_samples(self):
         assert wasserstein([[1.0, 2.0]], [[1.0, 2.0]]) == 0
 

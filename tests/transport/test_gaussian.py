@@ -15,6 +15,43 @@ def gaussians(batch=(4,), d=5, rank=None, seed=0):
 
 
 class TestBuresWasserstein:
+    def test_orthogonal_supports(self):
+        q = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0]
+        C0, C1 = q[:, :3] @ q[:, :3].T, q[:, 3:] @ q[:, 3:].T
+        np.testing.assert_allclose(bures_wasserstein(np.zeros(6), C0, np.zeros(6), C1), 6.0)
+
+    def test_each_covariance_is_judged_by_its_own_size(self):
+        stack = np.stack([1e10 * np.eye(2), np.diag([1.0, -1.0])])
+        with pytest.raises(ValueError, match="^C0 is not positive"):
+            bures_wasserstein(np.zeros(2), stack, np.zeros(2), np.eye(2))
+        stack[1] = [[1.0, 0.5], [0.0, 1.0]]
+        with pytest.raises(ValueError, match="^C1 is not symmetric"):
+            bures_wasserstein(np.zeros(2), np.eye(2), np.zeros(2), stack)
+
+    def test_what_rounding_leaves_of_a_point_mass(self):
+        rounding = np.stack([np.diag([1e-15, -4e-15]), np.eye(2)])
+        distances = bures_wasserstein(np.zeros(2), rounding, np.zeros(2), np.eye(2))
+        np.testing.assert_allclose(distances, [2.0, 0.0], atol=1e-6)
+
+    def test_a_negative_direction_outside_the_other_support_is_seen(self):
+        C0, C1 = np.diag([1.0, 0.0]), np.diag([1.0, -1.0])
+        with pytest.raises(ValueError, match="^C1 is not positive"):
+            bures_wasserstein(np.zeros(2), C0, np.zeros(2), C1)
+
+    def test_axes_that_do_not_broadcast(self):
+        with pytest.raises(ValueError, match="^m1 has leading axes"):
+            bures_wasserstein(np.zeros((3, 2)), np.eye(2), np.zeros((2, 2)), np.eye(2))
+
+    def test_single_precision_is_computed_in_double(self):
+        (m0, C0), (m1, C1) = gaussians((), seed=1), gaussians((), seed=2)
+        single = [x.astype(np.float32) for x in (m0, C0, m1, C1)]
+        expected = bures_wasserstein(*(x.astype(np.float64) for x in single))
+        np.testing.assert_allclose(bures_wasserstein(*single), expected, rtol=1e-12)
+
+    def test_never_below_zero(self):
+        m, C = gaussians((200,), rank=2, seed=3)
+        assert bures_wasserstein(m, C, m, C).min() >= 0
+
     def test_agrees_with_pot(self):
         (m0, C0), (m1, C1) = gaussians(seed=1), gaussians(seed=2)
         expected = [
@@ -97,6 +134,10 @@ class TestGaussianMap:
         ours = gaussian_map(m0, C0, m1, C1)
         np.testing.assert_allclose(ours[0], A, rtol=1e-7, atol=1e-9)
         np.testing.assert_allclose(ours[1], np.ravel(t), rtol=1e-7)
+
+    def test_a_negative_direction_that_the_source_makes_small_is_seen(self):
+        with pytest.raises(ValueError, match="^C1 is not positive"):
+            gaussian_map(np.zeros(2), np.diag([1e10, 1.0]), np.zeros(2), np.diag([1.0, -0.1]))
 
     def test_to_a_singular_covariance(self):
         (m0, C0), (m1, C1) = gaussians((), seed=1), gaussians((), rank=2, seed=2)

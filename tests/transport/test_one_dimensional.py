@@ -125,10 +125,18 @@ def test_runs_on_the_strict_standard(sizes, weighted):
         ({"a": [1.0]}, "a"),
         ({"a": [1.0, -1.0, 1.0]}, "a"),
         ({"b": [0.0, 0.0]}, "b"),
-        ({"x": [1e200, 0.0, 0.0]}, "x"),
+        ({"x": [1.7e308, 0.0, 0.0], "y": [-1.7e308] * 2}, "x"),
     ],
 )
 def test_bad_input(change, name):
     good = {"x": [0.0, 1.0, 2.0], "y": [1.0, 3.0], "p": 2}
     with np.errstate(over="ignore"), pytest.raises(ValueError, match=f"^{name} "):
         wasserstein_1d(**(good | change))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
+@pytest.mark.parametrize("p", [1, 2, 16])
+def test_any_unit_of_length(scale, p):
+    x, y = np.array([0.0, 1.0, 3.0]), np.array([0.5, 4.0])
+    expected = wasserstein_1d(x, y, p)
+    np.testing.assert_allclose(wasserstein_1d(scale * x, scale * y, p) / scale, expected)

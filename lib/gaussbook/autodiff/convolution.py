@@ -147,9 +147,9 @@ defvjp(
 )
 
 
-def _check(x: Array, kernel: Array, stride: int, pad: int, channels: int) -> None:
+def _check(name: str, x: Array, kernel: Array, stride: int, pad: int, channels: int) -> None:
     if x.ndim != 4:
-        raise ValueError(f"x must have shape (B, H, W, C), got {tuple(x.shape)}")
+        raise ValueError(f"{name} must have shape (B, H, W, C), got {tuple(x.shape)}")
     if kernel.ndim != 4 or kernel.shape[channels] != x.shape[3]:
         raise ValueError(
             f"kernel must have shape (kh, kw, C, E) with axis {channels} of length {x.shape[3]}, "
@@ -258,7 +258,7 @@ def conv2d(
         If shapes do not fit, the kernel is larger than the padded images, or the activation is
         not known.
     """
-    _check(x, kernel, stride, pad, 2)
+    _check("x", x, kernel, stride, pad, 2)
     check_activation(activation)
     if bias is not None and tuple(bias.shape) != (kernel.shape[3],):
         raise ValueError(f"bias must have shape ({kernel.shape[3]},), got {tuple(bias.shape)}")
@@ -292,7 +292,7 @@ def conv_transpose2d(y: Array, kernel: Array, *, stride: int = 1, pad: int = 0) 
     ValueError
         If shapes do not fit or nothing is left.
     """
-    _check(y, kernel, stride, pad, 3)
+    _check("y", y, kernel, stride, pad, 3)
     size = tuple(
         stride * (n - 1) + k - 2 * pad for n, k in zip(y.shape[1:3], kernel.shape[:2], strict=True)
     )

@@ -49,7 +49,6 @@ __all__ = [
     "where",
 ]
 
-_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 _GELU_SCALE = math.sqrt(2 / math.pi)
 
 
@@ -232,6 +231,14 @@ tanh = _elementwise(
 abs = _elementwise(
     "abs", "the absolute value", lambda xp, x: xp.abs(x), lambda ans, x: _sign(plain(x))
 )
+
+
+def _sigmoid_value(xp: Any, x: Array) -> Array:
+    """Return the sigmoid with all its digits in both tails, as 1/2 + tanh(x/2)/2 has not."""
+    small = xp.exp(-xp.abs(x))
+    return xp.where(x < 0, small, xp.ones_like(small)) / (1 + small)
+
+
 relu = _elementwise(
     "relu",
     "max(x, 0)",
@@ -241,7 +248,7 @@ relu = _elementwise(
 sigmoid = _elementwise(
     "sigmoid",
     "1 / (1 + exp(-x))",
-    lambda xp, x: 0.5 * (1 + xp.tanh(0.5 * x)),  # no overflow at either end
+    lambda xp, x: _sigmoid_value(xp, x),
     lambda ans, x: ans * (1 - ans),
 )
 softplus = _elementwise(
@@ -266,7 +273,15 @@ log_ndtr = _elementwise(
     "log_ndtr",
     "the logarithm of the normal distribution function",
     lambda xp, x: dispatch.special("log_ndtr", x),
-    lambda ans, x: exp(-0.5 * x * x - _LOG_SQRT_2PI - ans),
+    lambda ans, x: _inverse_mills(x),
+)
+# The ratio of the normal density to its distribution function, which grows as -x on the left:
+# there both underflow, and the difference of their logarithms has no digits left.
+_inverse_mills = _elementwise(
+    "_inverse_mills",
+    "the inverse Mills ratio of -x",
+    lambda xp, x: math.sqrt(2 / math.pi) / dispatch.special("erfcx", x * -math.sqrt(0.5)),
+    lambda ans, x: -ans * (x + ans),
 )
 
 
@@ -387,7 +402,7 @@ defvjp(
 
 
 def clip(x: Array, min: Array | float | None = None, max: Array | float | None = None) -> Array:
-    """Return x moved into [min, max]; the gradient is zero outside.
+    """Return x moved into [min, max]; the gradient is zero outside, and half of it on a bound.
 
     Parameters
     ----------

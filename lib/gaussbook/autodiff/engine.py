@@ -397,6 +397,25 @@ def jacobian(function: Callable, argnum: int = 0) -> Callable:
     return evaluate
 
 
+def _along(tree: Tree, direction: Tree) -> list[Array]:
+    """Return the leaves of a direction in the order of the tree's, of the same shapes."""
+
+    def check(leaf: Array, step: Array) -> Array:
+        shape = tuple(getattr(step, "shape", ()))
+        if shape != tuple(leaf.shape):
+            raise ValueError(f"direction must have shape {tuple(leaf.shape)}, got {shape}")
+        return step
+
+    try:
+        return tree_leaves(tree_map(check, tree, direction))
+    except ValueError as error:
+        if str(error).startswith("direction"):
+            raise
+        raise ValueError(
+            f"direction does not have the structure of the argument: {error}"
+        ) from error
+
+
 def jvp(function: Callable, tree: Tree, direction: Tree) -> tuple[Array, Array]:
     r"""Return a function's value and its derivative :math:`J v` along a direction of its argument.
 
@@ -407,10 +426,21 @@ def jvp(function: Callable, tree: Tree, direction: Tree) -> tuple[Array, Array]:
     function : callable
         Takes the tree, returns one array.
     tree, direction : tree
-        The argument and v, of one structure.
+        The argument and v, of one structure and the same shapes.
+
+    Returns
+    -------
+    value, derivative : array
+        ``function(tree)`` and J v, of one shape.
+
+    Raises
+    ------
+    ValueError
+        If a leaf is not an array of floating numbers, or structures or shapes differ.
     """
-    value, end, roots = _trace(function, _as_leaves("tree", tree))
-    leaves = tree_leaves(tree)
+    tree = _as_leaves("tree", tree)
+    leaves, steps = tree_leaves(tree), _along(tree, direction)
+    value, end, roots = _trace(function, tree)
     if end is None:
         return value, plain_namespace(value).zeros_like(plain(value))
 
@@ -418,7 +448,7 @@ def jvp(function: Callable, tree: Tree, direction: Tree) -> tuple[Array, Array]:
 
     def along(g: Array) -> Array:
         parts = _pull(g, end, roots, leaves)
-        products = [total(p * v) for p, v in zip(parts, tree_leaves(direction), strict=True)]
+        products = [total(p * v) for p, v in zip(parts, steps, strict=True)]
         result = products[0]
         for product in products[1:]:
             result = result + product
@@ -442,6 +472,11 @@ def hessian_vector_product(function: Callable, argnum: int = 0) -> Callable:
     callable
         Takes the arguments of `function` and then the direction (of the structure of the
         argument); returns Hessian times direction, at the cost of a few gradients.
+
+    Raises
+    ------
+    ValueError
+        When called: as `value_and_grad`, or if the direction has other shapes than the argument.
     """
     gradient = grad(function, argnum)
 
@@ -450,6 +485,7 @@ def hessian_vector_product(function: Callable, argnum: int = 0) -> Callable:
         from gaussbook.autodiff.shaping import sum as total
 
         *args, direction = args
+        _along(_selected(args, argnum), direction)
 
         def slope(*inner: Any) -> Array:
             parts = tree_map(lambda g, v: total(g * v), gradient(*inner, **kwargs), direction)

@@ -92,7 +92,15 @@ def irfft(x: Array, n: int | None = None) -> Array:
         The first ``n // 2 + 1`` elements of the transform.
     n : int, optional
         Length of the result.
+
+    Raises
+    ------
+    ValueError
+        If `n` does not belong to m elements.
     """
+    m = x.shape[-1]
+    if n is not None and n // 2 + 1 != m:
+        raise ValueError(f"n must be {2 * m - 2} or {2 * m - 1} for {m} elements, got {n}")
     return plain_namespace(x).fft.irfft(x, n=n, axis=-1)
 
 

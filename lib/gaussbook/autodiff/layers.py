@@ -18,6 +18,7 @@ from gaussbook.autodiff.elementwise import add, exp, multiply, subtract
 from gaussbook.autodiff.engine import fused, plain, plain_namespace
 from gaussbook.autodiff.linalg import matmul
 from gaussbook.autodiff.shaping import (
+    checked_axis,
     logsumexp,
     matrix_transpose,
     mean,
@@ -62,7 +63,7 @@ def _softmax_backward(saved: dict, needed: tuple, g: Array, x: Array) -> list[Ar
 
 def _last(function: Any, x: Array, axis: int) -> Array:
     """Apply a function of the last axis along another one."""
-    axis = axis % x.ndim
+    axis = checked_axis(axis, x.ndim)
     if axis == x.ndim - 1:
         return function(x)
     order = list(range(x.ndim))
@@ -86,12 +87,20 @@ def softmax(x: Array, axis: int = -1) -> Array:
         Logits; minus infinity gives weight zero (not all along the axis).
     axis : int
         The axis.
+
+    Raises
+    ------
+    ValueError
+        If there is no such axis.
     """
     return _last(_softmax, x, axis)
 
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
-    r"""Return :math:`x_i-\log\sum_j e^{x_j}` along an axis."""
+    r"""Return :math:`x_i-\log\sum_j e^{x_j}` along an axis; arguments and errors as `softmax`'s."""
+    axis = checked_axis(axis, x.ndim)
+    value = plain(x)  # taking off a constant changes no derivative, and keeps the digits
+    x = subtract(x, plain_namespace(value).max(value, axis=axis, keepdims=True))
     return subtract(x, logsumexp(x, axis=axis, keepdims=True))
 
 
@@ -216,6 +225,11 @@ def layer_norm(x: Array, scale: Array, shift: Array, eps: float = 1e-5) -> Array
         The :math:`\gamma` and :math:`\beta`.
     eps : float
         Added to the variance.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
     """
     if tuple(scale.shape) != (x.shape[-1],) or tuple(shift.shape) != (x.shape[-1],):
         raise ValueError(

@@ -53,10 +53,17 @@ __all__ = [
 Axis = int | tuple[int, ...] | None
 
 
+def checked_axis(axis: int, ndim: int) -> int:
+    """Return the axis counted from the front, or raise ``ValueError`` if there is none such."""
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"axis must be one of {ndim} axes, got {axis}")
+    return axis % ndim
+
+
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
-    return tuple(a % ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    return tuple(checked_axis(a, ndim) for a in ((axis,) if isinstance(axis, int) else axis))
 
 
 def _kept(shape: Sequence[int], axis: Axis) -> tuple[int, ...]:
@@ -107,7 +114,7 @@ defvjp(matrix_transpose, lambda ans, x: lambda g: matrix_transpose(g))
 
 def expand_dims(x: Array, axis: int) -> Array:
     """Return x with a new axis of length 1."""
-    axis = axis % (x.ndim + 1)
+    axis = checked_axis(axis, x.ndim + 1)
     return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
 
@@ -199,7 +206,13 @@ def split(x: Array, parts: int | Sequence[int], axis: int = 0) -> list[Array]:
         Number of equal parts, or the lengths of the parts.
     axis : int
         The axis.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not make up the length, or there is no such axis.
     """
+    axis = checked_axis(axis, x.ndim)
     n = x.shape[axis]
     if isinstance(parts, int):
         if parts < 1 or n % parts:
@@ -207,7 +220,7 @@ def split(x: Array, parts: int | Sequence[int], axis: int = 0) -> list[Array]:
         parts = [n // parts] * parts
     if builtins.sum(parts) != n:
         raise ValueError(f"parts must sum to the length {n}, got {list(parts)}")
-    before, start, result = (slice(None),) * (axis % x.ndim), 0, []
+    before, start, result = (slice(None),) * axis, 0, []
     for length in parts:
         result.append(x[(*before, slice(start, start + length))])
         start += length
@@ -216,7 +229,8 @@ def split(x: Array, parts: int | Sequence[int], axis: int = 0) -> list[Array]:
 
 def unstack(x: Array, axis: int = 0) -> tuple[Array, ...]:
     """Return the arrays that `stack` would put together to x."""
-    before = (slice(None),) * (axis % x.ndim)
+    axis = checked_axis(axis, x.ndim)
+    before = (slice(None),) * axis
     return tuple(x[(*before, i, ...)] for i in range(x.shape[axis]))
 
 
@@ -305,9 +319,9 @@ def take(x: Array, indices: Array, axis: int = 0) -> Array:
     Raises
     ------
     ValueError
-        If an index is out of range.
+        If an index is out of range, or there is no such axis.
     """
-    indices, axis = plain(indices), axis % x.ndim
+    indices, axis = plain(indices), checked_axis(axis, x.ndim)
     dispatch.check_indices("indices", indices, x.shape[axis])
     xp = plain_namespace(indices)
     front = x if axis == 0 else permute_dims(x, (axis, *(i for i in range(x.ndim) if i != axis)))
@@ -366,7 +380,7 @@ def take_along_axis(x: Array, indices: Array, axis: int = -1) -> Array:
     axis : int
         The axis.
     """
-    indices, axis = plain(indices), axis % x.ndim
+    indices, axis = plain(indices), checked_axis(axis, x.ndim)
     xp = plain_namespace(indices)
     index = tuple(
         indices
@@ -404,6 +418,8 @@ defvjp(
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return the mean over one, several or all axes."""
     count = math.prod(x.shape[a] for a in _axes(axis, x.ndim))
+    if count == 0:
+        raise ValueError(f"x has no elements to take the mean of (shape {tuple(x.shape)})")
     return multiply(sum(x, axis=axis, keepdims=keepdims), 1 / count)
 
 

@@ -30,6 +30,11 @@ def check_input(name: str, x: Any, ndim: int | None = None, at_least: int = 0) -
         Required number of axes.
     at_least : int
         Smallest number of axes.
+
+    Raises
+    ------
+    ValueError
+        If it is no such array.
     """
     try:
         floating = _family(x, "real floating")

@@ -67,6 +67,11 @@ def he(rng: Generator, shape: Sequence[int], *, dtype: str = "float32") -> Array
         ``(..., inputs, outputs)``; leading axes are the window of a convolution.
     dtype : {"float32", "float64"}
         Type of the result.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     shape = _checked(shape, 2)
     return normal(rng, shape, scale=math.sqrt(2 / _fans(shape)[0]), dtype=dtype)
@@ -89,6 +94,11 @@ def glorot(rng: Generator, shape: Sequence[int], *, dtype: str = "float32") -> A
         ``(..., inputs, outputs)``; leading axes are the window of a convolution.
     dtype : {"float32", "float64"}
         Type of the result.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     shape = _checked(shape, 2)
     bound = math.sqrt(6 / sum(_fans(shape)))
@@ -112,6 +122,11 @@ def orthogonal(
         Factor on the matrix.
     dtype : {"float32", "float64"}
         Type of the result.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     shape = _checked(shape, 2)
     if len(shape) != 2:

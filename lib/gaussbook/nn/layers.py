@@ -42,6 +42,14 @@ def _constant(rng: Generator, n: int, value: float, dtype: str) -> Array:
     return xp.full(n, value, dtype=dtype_of(xp, dtype))
 
 
+def _per_channel(params: Params, name: str, width: int) -> Array:
+    """Return a vector of the parameters, which must not be broadcast along the last axis."""
+    value = parameter(params, name)
+    if tuple(value.shape) != (width,):
+        raise ValueError(f"params[{name!r}] must have shape ({width},), got {tuple(value.shape)}")
+    return value
+
+
 def dense_init(
     rng: Generator,
     inputs: int,
@@ -70,6 +78,11 @@ def dense_init(
     -------
     dict
         ``{"weight": (inputs, outputs), "bias": (outputs,)}``.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     inputs = check_integer("inputs", inputs, at_least=1)
     outputs = check_integer("outputs", outputs, at_least=1)
@@ -123,6 +136,11 @@ def mlp_init(
         One of `gaussbook.nn.initialisers`.
     dtype : {"float32", "float64"}
         Type of the parameters.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     if not isinstance(widths, list | tuple) or len(widths) < 2:
         raise ValueError(f"widths must be a list of input and output at least, got {widths!r}")
@@ -140,6 +158,11 @@ def mlp(params: Sequence[Params], x: Array, activation: str = "relu") -> Array:
         Rows.
     activation : str
         As for `dense`, between the layers.
+
+    Raises
+    ------
+    ValueError
+        If an entry of `params` is missing, or shapes do not fit.
     """
     if not isinstance(params, list | tuple) or not params:
         raise ValueError("params must be a non-empty list of layers")
@@ -176,6 +199,11 @@ def conv_init(
     -------
     dict
         ``{"weight": (size, size, inputs, outputs), "bias": (outputs,)}``.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     inputs = check_integer("inputs", inputs, at_least=1)
     outputs = check_integer("outputs", outputs, at_least=1)
@@ -204,6 +232,11 @@ def conv(
     -------
     array, shape (B, h, w, outputs)
         The images.
+
+    Raises
+    ------
+    ValueError
+        If an entry of `params` is missing, or shapes do not fit.
     """
     weight, bias = parameter(params, "weight"), parameter(params, "bias")
     check_input("x", x, ndim=4)
@@ -238,6 +271,11 @@ def conv_transpose_init(
     -------
     dict
         ``{"weight": (size, size, outputs, inputs), "bias": (outputs,)}``.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     params = conv_init(rng, outputs, inputs, size, init=init, dtype=dtype)
     return {"weight": params["weight"], "bias": _constant(rng, outputs, 0.0, dtype)}
@@ -254,10 +292,16 @@ def conv_transpose(params: Params, x: Array, *, stride: int = 2, pad: int = 1) -
         Images, channels last.
     stride, pad : int
         As there.
+
+    Raises
+    ------
+    ValueError
+        If an entry of `params` is missing, or shapes do not fit.
     """
-    weight, bias = parameter(params, "weight"), parameter(params, "bias")
+    weight = parameter(params, "weight")
     check_input("x", x, ndim=4)
-    return ad.conv_transpose2d(x, weight, stride=stride, pad=pad) + bias
+    out = ad.conv_transpose2d(x, weight, stride=stride, pad=pad)
+    return out + _per_channel(params, "bias", out.shape[-1])
 
 
 def embedding_init(
@@ -275,6 +319,11 @@ def embedding_init(
         Standard deviation of the elements.
     dtype : {"float32", "float64"}
         Type of the table.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     shape = (
         check_integer("entries", entries, at_least=1),
@@ -319,6 +368,11 @@ def norm_init(rng: Generator, width: int, *, dtype: str = "float32") -> Params:
         Length of the last axis.
     dtype : {"float32", "float64"}
         Type of the parameters.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     width = check_integer("width", width, at_least=1)
     return {
@@ -346,12 +400,17 @@ def rms_norm(params: Params, x: Array, eps: float = 1e-5) -> Array:
         What to normalise.
     eps : float
         Added to the mean square.
+
+    Raises
+    ------
+    ValueError
+        If an entry of `params` is missing, or shapes do not fit.
     """
-    scale = parameter(params, "scale")
     check_input("x", x, at_least=1)
+    scale = _per_channel(params, "scale", x.shape[-1])
     normal = x * (ad.mean(x * x, axis=-1, keepdims=True) + eps) ** -0.5
     out = ad.multiply(normal, scale)
-    return out + params["shift"] if "shift" in params else out
+    return out + _per_channel(params, "shift", x.shape[-1]) if "shift" in params else out
 
 
 def group_norm(params: Params, x: Array, groups: int, eps: float = 1e-5) -> Array:
@@ -367,9 +426,14 @@ def group_norm(params: Params, x: Array, groups: int, eps: float = 1e-5) -> Arra
         Number of groups, a divisor of C.
     eps : float
         Added to the variance.
+
+    Raises
+    ------
+    ValueError
+        If an entry of `params` is missing, shapes do not fit, or `groups` does not divide C.
     """
-    scale, shift = parameter(params, "scale"), parameter(params, "shift")
     B, H, W, C = check_input("x", x, ndim=4).shape
+    scale, shift = (_per_channel(params, name, C) for name in ("scale", "shift"))
     groups = check_integer("groups", groups, at_least=1)
     if C % groups:
         raise ValueError(f"groups is {groups}, which does not divide {C} channels")

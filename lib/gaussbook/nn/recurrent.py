@@ -33,6 +33,11 @@ def gru_init(rng: Generator, inputs: int, width: int, *, dtype: str = "float32")
     dict
         ``input`` and ``state``, dense layers onto the three gates side by side; the state's three
         matrices are orthogonal.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     width = check_integer("width", width, at_least=1)
     state = dense_init(rng, width, 3 * width, dtype=dtype)

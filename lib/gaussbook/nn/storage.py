@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def load(path: str | os.PathLike) -> Any:
     Returns
     -------
     tree of arrays
-        As it was saved.
+        As it was saved; other mappings have become dictionaries, and named tuples tuples.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def _checked(path: str | os.PathLike) -> Path:
 
 def _structure(tree: Any) -> Any:
     """Return the tree as JSON, with null for every array."""
-    if isinstance(tree, dict):
+    if isinstance(tree, Mapping):
         for key in tree:
             if not isinstance(key, str) or "/" in key:
                 raise ValueError(f"params has the key {key!r}, which must be text without a slash")

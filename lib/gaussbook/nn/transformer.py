@@ -40,6 +40,11 @@ def attention_init(
     -------
     dict
         Dense layers ``query``, ``key``, ``value`` and ``output``.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     memory_width = width if memory_width is None else memory_width
     return {
@@ -108,6 +113,11 @@ def transformer_block_init(
         Width of the dense part, four times `width` if not given.
     dtype : {"float32", "float64"}
         Type of the parameters.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `dtype` is unknown.
     """
     width = check_integer("width", width, at_least=1)
     hidden = 4 * width if hidden is None else hidden
@@ -161,6 +171,11 @@ def transformer_block(
     -------
     array, shape (B, T, width)
         The positions after the block.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a position may look nowhere.
     """
     norms = parameter(params, "attention_norm"), parameter(params, "dense_norm")
     seen, up, down = (parameter(params, name) for name in ("attention", "up", "down"))

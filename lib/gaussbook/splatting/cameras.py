@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gaussbook.arrays import to_host
 from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = ["Camera", "fibonacci_hemisphere", "look_at"]
@@ -55,11 +56,11 @@ class Camera:
     near: float = 0.2
 
     def __post_init__(self):
-        R = np.asarray(check_array("R", self.R, shape=(3, 3)), dtype=np.float64)
+        R = np.asarray(to_host(check_array("R", self.R, shape=(3, 3))), dtype=np.float64)
         if np.max(np.abs(R @ R.T - np.eye(3))) > 1e-6 or np.linalg.det(R) < 0:
             raise ValueError("R must be a rotation: orthonormal rows, determinant 1")
         object.__setattr__(self, "R", R)
-        t = np.asarray(check_array("t", self.t, shape=(3,)), dtype=np.float64)
+        t = np.asarray(to_host(check_array("t", self.t, shape=(3,))), dtype=np.float64)
         object.__setattr__(self, "t", t)
         for name in ("fx", "fy", "near"):
             object.__setattr__(self, name, check_scalar(name, getattr(self, name), above=0))
@@ -110,6 +111,11 @@ class Camera:
         )
 
 
+def _vector(name: str, value: Sequence[float]) -> np.ndarray:
+    """Return three numbers on the host."""
+    return np.asarray(to_host(check_array(name, value, shape=(3,))), dtype=np.float64)
+
+
 def look_at(
     position: Sequence[float],
     target: Sequence[float],
@@ -145,9 +151,9 @@ def look_at(
     ValueError
         If `target` is `position`, or the view goes along `up`.
     """
-    position = np.asarray(check_array("position", position, shape=(3,)), dtype=np.float64)
-    target = np.asarray(check_array("target", target, shape=(3,)), dtype=np.float64)
-    up = np.asarray(check_array("up", up, shape=(3,)), dtype=np.float64)
+    position = _vector("position", position)
+    target = _vector("target", target)
+    up = _vector("up", up)
     angle = check_scalar("field_of_view", field_of_view, above=0, below=180)
     width = check_integer("width", width, at_least=1)
     height = width if height is None else check_integer("height", height, at_least=1)
@@ -204,8 +210,8 @@ def fibonacci_hemisphere(
     """
     n = check_integer("n", n, at_least=1)
     radius = check_scalar("radius", radius, above=0)
-    target = np.asarray(check_array("target", target, shape=(3,)), dtype=np.float64)
-    band = np.asarray(check_array("elevation", elevation, shape=(2,)), dtype=np.float64)
+    target = _vector("target", target)
+    band = np.asarray(to_host(check_array("elevation", elevation, shape=(2,))), dtype=np.float64)
     if not -90 < band[0] <= band[1] < 90:
         raise ValueError("elevation must hold two increasing angles between -90 and 90 degrees")
     low, high = np.sin(np.radians(band))

@@ -173,7 +173,8 @@ def composite_pullback(blend: Blend, grad: Array) -> tuple[Array, ...]:
     gamma *= blend.after  # T_i (1 - alpha_i)
     gamma -= xp.astype(suffix, grad.dtype, copy=False)
     gamma /= blend.rest
-    free = blend.rest > 1 - blend.limits.largest
+    # the cap as `composite` has rounded it
+    free = blend.rest > 1 - xp.asarray(blend.limits.largest, dtype=blend.rest.dtype)
     if blend.kept is not None:
         free = free & blend.kept
     if not bool(xp.all(free)):

@@ -59,7 +59,9 @@ def initialise(
 ) -> dict[str, Array]:
     r"""Make a Gaussian of each point: isotropic, as wide as the points are apart.
 
-    The standard deviation is the root mean square distance of the three nearest other points.
+    The standard deviation is the root mean square distance of the three nearest other points, and
+    at least :math:`\sqrt{10^{-7}}\approx3\cdot10^{-4}` world units, since points may coincide
+    (Kerbl et al., 2023): scenes much smaller than a unit are to be scaled up.
 
     Parameters
     ----------
@@ -150,7 +152,7 @@ class DensityControl:
     dense : float
         Largest standard deviation of a Gaussian that is cloned, not split, in parts of `extent`.
     smallest_opacity : float
-        Gaussians below it are dropped.
+        Gaussians below it are dropped; in [0, 1).
     largest_radius : float
         In pixels, three standard deviations.
     largest_scale : float
@@ -204,7 +206,9 @@ class DensityControl:
         self.first = interval("first", first, 500, 0)
         self.last = interval("last", last, 15_000, 0)
         self.dense = check_scalar("dense", dense, above=0)
-        self.smallest_opacity = check_scalar("smallest_opacity", smallest_opacity, at_least=0)
+        self.smallest_opacity = check_scalar(
+            "smallest_opacity", smallest_opacity, at_least=0, below=1
+        )
         self.largest_radius = check_scalar("largest_radius", largest_radius, above=0)
         self.largest_scale = check_scalar("largest_scale", largest_scale, above=0)
         if capacity is not None:

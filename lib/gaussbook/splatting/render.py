@@ -83,6 +83,8 @@ class RenderOptions:
         object.__setattr__(self, "background", background)
         check_scalar("cutoff", self.cutoff, at_least=0, below=1)
         check_scalar("largest_alpha", self.largest_alpha, above=0, below=1)
+        if np.float32(self.largest_alpha) == 1:
+            raise ValueError("largest_alpha must be below 1 in single precision as well")
         check_scalar("stop", self.stop, at_least=0, below=1)
         if self.sh_degree is not None:
             check_integer("sh_degree", self.sh_degree, at_least=0, at_most=3)

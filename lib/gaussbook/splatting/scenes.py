@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gaussbook.arrays import Array, Generator, backend, generator, namespace
+from gaussbook.arrays import Array, Generator, backend, generator, namespace, to_host
 from gaussbook.data import photograph
 from gaussbook.splatting.cameras import Camera, fibonacci_hemisphere
 from gaussbook.splatting.segments import put_rows
@@ -77,7 +77,7 @@ class Scene:
         object.__setattr__(self, "solids", solids)
         for name in ("light", "background"):
             value = check_array(name, getattr(self, name), shape=(3,))
-            object.__setattr__(self, name, np.asarray(value, dtype=np.float64))
+            object.__setattr__(self, name, np.asarray(to_host(value), dtype=np.float64))
         length = float(np.linalg.norm(self.light))
         if not 0 < length < np.inf:
             raise ValueError("light must have a direction, and a finite length")

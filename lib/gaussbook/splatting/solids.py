@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gaussbook.arrays import Array, namespace
+from gaussbook.arrays import Array, namespace, to_host
 from gaussbook.validation import check_array, check_choice
 
 __all__ = ["SHAPES", "Solid", "Texture", "first_hits"]
@@ -43,7 +43,7 @@ class Texture:
 
     def __post_init__(self):
         values = check_array("values", self.values, shape=(None, None, 3))
-        values = np.asarray(values, dtype=np.float64)
+        values = np.asarray(to_host(values), dtype=np.float64)
         if values.min() < 0 or values.max() > 1:
             raise ValueError("values must lie in [0, 1]")
         object.__setattr__(self, "values", values)
@@ -101,7 +101,7 @@ class Solid:
         check_choice("shape", self.shape, SHAPES)
         for name in ("centre", "half"):
             value = check_array(name, getattr(self, name), shape=(3,))
-            object.__setattr__(self, name, np.asarray(value, dtype=np.float64))
+            object.__setattr__(self, name, np.asarray(to_host(value), dtype=np.float64))
         if not np.all(self.half > 0):
             raise ValueError("half must be positive")
         if not isinstance(self.texture, Texture):

@@ -37,8 +37,26 @@ _FINAL_RATE = 0.1  # of the means
 
 
 def mean_absolute_error(image: Array, target: Array) -> tuple[float, Array]:
-    """Return the mean absolute difference of two images, and its gradient by the first."""
+    """Return the mean absolute difference of two images, and its gradient by the first.
+
+    Parameters
+    ----------
+    image, target : array, shape (H, W, C)
+        The images.
+
+    Returns
+    -------
+    value : float
+    gradient : array, shape (H, W, C)
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
     xp = namespace(image)
+    if tuple(target.shape) != tuple(image.shape):
+        raise ValueError(f"target must have shape {tuple(image.shape)}, got {tuple(target.shape)}")
     difference = image - target
     return float(xp.mean(xp.abs(difference))), xp.sign(difference) / math.prod(image.shape)
 
@@ -132,6 +150,8 @@ def fit(
     if not len(cameras) or len(cameras) != len(images):
         raise ValueError(f"images must hold one for each of {len(cameras)} cameras")
     options = RenderOptions() if options is None else options
+    if sh_interval is not None:
+        sh_interval = check_integer("sh_interval", sh_interval, at_least=1)
     extent = scene_extent(cameras) if extent is None else check_scalar("extent", extent, above=0)
     adam = _optimizer(parameters, rates)
     first_rate = adam.multipliers["means"] * extent

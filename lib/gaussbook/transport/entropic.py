@@ -252,6 +252,8 @@ class _Penalty:
         xp = namespace(potential)
         if math.isinf(self.rho):
             return float(xp.sum(potential * weights))
+        # points of weight zero take no part, however far their potential has been extended
+        potential = xp.where(weights > 0, potential, 0.0)
         return -self.rho * float(xp.sum(xp.expm1(-potential / self.rho) * weights))
 
 

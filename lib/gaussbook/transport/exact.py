@@ -105,12 +105,15 @@ def wasserstein(
     p = check_order(p)
     a = to_host(check_weights("a", a, x, x.shape[0]))
     b = to_host(check_weights("b", b, y, y.shape[0]))
-    distances = cdist(to_host(x), to_host(y))
+    x, y = to_host(x), to_host(y)
+    # in a unit in which squares do not underflow: a power of two, so that no digit changes
+    exponent = math.frexp(max(float(np.max(np.abs(z))) for z in (x, y)))[1]
+    distances = cdist(np.ldexp(x, -exponent), np.ldexp(y, -exponent))
     scale = float(np.max(distances))
     if scale == 0:
         return 0.0
     _, cost = _simplex(a, b, (distances / scale) ** p, max_iter)
-    return scale * max(cost, 0.0) ** (1 / p)
+    return math.ldexp(scale * max(cost, 0.0) ** (1 / p), exponent)
 
 
 def _simplex(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gaussbook.arrays import Array, namespace
 from gaussbook.validation import check_array, check_covariance
 
@@ -28,7 +30,7 @@ def bures_wasserstein(m0: Array, C0: Array, m1: Array, C1: Array) -> Array:
     Returns
     -------
     array, shape (...)
-        The squared distances, in the squared unit of the data.
+        The squared distances, in float64 and in the squared unit of the data.
 
     Raises
     ------
@@ -38,7 +40,8 @@ def bures_wasserstein(m0: Array, C0: Array, m1: Array, C1: Array) -> Array:
     Notes
     -----
     The square root turns a rounding error e of an eigenvalue near zero into one of sqrt(e), so
-    that the result is good to about 1e-8 of the traces where the covariances are singular.
+    that the result is good to about 1e-8 of the traces where the covariances are singular.  What
+    rounding leaves below zero is returned as zero.
     """
     m0 = check_array("m0", m0)
     if m0.ndim == 0:
@@ -47,16 +50,20 @@ def bures_wasserstein(m0: Array, C0: Array, m1: Array, C1: Array) -> Array:
     m1 = check_array("m1", m1)
     if m1.ndim == 0 or m1.shape[-1] != d:
         raise ValueError(f"m1 must have {d} coordinates like m0, got shape {tuple(m1.shape)}")
-    C0, C1 = _check_symmetric("C0", C0, d), _check_symmetric("C1", C1, d)
+    C0, C1 = _check_square("C0", C0, d), _check_square("C1", C1, d)
+    _check_leading_axes(m0=m0.shape[:-1], C0=C0.shape[:-2], m1=m1.shape[:-1], C1=C1.shape[:-2])
+    size = namespace(C0, C1).maximum(_sizes(C0), _sizes(C1))  # of what the result is exact to
+    C0, values, vectors = _check_semidefinite("C0", C0, size)
+    C1, _, _ = _check_semidefinite("C1", C1, size)
     xp = namespace(m0, C0, m1, C1)
-    values, vectors = xp.linalg.eigh(C0)
-    root = vectors * xp.sqrt(_clip_rounding("C0", values))[..., None, :]
+    m0, m1 = (xp.astype(m, xp.float64, copy=False) for m in (m0, m1))
+    root = vectors * xp.sqrt(values)[..., None, :]
     root = root @ xp.matrix_transpose(vectors)
     product = root @ C1 @ root
     product = (product + xp.matrix_transpose(product)) / 2
-    overlap = xp.sum(xp.sqrt(_clip_rounding("C1", xp.linalg.eigvalsh(product))), axis=-1)
+    overlap = xp.sum(xp.sqrt(_positive_part(xp.linalg.eigvalsh(product))), axis=-1)
     distance = xp.sum((m0 - m1) ** 2, axis=-1)
-    return distance + xp.linalg.trace(C0) + xp.linalg.trace(C1) - 2 * overlap
+    return _positive_part(distance + xp.linalg.trace(C0) + xp.linalg.trace(C1) - 2 * overlap)
 
 
 def gaussian_map(m0: Array, C0: Array, m1: Array, C1: Array) -> tuple[Array, Array]:
@@ -92,32 +99,63 @@ def gaussian_map(m0: Array, C0: Array, m1: Array, C1: Array) -> tuple[Array, Arr
     d = m0.shape[0]
     m1 = check_array("m1", m1, shape=(d,))
     C0, L = check_covariance("C0", check_array("C0", C0, shape=(d, d)))
-    C1 = _check_symmetric("C1", check_array("C1", C1, shape=(d, d)), d)
+    C1 = _check_square("C1", check_array("C1", C1, shape=(d, d)), d)
+    C1, _, _ = _check_semidefinite("C1", C1, _sizes(C1))
     xp = namespace(m0, C0, m1, C1)
     # with C0 = L L', A = L'^-1 (L' C1 L)^(1/2) L^-1: the Cholesky factor serves as the root
     product = xp.matrix_transpose(L) @ C1 @ L
     values, vectors = xp.linalg.eigh((product + xp.matrix_transpose(product)) / 2)
-    half = vectors * _clip_rounding("C1", values)[None, :] ** 0.25
+    half = vectors * _positive_part(values)[None, :] ** 0.25
     half = xp.linalg.solve(xp.matrix_transpose(L), half)
     A = half @ xp.matrix_transpose(half)
     return A, m1 - A @ m0
 
 
-def _check_symmetric(name: str, C: Array, d: int) -> Array:
+def _check_square(name: str, C: Array, d: int) -> Array:
     C = check_array(name, C)
     if C.ndim < 2 or tuple(C.shape[-2:]) != (d, d):
         raise ValueError(f"{name} must have shape (..., {d}, {d}), got {tuple(C.shape)}")
-    xp = namespace(C)
-    asymmetry = float(xp.max(xp.abs(C - xp.matrix_transpose(C))))
-    if asymmetry > float(xp.finfo(C.dtype).eps) ** 0.5 * float(xp.max(xp.abs(C))):
-        raise ValueError(f"{name} is not symmetric (entries differ by {asymmetry:.3g})")
     return C
 
 
-def _clip_rounding(name: str, eigenvalues: Array) -> Array:
-    """Return the eigenvalues with rounding errors below zero removed; refuse larger ones."""
-    xp = namespace(eigenvalues)
-    smallest, largest = float(xp.min(eigenvalues)), float(xp.max(xp.abs(eigenvalues)))
-    if smallest < -(float(xp.finfo(eigenvalues.dtype).eps) ** 0.5) * largest:
+def _sizes(C: Array) -> Array:
+    """Return the largest entry of each matrix, in float64."""
+    xp = namespace(C)
+    return xp.astype(xp.max(xp.abs(C), axis=(-2, -1)), xp.float64)
+
+
+def _check_semidefinite(name: str, C: Array, size: Array) -> tuple[Array, Array, Array]:
+    """Return covariances in float64, their eigenvalues and their eigenvectors.
+
+    Differences from symmetry and eigenvalues below zero that are smaller than `size`, a number for
+    each matrix, by half the digits of the type are rounding, and the latter become zero.
+    """
+    xp = namespace(C)
+    tolerance = float(xp.finfo(C.dtype).eps) ** 0.5 * size
+    C = xp.astype(C, xp.float64, copy=False)
+    asymmetry = xp.max(xp.abs(C - xp.matrix_transpose(C)), axis=(-2, -1))
+    if bool(xp.any(asymmetry > tolerance)):
+        worst = float(xp.max(asymmetry))
+        raise ValueError(f"{name} is not symmetric (entries differ by {worst:.3g})")
+    values, vectors = xp.linalg.eigh(C)
+    if bool(xp.any(values < -tolerance[..., None])):
+        smallest = float(xp.min(values))
         raise ValueError(f"{name} is not positive semidefinite (eigenvalue {smallest:.3g})")
-    return xp.where(eigenvalues > 0, eigenvalues, 0.0)
+    return C, _positive_part(values), vectors
+
+
+def _check_leading_axes(**leading: tuple[int, ...]) -> None:
+    """Raise ``ValueError`` for the first argument whose leading axes do not fit those before."""
+    common: tuple[int, ...] = ()
+    for name, shape in leading.items():
+        try:
+            common = np.broadcast_shapes(common, shape)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} has leading axes {tuple(shape)}, which do not broadcast with {common}"
+            ) from error
+
+
+def _positive_part(x: Array) -> Array:
+    """Remove what rounding has left below zero."""
+    return namespace(x).where(x > 0, x, 0.0)

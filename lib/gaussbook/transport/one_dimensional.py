@@ -56,7 +56,13 @@ def wasserstein_1d(
     ------
     ValueError
         If points or weights are not finite, a weight is negative, a sum of weights is zero,
-        shapes disagree, or the powers overflow.
+        shapes disagree, or a difference of two points overflows.
+
+    Notes
+    -----
+    Cumulated weights are rounded at about 1e-16, and as much mass goes to a neighbouring point:
+    with `a` or `b`, the result is off by up to :math:`(10^{-16})^{1/p}` of the distance between
+    neighbours, 1e-8 for p = 2.  Without them the levels are integers, and exact.
     """
     x, y = _samples_last("x", x, axis), _samples_last("y", y, axis)
     p = check_order(p)
@@ -171,8 +177,11 @@ def _sort_with_levels(name: str, x: Array, weights: Array | None, axis: int) -> 
 def _root_mean(x: Array, y: Array, mass: Array | None, p: float) -> Array:
     """Return ``(sum mass |x - y|^p)^(1/p)``; equal masses for None."""
     xp = namespace(x, y)
-    gaps = power(x - y, p)
+    gaps = xp.abs(x - y)
+    largest = xp.max(gaps, axis=-1, keepdims=True)
+    if not bool(xp.all(xp.isfinite(largest))):
+        raise ValueError("x and y are so far apart that their difference overflows")
+    scale = xp.where(largest > 0, largest, 1.0)  # neither overflow nor underflow of the powers
+    gaps = power(gaps / scale, p)
     mean = xp.mean(gaps, axis=-1) if mass is None else xp.vecdot(gaps, mass)
-    if not bool(xp.all(xp.isfinite(mean))):
-        raise ValueError("x and y are so far apart that the power p of their distance overflows")
-    return mean ** (1 / p)
+    return scale[..., 0] * mean ** (1 / p)

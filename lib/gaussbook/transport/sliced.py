@@ -172,7 +172,8 @@ def sliced_wasserstein_pullback(
     Notes
     -----
     The terms are differentiable where no two projections coincide, which is almost everywhere;
-    elsewhere (and where g = 0 for p = 1) the result is one of the subgradients.
+    elsewhere each term has a gradient that is the limit of those at points nearby (and, where
+    g = 0 for p = 1, zero): points that coincide may get different ones.
     """
     x, y, theta, p = _check(x, y, theta, p)
     xp = namespace(x, y, theta)
@@ -185,9 +186,8 @@ def sliced_wasserstein_pullback(
     terms = _finite(_mean_power(gaps, mass, p))
     slopes = p * xp.sign(gaps) * power(gaps, p - 1) if p != 2 else 2 * gaps
     slopes = slopes / x.shape[0] if coupling is None else _sum_of_ranks(slopes * mass, coupling)
-    ranks = xp.argsort(
-        order, axis=1, stable=False
-    )  # the inverse permutation takes the place of a scatter
+    # the inverse permutation takes the place of a scatter
+    ranks = xp.argsort(order, axis=1, stable=False)
     slopes = xp.take_along_axis(slopes, ranks, axis=1)
 
     def pullback(weights: Array) -> Array:
