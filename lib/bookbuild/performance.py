@@ -42,10 +42,9 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     notes = []
     for row in rows:
-        mark = ""
-        if row["note"]:
+        if row["note"] and row["note"] not in notes:
             notes.append(row["note"])
-            mark = f" ({len(notes)})"
+        mark = f" ({notes.index(row['note']) + 1})" if row["note"] else ""
         numbers = [f"{row[name]:.3g}" for name in ("ours_s", "peer_s", "ratio", "target")]
         reached = "yes" if row["meets"] else "no"
         lines.append(table_row([f"{row['work']}{mark}", row["peer"], *numbers, reached]))
@@ -71,6 +70,10 @@ def _growth(curves: list[dict[str, Any]], stem: Path) -> list[str]:
                     curve["values"], curve["seconds"], f"{marker}-", ms=4, label=curve["work"]
                 )
             panel.set(xlabel=variable)
+            panel.minorticks_off()
+            if variable != variables[0]:  # a short range: its own values are the ticks
+                values = next(c["values"] for c in curves if c["variable"] == variable)
+                panel.set_xticks(values, [str(value) for value in values], fontsize=7)
             panel.legend(fontsize=6)
         panels[0].set(ylabel="seconds")
         figure.savefig(path, metadata={"Date": None})
