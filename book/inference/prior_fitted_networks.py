@@ -126,20 +126,20 @@ from gaussbook import autodiff as ad
 from gaussbook import data, nn
 from gaussbook.arrays import backend, generator, to_device, to_host
 from gaussbook.claims import Claims
-from gaussbook.gp.covariances import Matern52
-from gaussbook.gp.exact import condition_on_data, log_marginal_likelihood
-from gaussbook.metrics import expected_calibration_error
-from gaussbook.optim import Adam, cosine_decay, minimize_lbfgs, warm_up
-
-# %%
-from gaussbook.plotting import PALETTE, figure
-from gaussbook.progress import progress
-from gaussbook.scale import scale
-from gaussbook.tables import table
 
 claims = Claims("prior_fitted_networks")
 xp = backend()
 T = xp.matrix_transpose
+
+# %%
+from gaussbook.gp.covariances import Matern52
+from gaussbook.gp.exact import condition_on_data, log_marginal_likelihood
+from gaussbook.metrics import expected_calibration_error
+from gaussbook.optim import Adam, cosine_decay, minimize_lbfgs, warm_up
+from gaussbook.plotting import PALETTE, figure
+from gaussbook.progress import progress
+from gaussbook.scale import scale
+from gaussbook.tables import table
 
 FEATURES = scale(default=1, paper=5)  # dimension of x in regression
 N = scale(default=20, paper=200)  # points of a training dataset, context and queries
