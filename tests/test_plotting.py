@@ -101,3 +101,43 @@ def test_the_palette_is_that_of_the_style():
     with matplotlib.style.context(plotting.STYLE):
         colours = [c["color"].lstrip("#") for c in matplotlib.rcParams["axes.prop_cycle"]]
     assert colours == [c.lstrip("#") for c in plotting.PALETTE.values()]
+
+
+FRAMES = np.linspace(-0.1, 1.1, 4 * 5 * 6 * 3).reshape(4, 5, 6, 3)
+
+
+def test_an_animation_plays_once_within_five_seconds(shown):
+    plotting.animation(FRAMES, seconds=2.0, magnify=3, **TEXTS)
+    (data, metadata), _ = shown
+    image = Image.open(io.BytesIO(base64.b64decode(data["image/gif"])))
+    assert (image.n_frames, image.size) == (4, (18, 15))
+    assert "loop" not in image.info
+    durations = []
+    for k in range(image.n_frames):
+        image.seek(k)
+        image.load()
+        durations.append(image.info["duration"])
+    assert sum(durations) == 2000
+    last = np.asarray(image.convert("RGB"), float) / 255
+    expected = np.repeat(np.repeat(np.clip(FRAMES[-1], 0, 1), 3, axis=0), 3, axis=1)
+    assert np.abs(last - expected).max() < 0.1  # 256 colours
+    assert metadata["image/gif"]["alt"] == "A line that rises from one to two."
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"alt": " "}, "alt must say"),
+        ({"caption": ""}, "caption must say"),
+        ({"frames": FRAMES[0]}, "frames must have"),
+        ({"frames": np.full((2, 4, 4, 3), np.nan)}, "frames "),
+        ({"frames": FRAMES[:0]}, "frames "),
+        ({"seconds": 6}, "seconds must be"),
+        ({"seconds": 0}, "seconds must be"),
+        ({"magnify": 0}, "magnify must be"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_an_animation_refuses_what_it_cannot_show(change, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        plotting.animation(**{"frames": FRAMES, **TEXTS, **change})

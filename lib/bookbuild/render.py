@@ -9,7 +9,7 @@ from myst_nb.core.render import MimeData, MimeRenderPlugin, NbElementRenderer, c
 
 from gaussbook.claims import MIME_TYPE
 
-_IMAGES = ("image/svg+xml", "image/png", "image/webp")
+_IMAGES = ("image/svg+xml", "image/png", "image/gif")
 
 
 class Renderer(MimeRenderPlugin):

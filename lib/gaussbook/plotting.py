@@ -17,8 +17,10 @@ import matplotlib
 import numpy as np
 
 from gaussbook import notebook
+from gaussbook.arrays import Array, to_host
+from gaussbook.validation import check_array, check_integer, check_scalar
 
-__all__ = ["PALETTE", "STYLE", "figure"]
+__all__ = ["PALETTE", "STYLE", "animation", "figure"]
 
 PALETTE = {
     "blue": "#0072B2",
@@ -35,6 +37,7 @@ STYLE = str(files("gaussbook") / "gaussbook.mplstyle")
 """The style sheet of all figures."""
 
 _LARGEST_SVG = 120_000  # bytes; a figure with more marks than that is smaller and faster as PNG
+_LONGEST = 5.0  # seconds that a picture may move without a control that stops it (WCAG 2.2.2)
 
 
 @contextmanager
@@ -74,9 +77,7 @@ def figure(
     ValueError
         If the alternative text or the caption is missing, or an axis of data has no label.
     """
-    for name, text in (("alt", alt), ("caption", caption)):
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"{name} must say in words what the figure shows")
+    _check_texts(alt, caption)
     import matplotlib.pyplot as plt
 
     with matplotlib.style.context(STYLE):
@@ -88,6 +89,52 @@ def figure(
             _show(fig, alt, caption)
         finally:
             plt.close(fig)
+
+
+def animation(
+    frames: Array, *, alt: str, caption: str, seconds: float = 4.0, magnify: int = 1
+) -> None:
+    """Show pictures one after another, once; the last one stays.
+
+    Parameters
+    ----------
+    frames : array, shape (n, height, width, 3)
+        The pictures, from 0 (dark) to 1 (bright); what lies outside is shown as 0 or 1.
+    alt, caption : str
+        As for `figure`; both should also make sense to who sees only one of the pictures.
+    seconds : float
+        How long it moves, at most five seconds: longer needs a control that stops it.
+    magnify : int
+        Side of the square of the page that a pixel fills, in pixels.
+
+    Raises
+    ------
+    ValueError
+        If a text is missing, `frames` is no finite array of that shape, or an option is out of
+        range.
+    """
+    from PIL import Image
+
+    _check_texts(alt, caption)
+    frames = check_array("frames", frames, shape=(None, None, None, 3))
+    seconds = check_scalar("seconds", seconds, above=0, at_most=_LONGEST)
+    magnify = check_integer("magnify", magnify, at_least=1)
+    pixels = np.rint(255 * np.clip(to_host(frames), 0, 1)).astype(np.uint8)
+    first, *others = (
+        Image.fromarray(p).resize((magnify * p.shape[1], magnify * p.shape[0]), Image.NEAREST)
+        for p in pixels
+    )
+    buffer = io.BytesIO()
+    duration = round(1000 * seconds / len(pixels))  # ms; without `loop` it plays once
+    first.save(buffer, format="GIF", save_all=True, append_images=others, duration=duration)
+    if notebook.is_running():
+        _publish("image/gif", base64.b64encode(buffer.getvalue()).decode(), alt, caption)
+
+
+def _check_texts(alt: str, caption: str) -> None:
+    for name, text in (("alt", alt), ("caption", caption)):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"{name} must say in words what the figure shows")
 
 
 def _check_labels(fig: Any) -> None:
@@ -119,6 +166,11 @@ def _show(fig: Any, alt: str, caption: str) -> None:
     kind, data = "image/svg+xml", image.decode()
     if len(image) > _LARGEST_SVG:
         kind, data = "image/png", base64.b64encode(_render(fig, "png")).decode()
+    _publish(kind, data, alt, caption)
+
+
+def _publish(kind: str, data: str, alt: str, caption: str) -> None:
+    """Attach an image with its texts to the running cell."""
     texts = {"alt": " ".join(alt.split()), "caption": " ".join(caption.split())}
     plain = f"Figure: {texts['caption']}"
     notebook.publish({kind: data, "text/plain": plain}, {kind: texts})
