@@ -73,9 +73,11 @@
 # $G_\Sigma(d)=e^{-\frac12d^\top\Sigma^{-1}d}$, four answers are in use:
 #
 # $$
+# \begin{gathered}
 # I_{\text{point}}=G_{\Sigma'}(d),\qquad
-# I_{\text{3DGS}}=G_{\Sigma'+0.3\,\mathrm{Id}}(d),\qquad
+# I_{\text{3DGS}}=G_{\Sigma'+0.3\,\mathrm{Id}}(d),\\
 # I_{\text{Mip}}=\sqrt{\frac{\det\Sigma'}{\det(\Sigma'+0.1\,\mathrm{Id})}}\;G_{\Sigma'+0.1\,\mathrm{Id}}(d),
+# \end{gathered}
 # $$ (eq-analytic-samples)
 #
 # and the integral over the pixel's square, $\int_{[-\frac12,\frac12]^2}G_{\Sigma'}(d+t)\,\mathrm dt$.
@@ -96,8 +98,10 @@
 # and the paper replaces $\Phi$, which graphics cards compute slowly, by
 #
 # $$
-# S(x)=\frac1{1+e^{-1.6x-0.07x^3}}=\tfrac12+\tfrac12\tanh\tfrac{1.6x+0.07x^3}2,
-# \qquad S'(x)=(1.6+0.21x^2)\,S(x)\,(1-S(x)).
+# \begin{gathered}
+# S(x)=\frac1{1+e^{-1.6x-0.07x^3}}=\tfrac12+\tfrac12\tanh\tfrac{1.6x+0.07x^3}2,\\
+# S'(x)=(1.6+0.21x^2)\,S(x)\,(1-S(x)).
+# \end{gathered}
 # $$ (eq-analytic-S)
 #
 # **In two dimensions** the integral of a correlated Gaussian over a square has no closed form. If the
@@ -112,8 +116,10 @@
 # $$ (eq-analytic-frame)
 #
 # $$
-# I=2\pi I_1I_2,\qquad
-# I_1=\sigma_1\bigl[S(U_+)-S(U_-)\bigr],\quad U_\pm=\frac{u\pm\frac12}{\sigma_1},\quad u=v_1\cdot d,
+# \begin{gathered}
+# I=2\pi I_1I_2,\qquad I_1=\sigma_1\bigl[S(U_+)-S(U_-)\bigr],\\
+# U_\pm=\frac{u\pm\frac12}{\sigma_1},\qquad u=v_1\cdot d,
+# \end{gathered}
 # $$ (eq-analytic-I)
 #
 # and $I_2$ likewise with $\sigma_2$ and $v=v_2\cdot d$. There is no dilation at all. The angle
@@ -125,8 +131,10 @@
 # is that of any splatting renderer. The easy ones are
 #
 # $$
-# \frac{\partial I}{\partial u}=2\pi I_2\bigl[S'(U_+)-S'(U_-)\bigr],\qquad
+# \begin{gathered}
+# \frac{\partial I}{\partial u}=2\pi I_2\bigl[S'(U_+)-S'(U_-)\bigr],\\
 # \frac{\partial I}{\partial\sigma_1}=2\pi I_2\bigl[S(U_+)-S(U_-)-U_+S'(U_+)+U_-S'(U_-)\bigr],
+# \end{gathered}
 # $$ (eq-analytic-strip)
 #
 # and $\partial I/\partial m=-(v_1I_u+v_2I_v)$. For $\Sigma'$ we need to know how eigenvalues and
@@ -135,14 +143,18 @@
 # d\Sigma'\,v_2/(\lambda_1-\lambda_2)$. Hence $\mathrm du=w\,v$ and $\mathrm dv=-w\,u$, and
 #
 # $$
-# \mathrm dI=\sum_k\frac{I_{\sigma_k}}{2\sigma_k}\,v_k^\top\mathrm d\Sigma'\,v_k
-# +\frac{v\,I_u-u\,I_v}{\lambda_1-\lambda_2}\,v_1^\top\mathrm d\Sigma'\,v_2
-# =\operatorname{tr}\bigl(VEV^\top\mathrm d\Sigma'\bigr),
+# \begin{aligned}
+# \mathrm dI&=\sum_k\frac{I_{\sigma_k}}{2\sigma_k}\,v_k^\top\mathrm d\Sigma'\,v_k
+# +\frac{v\,I_u-u\,I_v}{\lambda_1-\lambda_2}\,v_1^\top\mathrm d\Sigma'\,v_2\\
+# &=\operatorname{tr}\bigl(VEV^\top\mathrm d\Sigma'\bigr),\qquad V=(v_1\;v_2),
+# \end{aligned}
 # $$
 #
 # $$
-# E_{kk}=\frac{I_{\sigma_k}}{2\sigma_k},\qquad
-# E_{12}=E_{21}=\tfrac12\,(v\,I_u-u\,I_v)\,\frac{\Delta}{\Delta^2+\delta^2},\qquad\Delta=\lambda_1-\lambda_2 .
+# \begin{gathered}
+# E_{kk}=\frac{I_{\sigma_k}}{2\sigma_k},\qquad\Delta=\lambda_1-\lambda_2,\\
+# E_{12}=E_{21}=\tfrac12\,(v\,I_u-u\,I_v)\,\frac{\Delta}{\Delta^2+\delta^2}.
+# \end{gathered}
 # $$ (eq-analytic-E)
 #
 # With $\delta=0$ this is exact. For an exactly integrated square the numerator would have to vanish
@@ -152,12 +164,14 @@
 #
 # **What the turned pixel costs.** Summed over all pixels, the intensities should give the Gaussian's
 # mass. Poisson's summation formula says what they give. With the Fourier transform of the Gaussian
-# and that of the turned square, $\operatorname{sinc}(k\cdot v_1)\operatorname{sinc}(k\cdot v_2)$ with
-# $\operatorname{sinc}x=\sin(\pi x)/\pi x$,
+# and $\hat w$, that of the turned square, where $\operatorname{sinc}x=\sin(\pi x)/\pi x$,
 #
 # $$
-# \frac1{2\pi\sigma_1\sigma_2}\sum_pI(p)=\sum_{k\in\mathbb Z^2}e^{-2\pi^2k^\top\Sigma'k}\,
-# \operatorname{sinc}(k\cdot v_1)\operatorname{sinc}(k\cdot v_2)\,\cos\bigl(2\pi k\cdot(m-p_0)\bigr),
+# \begin{gathered}
+# \frac1{2\pi\sigma_1\sigma_2}\sum_pI(p)=\sum_{k\in\mathbb Z^2}e^{-2\pi^2k^\top\Sigma'k}\,\hat w(k)\,
+# \cos\bigl(2\pi k\cdot(m-p_0)\bigr),\\
+# \hat w(k)=\operatorname{sinc}(k\cdot v_1)\operatorname{sinc}(k\cdot v_2),
+# \end{gathered}
 # $$ (eq-analytic-poisson)
 #
 # where $p_0$ is the centre of any pixel. (For $\Phi$; with $S$ it changes by less than 0.001.) The
@@ -1068,8 +1082,7 @@ afar = np.mean(seen_from_afar, axis=0)
 animation(
     xp.stack(frames),
     alt=f"""Four panels of the scene from afar while the camera turns: the truth; 3DGS trained at 64 pixels,
-    swollen and dark ({afar[0]:.1f} dB); the Gaussians of the analytic arm sampled at pixel centres, with pixels
-    that flicker ({afar[1]:.1f} dB); and the same Gaussians integrated, which look like the truth
+    swollen and dark ({afar[0]:.1f} dB); the Gaussians of the analytic arm sampled at pixel centres, with rods that flicker as black pixels ({afar[1]:.1f} dB); and the same Gaussians integrated, which look like the truth
     ({afar[2]:.1f} dB).""",
     caption="""A quarter of a turn, 24 pixels wide. From left to right: truth; 3DGS trained at 64 pixels; the
     Gaussians of the analytic arm, sampled at the pixels' centres; the same Gaussians, integrated.""",
@@ -1084,9 +1097,10 @@ rows = [list(row) for row in zip(names, afar, np.min(seen_from_afar, axis=0), st
 table(rows, ["drawn", "mean", "worst"], caption)
 
 # %% [markdown]
-# In the third panel pixels on the chequered sphere and on the box jump from frame to frame; in the
-# fourth they change as smoothly as in the truth. Most of the learned Gaussians are wider than a pixel
-# even from here, so that the samples of this scene lose decibels rather than tens of them.
+# In the third panel the thin rods come and go as single black pixels, and patches of the chequered
+# sphere jump; in the fourth they are grey and change smoothly, as in the truth. Most of the learned
+# Gaussians are wider than a pixel even from here, so that the samples of this scene lose decibels
+# rather than tens of them.
 
 # %%
 multi = {arm: np.mean(psnrs[arm, "multi"], axis=0) for arm in ("3DGS", "Mip", "analytic")}
