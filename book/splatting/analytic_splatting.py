@@ -659,8 +659,10 @@ largest = {e: xp.max(errors[e]["analytic"], axis=(1, 2)) for e in ELLIPSES}  # a
 upright_error, thick, needle = (largest[e] for e in ((0.5, 2, 0), (0.3, 1, 45), (0.2, 4, 45)))
 mass = masses[0.2, 4, 45]["analytic"]
 against_mip = max(float(xp.max(largest[e]) / xp.max(errors[e]["Mip"])) for e in ELLIPSES)
+reason = "0.0027 at the pixel's centre, as the error of S for σ = 2 in one dimension implies"
+first = {"at_most": 0.0025, "not_reproduced": reason}
 CHECKS = [
-    ("upright (0.5, 2): largest error", xp.max(upright_error), {"at_most": 0.003}),
+    ("upright (0.5, 2): largest error", xp.max(upright_error), first),
     ("(0.3, 1) at 45°: largest error, worst place", xp.max(thick), {"at_most": 0.020}),
     ("(0.3, 1) at 45°: largest error, best place", xp.min(thick), {"at_least": 0.009}),
     ("(0.2, 4) at 45°: largest error", xp.max(needle), {"between": (0.03, 0.055)}),
@@ -671,12 +673,20 @@ CHECKS = [
 ]
 for letter, (statement, measured, threshold) in zip("abcdefgh", CHECKS, strict=True):
     claims.check(f"C3.{letter}", f"E2: {statement}", measured=float(measured), **threshold)
+
+# %%
 claims.check(
     "C3.i",
     "E2: worst error over that of Mip, largest over the eight ellipses",
     measured=against_mip,
     at_most=1,
     not_reproduced="needles across the grid: the turned pixel misses what the upright one sees",
+)
+claims.check(
+    "C3.j",
+    "E2: upright (0.5, 2): largest error over the sum of the two errors of E1",
+    measured=float(xp.max(upright_error)) / (worst[0.5]["analytic"] + worst[2.0]["analytic"]),
+    at_most=1.05,
 )
 
 # %% [markdown]
@@ -858,7 +868,9 @@ tests = {name: splatting.views(scene, test_cameras, 8) for name, scene in SCENES
 # $0.8\,L_1+0.2\,(1-\text{SSIM})$. *Multi* trains on all scales, *single* on the widest only. The
 # number of Gaussians stays what it is (at paper scale the usual density control lets it grow). The
 # learning rates are the library's, with larger ones for shape and colour, since a run has 240 steps
-# and not 30 000; they and the number of Gaussians were chosen on the seeds 100 to 105.
+# and not 30 000; they and the number of Gaussians were chosen on the seeds 100 to 109, after the judged seeds had
+# been run with 400 and with 1000 Gaussians; the difference between the integral and Mip's filter
+# below is negative with each of the three.
 
 # %%
 RATES = {"log_scales": 0.02, "quaternions": 0.002, "colors": 0.01}
@@ -1156,8 +1168,10 @@ claims.check(
 # does not appear; what both have in common, blending as if Gaussians covered a pixel independently,
 # is the larger error there.
 #
-# The thresholds of C3.a and C5.e are ours: the first is the bound that the one-dimensional errors of
-# E1 imply, the second is the number that we first asked of every seed (C5.c). On forty other seeds
+# C3.a asks a trifle too much: along each axis the error is at most that of E1, where the exact
+# intensity is at most one, so that their sum bounds the product's (C3.j allows 5 % for the product of
+# the two), and this sum is 0.0027. C5.e was added after C5.c had failed: it asks the same number of
+# the mean of the seeds. On forty other seeds
 # (100 to 139) the gain at 8 pixels over Mip was 1.9 dB on average, with a standard deviation of 1.1
 # dB, and below 0.5 dB in four of them.
 
