@@ -35,8 +35,8 @@ TABLES = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 """The tables of scikit-learn."""
 
 PHOTOGRAPHS = (
-    "astronaut", "brick", "camera", "chelsea", "china", "coffee", "flower", "grass", "gravel",
-    "hubble_deep_field", "moon", "retina", "rocket",
+    "astronaut", "brick", "camera", "chelsea", "china", "coffee", "coins", "flower", "grass",
+    "gravel", "hubble_deep_field", "moon", "motorcycle_left", "retina", "rocket",
 )  # fmt: skip
 """The photographs that scikit-image and scikit-learn bundle."""
 
@@ -204,6 +204,8 @@ def photograph(name: str) -> np.ndarray:
         return load_sample_image(f"{name}.jpg") / 255.0
     import skimage.data
 
+    if name == "motorcycle_left":
+        return skimage.data.stereo_motorcycle()[0] / 255.0
     return getattr(skimage.data, name)() / 255.0
 
 
