@@ -1320,7 +1320,7 @@ table(rows, columns, "Twelve bits for a block in three ways (squared error of 24
 # becomes a copy of the most used one.
 
 # %%
-CODEBOOK = scale(default=16, paper=16)
+CODEBOOK = 16
 
 
 def clusters(rng):
