@@ -33,6 +33,35 @@ def test_photographs_are_bundled(name):
     assert 0 <= picture.min() < 0.3 and 0.7 < picture.max() <= 1
 
 
+def test_patches_are_cut_from_the_photograph():
+    picture, rows = data.photograph("coffee"), data.patches("coffee", 8, 50, seed=3)
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (8, 8, 3))[:, :, 0]
+    first = rows[0].reshape(8, 8, 3)
+    assert rows.shape == (50, 192)
+    corner = np.argwhere(np.all(windows[..., 0, 0, :] == first[0, 0], axis=-1))
+    assert any(np.array_equal(windows[i, j], first) for i, j in corner)
+    np.testing.assert_array_equal(rows, data.patches("coffee", 8, 50, seed=3))
+    assert np.any(rows != data.patches("coffee", 8, 50, seed=4))
+    assert data.patches("camera", 512, 1).shape == (1, 512**2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("lena", 8, 1), "name must be one of"),
+        (("camera", 0, 1), "side must be"),
+        (("camera", 513, 1), "side must be"),
+        (("camera", 8.0, 1), "side must be"),
+        (("camera", 8, 0), "count must be"),
+        (("camera", 512, 2), "count must be"),
+        (("camera", 8, 1, -1), "seed must be"),
+    ],
+)
+def test_patches_that_cannot_be_cut(arguments, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        data.patches(*arguments)
+
+
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(ValueError, match=r"^name must be one of breast_cancer.*; got 'mnist'"):
         data.table("mnist")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pooch
 
-from gaussbook.validation import check_choice
+from gaussbook.validation import check_choice, check_integer
 
 __all__ = [
     "DATASETS",
@@ -27,6 +27,7 @@ __all__ = [
     "Table",
     "fetch",
     "images",
+    "patches",
     "photograph",
     "table",
 ]
@@ -207,6 +208,42 @@ def photograph(name: str) -> np.ndarray:
     if name == "motorcycle_left":
         return skimage.data.stereo_motorcycle()[0] / 255.0
     return getattr(skimage.data, name)() / 255.0
+
+
+def patches(name: str, side: int, count: int, seed: int = 0) -> np.ndarray:
+    """Cut random square patches, which may overlap, from a photograph.
+
+    Parameters
+    ----------
+    name : str
+        One of `PHOTOGRAPHS`.
+    side : int
+        Side of a patch in pixels, at most that of the photograph.
+    count : int
+        Number of patches, at most that of all places.
+    seed : int
+        Seed of the places.
+
+    Returns
+    -------
+    numpy.ndarray, shape (count, side * side * channels), float64
+        One patch in each row, intensities from 0 to 1; grey photographs have one channel.
+
+    Raises
+    ------
+    ValueError
+        If no photograph has that name, or a number is out of range.
+    """
+    from sklearn.feature_extraction.image import extract_patches_2d
+
+    picture = photograph(name)
+    height, width = picture.shape[:2]
+    side = check_integer("side", side, at_least=1, at_most=min(height, width))
+    places = (height - side + 1) * (width - side + 1)
+    count = check_integer("count", count, at_least=1, at_most=places)
+    seed = check_integer("seed", seed, at_least=0)
+    cut = extract_patches_2d(picture, (side, side), max_patches=count, random_state=seed)
+    return cut.reshape(count, -1)
 
 
 def images(name: str, split: str = "train") -> Images:
