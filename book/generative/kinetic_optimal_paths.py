@@ -582,7 +582,6 @@ def floor(name):
     return exact.get(name, 2 - 2 * np.sqrt(2 / np.pi))  # signs: E (|z| - 1)^2
 
 
-
 # %%
 floors = {name: floor(name) for name in gammas}
 rows = [
@@ -604,10 +603,9 @@ of the angular velocity that the position explains; right, the kinetic optimal p
 left) to data (bottom right), with Cond-OT (dashed) and the quarter circle of the trigonometric and
 VP paths (dotted)."""
 shown = ["N(0, I)", "N(0, diag(1.9, 0.1))", "checkerboard", "ring", "independent ±1"]
-shown += list(sets)[:3]
 with figure(1, 3, alt=alt, caption=caption, width=10.0, height=3.9) as axes:
     t = np.linspace(0, 1, 400)
-    for k, name in enumerate(shown):
+    for k, name in enumerate([*shown, *list(sets)[:3]]):
         style = {"color": [*PALETTE.values(), "0.6"][k], "label": name}
         gamma = gammas[name](FINE)
         axes[0].plot(FINE, 1 - (1 - gamma) * np.cos(FINE) ** 2, **style)
