@@ -1053,6 +1053,8 @@ def judge(path, params, sample, seed):
     return [np.mean(power), *(wasserstein(euler(path, F, noise, n), target) for n in (6, 16))]
 
 
+
+# %%
 nets, learned, rows, trials = {}, {}, [], range(scale(default=1, paper=5))
 for name in scale(default=["checkerboard"], paper=["checkerboard", "digits, d = 64"]):
     sample, gamma = laws[name][0], gammas[name]
