@@ -177,7 +177,6 @@ import numpy as np
 from scipy.integrate import cumulative_trapezoid, quad
 from scipy.interpolate import PchipInterpolator
 from sklearn.decomposition import PCA
-from sklearn.feature_extraction.image import extract_patches_2d
 
 from gaussbook import autodiff as ad
 from gaussbook import data, nn
@@ -510,15 +509,6 @@ def normalised(x):
     return x / np.sqrt(np.mean(x**2))
 
 
-def patches(names, side, count, seed=0):
-    """Random square patches of photographs, as rows."""
-    each = -(-count // len(names))
-    cut = (
-        extract_patches_2d(data.photograph(n), (side, side), max_patches=each, random_state=seed)
-        for n in names
-    )
-    return np.concatenate([c.reshape(c.shape[0], -1) for c in cut])[:count]
-
 
 # %%
 circle = np.arange(8) * np.pi / 4
@@ -528,11 +518,12 @@ digits = data.table("digits").data
 sets = {
     "digits, d = 64": digits,
     "digits, d = 16": PCA(16, random_state=0).fit_transform(digits),
-    "patches, d = 64": patches(["camera"], 8, 3000),
+    "patches, d = 64": data.patches("camera", 8, 3000),
 }
 colour = ["astronaut", "chelsea", "coffee", "rocket", "china", "flower"]
 for side in scale(default=(), paper=(8, 16, 32)):
-    sets[f"patches, d = {3 * side**2}"] = patches(colour, side, 50_000)
+    cut = [data.patches(name, side, 8334) for name in colour]
+    sets[f"patches, d = {3 * side**2}"] = np.concatenate(cut)
 sets = {name: to_device(normalised(x)) for name, x in sets.items()}
 laws = {
     "checkerboard": (checkerboard, checkerboard_mean),
@@ -1051,7 +1042,6 @@ def judge(path, params, sample, seed):
         x = np.sin(theta) * x1 + np.cos(theta) * z
         power.append(float(xp.mean((r_dot * x + r * theta_dot * F(x, theta)) ** 2)))
     return [np.mean(power), *(wasserstein(euler(path, F, noise, n), target) for n in (6, 16))]
-
 
 
 # %%

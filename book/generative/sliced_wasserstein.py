@@ -131,7 +131,6 @@ from time import process_time
 
 import numpy as np
 import ot
-from sklearn.feature_extraction.image import extract_patches_2d
 
 from gaussbook import data
 from gaussbook.arrays import backend, generator, to_device, to_host
@@ -296,11 +295,9 @@ def pair(first, second):
     return to_device(first[:n]), to_device(second[:n])
 
 
-def patches(name, side, seed):
-    """A thousand random colour patches of a photograph, as rows."""
-    photograph = data.photograph(name)
-    cut = extract_patches_2d(photograph, (side, side), max_patches=1000, random_state=seed)
-    return cut.reshape(1000, -1)
+def patches(side):
+    """A thousand random colour patches of each of two photographs."""
+    return pair(data.patches("astronaut", side, 1000, 0), data.patches("coffee", side, 1000, 1))
 
 
 def sphere(n, rng):
@@ -322,14 +319,14 @@ pairs = {
     "(a) digits 0, 1": pair(pixels[labels == 0], pixels[labels == 1]),
     "(b) digits 3, 8": pair(pixels[labels == 3], pixels[labels == 8]),
     "(c) digits 0–4, 5–9": pair(pixels[labels < 5], pixels[labels >= 5]),
-    "(d) patches": pair(patches("astronaut", 8, 0), patches("coffee", 8, 1)),
+    "(d) patches": patches(8),
     "(e) surfaces, centred": tuple(centred),
     "(f) surfaces, shifted": (2 * centred[0], 2 * centred[1] + 1),
 }
 if scale(default=False, paper=True):
     for side in (16, 32):
         name = f"patches, d = {3 * side * side}"
-        pairs[name] = pair(patches("astronaut", side, 0), patches("coffee", side, 1))
+        pairs[name] = patches(side)
 
 # %% [markdown]
 # For each pair we draw a bank of directions once and evaluate $W$ and the controls on it. The
