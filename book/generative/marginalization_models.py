@@ -266,8 +266,8 @@ table(rows, columns, "The paper's 10 × 10 results with log Z put back; mean fie
 
 # %% [markdown]
 # So MaM is 0.92 nats from the target, less than half as far as independent spins, and the fixed-order ARM
-# about sixteen times as near, as far as two printed decimals tell. ARM-MC is farther from it than independent coins, whose divergence is 9.37 nats. We
-# come back to what its numbers say.
+# about sixteen times as near, as far as two printed decimals tell. ARM-MC is farther from it than
+# independent coins, whose divergence is 9.37 nats. We come back to what its numbers say.
 #
 # **The networks.** The input of both is the one-hot code of the three symbols $-1$, 0 and 1 at each position.
 # Hidden layers add to what they receive, and a direct linear path goes from input to output. That path alone
@@ -591,7 +591,7 @@ for id, words, value, bound in (
 # %% tags=["hide-input"]
 alt = f"""Two scatter plots of 200 log-marginals, network against exact, with the diagonal. Target a: the
 points lie on it, {judged["a", 0]["off"]:.2f} nats away on average. Target b: {judged["b", 0]["off"]:.2f} nats,
-with values of many spins below the diagonal."""
+with the likeliest states of three and more spins below the diagonal and most others above it."""
 caption = """Log-probability of 200 random partial states of the 4 × 4 torus: the sum over all
 states that agree (horizontal) and one forward pass (vertical)."""
 with figure(1, 2, alt=alt, caption=caption, width=7.2, height=3.2) as axes:
@@ -611,20 +611,20 @@ with figure(1, 2, alt=alt, caption=caption, width=7.2, height=3.2) as axes:
 # %% [markdown]
 # A sum over thousands of states has become one pass through a network that was never told any such sum. On
 # target a the values are off by less than a tenth of a nat, and the network's value for "nothing observed"
-# gives the partition function of the physical model to about a hundredth. Target b is harder. Its spins like
-# to agree, so that states come in two mirrored crowds, and the likeliest partial states, those with many
-# agreeing spins, are given too little.
+# gives the partition function of the physical model to about a hundredth. Target b is harder. Its spins
+# like to agree, so that states come in two mirrored crowds. The likeliest states of three and more spins,
+# in which all agree, are given too little, and most others too much.
 #
-# The table shows a division of labour which the paper's main text does not mention. As a distribution over complete
-# states, the marginal network is within about two thousandths of a nat of both targets, far nearer than the
-# conditionals that the samples come from. Only $f_\theta$ is rewarded; $p_\phi$ learns by having to agree,
-# and what it has not caught up with is nearly all of its divergence. So the samples lag behind the density.
-# The ARM, where the two are one network, comes within about a thousandth of a nat after 200 steps; it is the
-# better model, as in the paper. With only 16 conditionals it is also the cheaper one. A step evaluates, with a
-# gradient, 16 rows for each of 64 samples, which is 1024; a step of MaM four rows for each of 128 samples and
-# one for "?", which is 513; and MaM takes five times as many steps. The price turns with $D$. On 30 × 30
-# spins with the same batches a step of the ARM would be 57 600 rows and 900 passes to draw its samples,
-# against the same 513 rows and four passes.
+# The table shows a division of labour which the paper's main text does not mention. As a distribution over
+# complete states, the marginal network is within about two thousandths of a nat of both targets, far nearer
+# than the conditionals that the samples come from. Only $f_\theta$ is rewarded; $p_\phi$ learns by having
+# to agree, and what it has not caught up with is nearly all of its divergence. So the samples lag behind
+# the density. The ARM, where the two are one network, comes within about a thousandth of a nat after 200
+# steps; it is the better model, as in the paper. With only 16 conditionals it is also the cheaper one. A
+# step evaluates, with a gradient, 16 rows for each of 64 samples, which is 1024; a step of MaM four rows
+# for each of 128 samples and one for "?", which is 513; and MaM takes five times as many steps. The price
+# turns with $D$. On 30 × 30 spins with the same batches a step of the ARM would be 57 600 rows and 900
+# passes to draw its samples, against the same 513 rows and four passes.
 #
 # The factor $D$ before the gaps matters as much as the paper's code suggests. Without it, everything else
 # equal, the divergence of the conditionals still looks healthy (0.05 nats on target a, 0.21 on b), but the
@@ -972,10 +972,10 @@ in_training = gradient_draws(list(ESTIMATORS)[:3], standardise=True)
 
 
 # %% [markdown]
-# In the first set the rewards are centred but not divided by their standard deviation. That division, which the
-# training loop does, measures each estimator in its own units and hides the noise that comes in through the
-# reward; the second set has it, and the table shows both ratios. A third number does not depend on units at
-# all, the noise divided by the squared length of the mean gradient.
+# In the first set the rewards are centred but not divided by their standard deviation. That division, which
+# the training loop does, measures each estimator in its own units and hides the noise that comes in through
+# the reward; the second set has it, and the table shows both ratios. A third number does not depend on
+# units at all, the noise divided by the squared length of the mean gradient.
 
 # %%
 def noise_and_signal(draws):
@@ -1057,16 +1057,16 @@ claims.check(
 # Both variants fail, and for different reasons. With the same position in both places the mean gradient is
 # fourteen times too long and turned by about 35°: the entropy counts many times over, and after training
 # the model sits where {eq}`eq-mam-bias` says, at the divergence of the target at 16 times the temperature
-# (that of the fixed point itself, found by going back through all states, is 1.388 nats). Noise relative to the
-# signal is not its problem. With two positions the mean has about the right length (its cosine falls
-# short of one because 200 batches leave noise in the mean), and the noise is what the paper complains about:
-# two orders of magnitude more, relative to the signal, than for the full sum. Its training does not settle.
-# At this learning rate a trial on another seed ended at 0.9 nats; at three times and ten times the rate,
-# trials ended at 3.3 and 7.4, far worse than coins. A model that puts everything on one state $x$ has the
-# divergence $\log Z-\log f^*(x)$, which is 3.0 nats for the likeliest state, all spins up, and an unbounded
-# loss on all others. The paper's ARM-MC, with 60.7 nats and 24.84 bits per spin, looks like such a collapse, onto
-# states that are not even the likeliest (all spins up would give 18.7 nats).
-# So the paper's word for it, variance, fits the second reading.
+# (that of the fixed point itself, found by going back through all states, is 1.388 nats). Noise relative to
+# the signal is not its problem. With two positions the mean has about the right length (its cosine falls
+# short of one because 200 batches leave noise in the mean), and the noise is what the paper complains
+# about: two orders of magnitude more, relative to the signal, than for the full sum. Its training does not
+# settle. At this learning rate a trial on another seed ended at 0.9 nats; at three times and ten times the
+# rate, trials ended at 3.3 and 7.4, far worse than coins. A model that puts everything on one state $x$ has
+# the divergence $\log Z-\log f^*(x)$, which is 3.0 nats for the likeliest state, all spins up, and an
+# unbounded loss on all others. The paper's ARM-MC, with 60.7 nats and 24.84 bits per spin, looks like such
+# a collapse, onto states that are not even the likeliest (all spins up would give 18.7 nats). So the
+# paper's word for it, variance, fits the second reading.
 #
 # A word on the ratio in C6. Its threshold of 20 was set before anything was measured, without a word on the
 # units of the reward; C6.a and C6.b take raw rewards, a choice made with trials of both at hand. With rewards
