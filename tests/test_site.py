@@ -180,7 +180,7 @@ def test_a_chapter_shows_what_its_run_measured(visit, chapter):
         "alt" in output.get("metadata", {}).get(kind, {})
         for cell in notebook.cells
         for output in cell.get("outputs", [])
-        for kind in ("image/svg+xml", "image/png")
+        for kind in ("image/svg+xml", "image/png", "image/gif")
     )
     assert page.locator("main figure img[alt]").count() == figures > 0
     assert page.locator("main figure figcaption").count() == figures
