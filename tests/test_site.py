@@ -19,6 +19,7 @@ from playwright.sync_api import sync_playwright
 
 from bookbuild import freshness, pairing, pdf
 from bookbuild.project import PARTS, Project
+from bookbuild.render import IMAGES
 
 PROJECT = Project(Path(__file__).parents[1])
 SITE = PROJECT.build / "html"
@@ -180,7 +181,7 @@ def test_a_chapter_shows_what_its_run_measured(visit, chapter):
         "alt" in output.get("metadata", {}).get(kind, {})
         for cell in notebook.cells
         for output in cell.get("outputs", [])
-        for kind in ("image/svg+xml", "image/png", "image/gif")
+        for kind in IMAGES
     )
     assert page.locator("main figure img[alt]").count() == figures > 0
     assert page.locator("main figure figcaption").count() == figures

@@ -1182,8 +1182,9 @@ table(rows, columns, "Three rules for the component of G, picture coffee")
 # It matters, and most at large steps. Taking the rounding for noise, a rule that one might think of
 # first, does harm at the small step; at the large one it saves some bits, but loses as much in PSNR as
 # they are worth. Counting bits is better at both: it loses less than a tenth of a decibel at the
-# small step and a quarter at the large one, and the bits that it saves would buy far more. (In a trial over all steps and pictures, G with the most
-# responsible component needed 19 % fewer bits than U, with the rounding noise 16 %.)
+# small step and a quarter at the large one, and the bits that it saves would buy far more. (In a
+# trial over all steps and pictures, G with the most responsible component needed 19 % fewer bits than
+# U, with the rounding noise 16 %.)
 #
 # The vector quantisers do worse. Their rates are partly below those of U's four steps, so that we take
 # U at two larger steps as well:

@@ -9,7 +9,7 @@ from myst_nb.core.render import MimeData, MimeRenderPlugin, NbElementRenderer, c
 
 from gaussbook.claims import MIME_TYPE
 
-_IMAGES = ("image/svg+xml", "image/png", "image/gif")
+IMAGES = ("image/svg+xml", "image/png", "image/gif")
 
 
 class Renderer(MimeRenderPlugin):
@@ -27,7 +27,7 @@ class Renderer(MimeRenderPlugin):
         texts = data.output_metadata.get(data.mime_type, {})
         if data.mime_type == "text/markdown" and texts.get("caption") is True:
             return []  # the caption that a notebook shows: here it belongs to the figure
-        if inline or data.mime_type not in _IMAGES or "alt" not in texts:
+        if inline or data.mime_type not in IMAGES or "alt" not in texts:
             return None
         (image,) = renderer.render_image(data)
         image["alt"] = texts["alt"]
