@@ -25,8 +25,7 @@ pdf: book ## the whole book as _build/pdf/book.pdf
 	$(BIN)/python -m bookbuild pdf
 
 lab: .venv/ready ## open JupyterLab; a chapter's three forms stay paired
-	$(BIN)/python -m bookbuild pair
-	$(BIN)/jupyter lab book
+	$(BIN)/python -m bookbuild lab
 
 gpu: .venv/ready ## the tests that need a GPU
 	$(BIN)/python -m pytest -m gpu -n 0 tests

@@ -1,4 +1,4 @@
-"""The commands behind the Makefile: ``python -m bookbuild build|chapter|serve|pdf|pair``."""
+"""The commands behind the Makefile: ``python -m bookbuild build|chapter|new|lab|...``."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     serve = commands.add_parser("serve", help="show the site on localhost")
     serve.add_argument("--port", type=int, default=8000)
     commands.add_parser("pdf", help="print the built site as one PDF")
-    commands.add_parser("pair", help="bring Markdown, script and notebook of each chapter together")
-    options = parser.parse_args(arguments)
+    pair = commands.add_parser("pair", help="bring the three forms of each chapter together")
+    pair.add_argument("--keep", type=Path, metavar="FILE", help="take this form of its chapter")
+    commands.add_parser("lab", help="open JupyterLab (further arguments are its own)")
+    options, others = parser.parse_known_args(arguments)
+    if others and options.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
         project = Project.find(options.root)
         if options.command == "build":
@@ -35,6 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
             _serve(project, options.port)
         elif options.command == "pdf":
             print(f"open {pdf.print_book(project)}")
+        elif options.command == "lab":
+            from bookbuild import lab  # imports a whole server
+
+            lab.start(project, others)
+        elif options.keep:
+            chapter = project.chapter(options.keep.stem)
+            pairing.pair(chapter, chapter.markdown.with_suffix(options.keep.suffix))
         else:
             for each in project.chapters:
                 pairing.pair(each)
