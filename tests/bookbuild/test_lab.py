@@ -78,12 +78,12 @@ def lab(mini):
 
     yield start
     for server in servers:
-        server.process.terminate()
+        server.process.kill()  # asked politely, a server may wait for a kernel that just starts
         server.process.wait()
 
 
 def _sources(notebook):
-    return [cell["source"] for cell in notebook["cells"]]
+    return [cell["source"].strip() for cell in notebook["cells"]]
 
 
 def _all_forms(mini, slug):

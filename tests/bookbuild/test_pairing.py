@@ -294,7 +294,8 @@ AWKWARD = [
     "```", "````", "`````", "~~~", "```{code-cell}", "```{code-cell} ipython3", "````{raw-cell}",
     "```python", "    ```{code-cell}", "- ```{code-cell}", "> ```", "%matplotlib inline", "%%bash",
     "!ls", "?help", "help?", "%time x = 1", "# %time", "# comment", "#", "##", "#!shebang",
-    "<!-- x", "-->", '"""', "'''", "x = \"\"\"", "\\", "a\u2028b", "a\u2029b", "a\x85b", "a\x0bb", "a\x0cb",
+    "<!-- x", "-->", '"""', "'''", "x = \"\"\"", "\\", "a\u2028b", "a\u2029b", "a\x85b", "a\x0bb",
+    "a\x0cb",
     "a\x1cb", "a\rb", "a\r", "\ufeff", "\xa0", "ünïcode ∑", "{paper-card}", "jupyter:", "# ---",
     "# jupyter:", "[link]: x", "| a | b |", "| - | - |", "$$", "\\begin{align}", "1. item", "",
 ]  # fmt: skip
