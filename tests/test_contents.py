@@ -9,18 +9,10 @@ import yaml
 
 from bookbuild import pairing
 from bookbuild.project import PARTS, Project
+from bookbuild.skeleton import SECTIONS
 
 PROJECT = Project(Path(__file__).parents[1])
 CHAPTERS = pytest.mark.parametrize("chapter", PROJECT.chapters, ids=lambda c: c.slug)
-SECTIONS = [
-    "What the paper claims",
-    "The idea",
-    "The method in code",
-    "Experiments",
-    "Verdict",
-    "Not reproduced, and why",
-    "At paper scale",
-]
 
 
 def _files(node):
@@ -80,7 +72,7 @@ def test_the_chapter_has_the_books_shape(chapter):
     assert text.count("```{paper-card}\n```") == 1
     outside = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert len(re.findall(r"^# ", outside, re.MULTILINE)) == 1
-    assert re.findall(r"^## (.+)$", outside, re.MULTILINE) == SECTIONS
+    assert re.findall(r"^## (.+)$", outside, re.MULTILINE) == list(SECTIONS)
 
 
 @CHAPTERS

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bookbuild import pairing, pdf, site
 from bookbuild.project import BookError, Project
+from bookbuild.skeleton import new
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("build", help="build the site; run what changed")
     chapter = commands.add_parser("chapter", help="run and typeset one chapter")
     chapter.add_argument("name", help="the chapter's slug, e.g. ila_sdp")
+    skeleton = commands.add_parser("new", help="write the skeleton of a paper's chapter")
+    skeleton.add_argument("name", help="the paper's key in book/references.bib")
     serve = commands.add_parser("serve", help="show the site on localhost")
     serve.add_argument("--port", type=int, default=8000)
     commands.add_parser("pdf", help="print the built site as one PDF")
@@ -35,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
             site.build(project)
         elif options.command == "chapter":
             site.build(project, only=options.name)
+        elif options.command == "new":
+            print(f"write {new(project, options.name).markdown}")
         elif options.command == "serve":
             _serve(project, options.port)
         elif options.command == "pdf":

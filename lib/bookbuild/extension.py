@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,12 @@ def _keep_from_running(app: Sphinx, config: Config) -> None:
 
 
 def _switch_on_launch_buttons(app: Sphinx, config: Config) -> None:
-    """Show Binder, Colab and JupyterHub once the repository's address is configured."""
+    """Show Binder, Colab and the button to edit once the repository's address is known."""
     options = config.html_theme_options
-    if options.get("repository_url"):
+    address = os.environ.get("GAUSSBOOK_REPOSITORY") or options.get("repository_url")
+    if address:
+        options["repository_url"] = address
+        options["use_edit_page_button"] = True
         options["launch_buttons"] = {
             **options.get("launch_buttons", {}),
             **config.gaussbook_launch,

@@ -1,10 +1,13 @@
 """The same book with an address: buttons, sitemap, preview pictures and installable notebooks."""
 
+from pathlib import Path
+
 import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 
+ROOT = Path(__file__).parents[2]
 REPOSITORY = "https://github.com/someone/somewhere"
 SITE = "https://someone.github.io/somewhere/"
 
@@ -41,8 +44,23 @@ def test_addresses_switch_on_what_needs_them(hosted):
     assert notebook.cells[0].source == f"%pip install --quiet git+{REPOSITORY}"
 
 
+def test_the_workflow_gives_the_address(mini):
+    workflow = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text())
+    address = workflow["jobs"]["build"]["env"]["GAUSSBOOK_REPOSITORY"]
+    runner = {"github.server_url": "https://github.com", "github.repository": "someone/somewhere"}
+    for name, value in runner.items():
+        address = address.replace(f"${{{{ {name} }}}}", value)
+    assert address == REPOSITORY
+    built = mini.build(GAUSSBOOK_REPOSITORY=address)
+    assert built.returncode == 0, built.stdout
+    page = BeautifulSoup(mini.page("one"), "html.parser")
+    links = {a["href"] for a in page.find_all("a", href=True)}
+    assert f"{REPOSITORY}/edit/main/book/mixtures/one.md" in links
+    assert any(link.startswith("https://mybinder.org/v2/gh/someone/somewhere/") for link in links)
+
+
 def test_without_addresses_nothing_names_a_host(mini):
-    built = mini.build()
+    built = mini.build(GAUSSBOOK_REPOSITORY="")
     assert built.returncode == 0, built.stdout
     page = mini.page("one")
     assert "mybinder" not in page
