@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _wants_chapters(config: pytest.Config, project: Project) -> bool:
-    book = project.root / "book"
+    book = (project.root / "book").resolve()
     paths = [
         Path(config.invocation_params.dir, arg.split("::")[0]).resolve() for arg in config.args
     ]

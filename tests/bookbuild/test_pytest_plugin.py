@@ -46,3 +46,23 @@ def test_a_pair_that_disagrees_fails_and_is_named(mini):
     assert result.returncode == 1
     assert "edited differently" in result.stdout and "jupytext --sync" in result.stdout
     assert mini.executions() == ["two"]
+
+
+def test_a_path_through_a_link_is_the_same_book(mini, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    link = elsewhere / "link"
+    link.symlink_to(mini.root, target_is_directory=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0"]
+    result = subprocess.run(
+        [*command, str(link / "book")],
+        cwd=elsewhere,
+        env=mini.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout
+    assert mini.executions() == ["one", "two"]
+    by_cd = _pytest(mini)
+    assert by_cd.returncode == 0 and "one: 1 hold (unchanged)" in by_cd.stdout
+    assert mini.executions() == []
