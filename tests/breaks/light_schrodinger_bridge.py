@@ -35,9 +35,9 @@ BREAKS = [
         {"(S / eps * (P @ x0**2) - Q_squares": "(0 * S - Q_squares"},
     ),
     Break(
-        "the determinants are missing in the drift",
+        "the drift's weights forget how far the components lie from the origin",
         ("C4.a",),
-        {"- xp.sum(xp.log(B), axis=-1) / 2 + square": "+ square"},
+        {"- t * xp.sum(r**2 / B, axis=-1)": ""},
     ),
     Break(
         "independent samples' mean and covariance given out as the plan",
