@@ -44,7 +44,7 @@ def test_a_pair_that_disagrees_fails_and_is_named(mini):
     mini.chapter("one").write_text(text.replace("Some prose", "Third prose"))
     result = _pytest(mini)
     assert result.returncode == 1
-    assert "edited differently" in result.stdout and "jupytext --sync" in result.stdout
+    assert "edited differently" in result.stdout and "bookbuild pair --keep" in result.stdout
     assert mini.executions() == ["two"]
 
 
