@@ -8,7 +8,6 @@ import http.server
 import sys
 from pathlib import Path
 
-from bookbuild import pairing, pdf, site
 from bookbuild.project import BookError, Project
 
 
@@ -26,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("pair", help="bring Markdown, script and notebook of each chapter together")
     options = parser.parse_args(arguments)
     try:
+        from bookbuild import pairing, pdf, site  # all of the library stands behind them
+
         project = Project.find(options.root)
         if options.command == "build":
             site.build(project)
@@ -41,6 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except SyntaxError as error:
+        print(f"error: {error.filename}, line {error.lineno}: {error.msg}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; finished chapters are kept", file=sys.stderr)
+        return 130
     except OSError as error:
         print(f"error: {_advice(error)}", file=sys.stderr)
         return 1

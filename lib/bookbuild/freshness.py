@@ -113,7 +113,7 @@ def dependencies(sources: list[str], library: Path) -> list[Path]:
     list of Path
         Python files, and the data files of the packages they belong to, sorted.
     """
-    pending = [name for source in sources for name in _imported(_as_python(source), "")]
+    pending = [name for source in sources for name in _imported(as_python(source), "")]
     files: set[Path] = set()
     seen: set[str] = set()
     while pending:
@@ -160,7 +160,7 @@ def _file_of(name: str, library: Path) -> Path | None:
     return None
 
 
-def _as_python(source: str) -> str:
+def as_python(source: str) -> str:
     """Return a cell as IPython would run it: magics and shell escapes as calls.
 
     The body of a cell magic is code too, for all that can be known here.
@@ -199,7 +199,7 @@ def outputs_digest(notebook: NotebookNode) -> str:
     return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
 
-def stamp(notebook: NotebookNode, key: str, seconds: float, failure: str | None = None) -> None:
+def stamp(notebook: NotebookNode, key: str, seconds: float, failure: dict | None = None) -> None:
     """Mark a notebook that has just run as the run of `key`.
 
     Parameters
@@ -210,8 +210,8 @@ def stamp(notebook: NotebookNode, key: str, seconds: float, failure: str | None 
         The execution key of the run.
     seconds : float
         How long it took.
-    failure : str, optional
-        Why the run is no verified one, in one sentence.
+    failure : dict, optional
+        Why the run is no verified one: the fields of `verification.Failure`.
     """
     known = notebook.metadata.get(STAMP, {})
     notebook.metadata[STAMP] = {
