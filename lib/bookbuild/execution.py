@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import site
+import subprocess
 import tempfile
 import threading
 import time
@@ -38,7 +39,7 @@ _FOREIGN = (  # what steers the programs below, by the beginnings of the variabl
     "OPENBLAS", "MKL_", "OMP_", "BLIS_", "VECLIB", "NUMEXPR", "CUPY_", "JOBLIB", "LOKY",
 )  # fmt: skip
 _KEPT = ("PYTHONHOME", "CUPY_CACHE_DIR")  # where things are, not what they do
-THREADS = ("OMP_NUMTHREADS", "OPENBLAS_NUMTHREADS", "MKL_NUMTHREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def cell_limit() -> float:
@@ -117,7 +118,12 @@ async def _run(
     watch = _Watch(client, cell_limit())
     client.on_cell_execute = watch.begin
     work = asyncio.ensure_future(
-        client.async_execute(cwd=str(folder), env=environment(library, scratch))
+        client.async_execute(
+            cwd=str(folder),
+            env=environment(library, scratch),
+            stdout=subprocess.DEVNULL,  # of the process, not of its cells
+            stderr=subprocess.DEVNULL,
+        )
     )
     while not (await asyncio.wait([work], timeout=0.1))[0]:
         if interrupt is not None and interrupt.is_set():
@@ -221,15 +227,19 @@ def environment(library: Path, scratch: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _KEPT or not name.startswith(_FOREIGN)
     }
-    settings = scratch / "settings"
+    folders = {
+        "IPYTHONDIR": str(scratch / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(scratch / "jupyter"),
+        "MPLCONFIGDIR": str(scratch / "matplotlib"),  # also its cache of fonts
+    }
+    for folder in folders.values():
+        os.makedirs(folder, exist_ok=True)
     own = {
         "PYTHONPATH": str(library),
         "PYTHONHASHSEED": "0",
         **({} if site.ENABLE_USER_SITE else {"PYTHONNOUSERSITE": "1"}),  # as the press itself
-        "IPYTHONDIR": str(settings / "ipython"),
-        "JUPYTER_CONFIG_DIR": str(settings / "jupyter"),
+        **folders,
         "JUPYTER_NO_CONFIG": "1",
-        "MPLCONFIGDIR": str(settings / "matplotlib"),  # also its cache of fonts
         **dict.fromkeys(THREADS, "1"),  # sums do not depend on the number of cores
     }
     return {**kept, **own}

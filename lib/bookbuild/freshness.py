@@ -10,15 +10,19 @@ It does not guard against forgery: who can write the notebook can also compute t
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import json
 import os
+import py_compile
 import re
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import cache_from_source
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
@@ -65,6 +69,27 @@ def library_state(notebook: NotebookNode, library: Path) -> dict[str, tuple[int,
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     found = {path: path.stat() for path in dependencies(sources, library)}
     return {str(p): (each.st_ino, each.st_size, each.st_ctime_ns) for p, each in found.items()}
+
+
+def compile_by_content(notebook: NotebookNode, library: Path) -> None:
+    """Have Python check the library's compiled files by their sources' contents.
+
+    By default it compares the size and the second of the last change, and so runs the old code of a
+    file that was edited twice in a second or that was given an old date.
+    """
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    for path in dependencies(sources, library):
+        if path.suffix != ".py":
+            continue
+        compiled = Path(cache_from_source(str(path)))
+        with contextlib.suppress(OSError, py_compile.PyCompileError):
+            if not compiled.exists() or compiled.read_bytes()[4:8] != _CHECKED_HASH:
+                py_compile.compile(
+                    str(path), doraise=True, invalidation_mode=PycInvalidationMode.CHECKED_HASH
+                )
+
+
+_CHECKED_HASH = (3).to_bytes(4, "little")  # the flags of a compiled file, PEP 552
 
 
 @functools.lru_cache(maxsize=1024)

@@ -168,6 +168,7 @@ def _run_now(chapter: Chapter, project: Project, interrupt: threading.Event | No
     notebook = _cleared(pairing.read(chapter.notebook))
     key = freshness.execution_key(notebook, library, freshness.setting())
     state = freshness.library_state(notebook, library)
+    freshness.compile_by_content(notebook, library)
     started = time.perf_counter()
     stopped = execution.run(notebook, library, project.build / "kernels", interrupt)
     seconds = time.perf_counter() - started
