@@ -79,7 +79,8 @@ class PaperCard(BoardDirective):
 def _failure(text: str) -> nodes.admonition:
     """Return the red box of a chapter that failed."""
     title = nodes.title("", "This chapter fails on this machine")
-    return nodes.admonition("", title, nodes.paragraph("", text), classes=["danger", "failure"])
+    words = nodes.paragraph("", text, support_smartquotes=False)
+    return nodes.admonition("", title, words, classes=["danger", "failure"])
 
 
 def plain(text: str) -> str:

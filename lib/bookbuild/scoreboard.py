@@ -39,7 +39,7 @@ def claims_table(
     caption : str
         The table's caption, if it has one.
     """
-    table = nodes.table(classes=[name])
+    table = nodes.table(classes=[name], support_smartquotes=False)
     if caption:
         table += nodes.title("", caption)
     group = nodes.tgroup(cols=len(columns))
