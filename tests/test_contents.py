@@ -57,12 +57,13 @@ def test_every_part_has_a_page():
 
 def test_the_bibliography_has_all_papers():
     papers = PROJECT.papers
-    assert len(papers) == 51
     assert {paper.part for paper in papers.values()} == set(PARTS)
     for paper in papers.values():
-        assert re.fullmatch(r"\d{4}\.\d{4,5}", paper.arxiv) and re.fullmatch(r"\d{4}", paper.year)
+        assert re.fullmatch(r"\d{4}", paper.year)
+        assert paper.arxiv is None or re.fullmatch(r"\d{4}\.\d{4,5}", paper.arxiv)
         assert "{" not in paper.title and "\\" not in " ".join(paper.authors)
-    assert len({paper.arxiv for paper in papers.values()}) == 51
+    numbers = [paper.arxiv for paper in papers.values() if paper.arxiv]
+    assert len(set(numbers)) == len(numbers)
 
 
 @CHAPTERS

@@ -9,9 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from bookbuild import breaks, pairing, pdf, site, verdicts
 from bookbuild.project import BookError, Project
-from bookbuild.skeleton import new
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,8 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("build", help="build the site; run what changed")
     chapter = commands.add_parser("chapter", help="run and typeset one chapter")
     chapter.add_argument("name", help="the chapter's slug, e.g. ila_sdp")
-    skeleton = commands.add_parser("new", help="write the skeleton of a paper's chapter")
-    skeleton.add_argument("name", help="the paper's key in book/references.bib")
+    first = commands.add_parser("new", help="write the skeleton of a paper's chapter")
+    first.add_argument("name", help="the paper's key in book/references.bib")
     serve = commands.add_parser("serve", help="show the site on localhost")
     serve.add_argument("--port", type=int, default=8000)
     commands.add_parser("pdf", help="print the built site as one PDF")
@@ -36,13 +34,22 @@ def main(arguments: list[str] | None = None) -> int:
     if others and options.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
+        from bookbuild import (  # all of the library stands behind them
+            breaks,
+            pairing,
+            pdf,
+            site,
+            skeleton,
+            verdicts,
+        )
+
         project = Project.find(options.root)
         if options.command == "build":
             site.build(project)
         elif options.command == "chapter":
             site.build(project, only=options.name)
         elif options.command == "new":
-            print(f"write {new(project, options.name).markdown}")
+            print(f"write {skeleton.new(project, options.name).markdown}")
         elif options.command == "serve":
             _serve(project, options.port)
         elif options.command == "pdf":
@@ -63,6 +70,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except SyntaxError as error:
+        print(f"error: {error.filename}, line {error.lineno}: {error.msg}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; finished chapters are kept", file=sys.stderr)
+        return 130
     except OSError as error:
         print(f"error: {_advice(error)}", file=sys.stderr)
         return 1

@@ -13,15 +13,15 @@ SITE = "https://someone.github.io/somewhere/"
 
 
 @pytest.fixture
-def hosted(mini):
-    path = mini.root / "_config.yml"
+def hosted(built):
+    path = built.root / "_config.yml"
     config = yaml.safe_load(path.read_text())
     config["repository"] = {"url": REPOSITORY, "branch": "main"}
     config["html"]["baseurl"] = SITE
     path.write_text(yaml.safe_dump(config))
-    built = mini.build()
-    assert built.returncode == 0, built.stdout
-    return mini
+    result = built.build()
+    assert result.returncode == 0, result.stdout
+    return built
 
 
 def test_addresses_switch_on_what_needs_them(hosted):
@@ -59,12 +59,10 @@ def test_the_workflow_gives_the_address(mini):
     assert any(link.startswith("https://mybinder.org/v2/gh/someone/somewhere/") for link in links)
 
 
-def test_without_addresses_nothing_names_a_host(mini):
-    built = mini.build(GAUSSBOOK_REPOSITORY="")
-    assert built.returncode == 0, built.stdout
-    page = mini.page("one")
+def test_without_addresses_nothing_names_a_host(built):
+    page = built.page("one")
     assert "mybinder" not in page
     assert "colab" not in page
-    assert not (mini.root / "_build/html/sitemap.xml").exists()
-    notebook = nbformat.read(mini.root / "_build/html/book/mixtures/one.ipynb", as_version=4)
+    assert not (built.root / "_build/html/sitemap.xml").exists()
+    notebook = nbformat.read(built.root / "_build/html/book/mixtures/one.ipynb", as_version=4)
     assert "pip install" not in notebook.cells[0].source
