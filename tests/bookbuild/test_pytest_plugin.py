@@ -82,5 +82,5 @@ def test_a_path_through_a_link_is_the_same_book(mini, tmp_path_factory):
     assert result.returncode == 0, result.stdout
     assert mini.executions() == ["one", "two"]
     by_cd = _pytest(mini)
-    assert by_cd.returncode == 0 and "one: 1 hold (unchanged)" in by_cd.stdout
+    assert by_cd.returncode == 0 and by_cd.stdout.count("(unchanged)") == 2
     assert mini.executions() == []
