@@ -404,8 +404,8 @@ def _notebook(page: NotebookNode, old: NotebookNode | None) -> NotebookNode:
     cells = [getattr(nbformat.v4, f"new_{cell.cell_type}_cell")(cell.source) for cell in page.cells]
     metadata = _metadata()
     ours, theirs = inputs(page), inputs(old) if old is not None else []
-    for cell, input in zip(cells, ours, strict=True):
-        cell.metadata.update(json.loads(input.metadata))
+    for cell, each in zip(cells, ours, strict=True):
+        cell.metadata.update(json.loads(each.metadata))
     if old is not None:
         metadata = {**old.metadata, **metadata}
         matcher = difflib.SequenceMatcher(

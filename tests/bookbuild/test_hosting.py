@@ -1,5 +1,10 @@
 """The same book with an address: buttons, sitemap, preview pictures and installable notebooks."""
 
+import http.server
+import re
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import nbformat
@@ -66,3 +71,46 @@ def test_without_addresses_nothing_names_a_host(built):
     assert not (built.root / "_build/html/sitemap.xml").exists()
     notebook = nbformat.read(built.root / "_build/html/book/mixtures/one.ipynb", as_version=4)
     assert "pip install" not in notebook.cells[0].source
+
+
+class _Elsewhere(http.server.BaseHTTPRequestHandler):
+    """Another site, with one page."""
+
+    def do_HEAD(self):
+        self.send_response(200 if self.path == "/here" else 404)
+        self.end_headers()
+
+    do_GET = do_HEAD
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def elsewhere():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("page", "status"), [("here", 0), ("nowhere", 1)])
+def test_a_link_that_leads_nowhere_is_found(mini, elsewhere, page, status):
+    """The command of `make links`, which the weekly workflow runs."""
+    index = mini.root / "book" / "index.md"
+    index.write_text(f"# Mini\n\n[A link]({elsewhere}/{page}).\n")
+    (mini.root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
+    makefile = (ROOT / "Makefile").read_text()
+    (command,) = re.findall(r"^links:.*\n\t\$\(BIN\)/(.*)$", makefile, re.MULTILINE)
+    assert "make links" in (ROOT / ".github/workflows/weekly.yml").read_text()
+    done = subprocess.run(
+        [f"{sys.prefix}/bin/{command.split()[0]}", *command.split()[1:]],
+        cwd=mini.root,
+        env=mini.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert bool(done.returncode) == bool(status), done.stdout
+    assert (f"{elsewhere}/{page}" in done.stdout and "broken" in done.stdout) == bool(status)
