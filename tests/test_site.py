@@ -216,14 +216,16 @@ _THIN_OUT = """() => {
     [...body.rows].slice(40).forEach((each) => each.remove());
   }
   const seen = new Set();
-  for (const word of document.querySelectorAll(".highlight pre span")) {
+  const again = [...document.querySelectorAll(".highlight pre span")].filter((word) => {
     const box = getComputedStyle(word.closest(".highlight"));
     const ink = getComputedStyle(word);
     const kind = [word.parentElement.tagName, word.className, ink.color, ink.backgroundColor,
                   ink.fontWeight, box.backgroundColor].join();
-    if (seen.has(kind) && !word.children.length && !word.closest("a")) word.remove();
+    const known = seen.has(kind);
     seen.add(kind);
-  }
+    return known && !word.children.length && !word.closest("a");
+  });
+  again.forEach((word) => word.remove());
 }"""
 
 
