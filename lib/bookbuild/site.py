@@ -54,18 +54,21 @@ def build(project: Project, only: str | None = None) -> Path:
     _check_sources(project)
     with locked(project.build / "lock", WAITING) as lock:
         known = _end_completeness(project)
-        refused = [chapter for chapter in chapters if runs.prepare(chapter, project)]
-        stale = [c for c in chosen if c not in refused and not runs.is_settled(c, project)]
-        unchanged = len([c for c in chosen if c not in refused]) - len(stale)
-        print(f"{unchanged} chapters unchanged, {len(stale)} to run", flush=True)
+        refused = {c.slug for c in chapters if runs.prepare(c, project)}
+        last = {chapter.slug: runs.last_run(chapter, project) for chapter in chapters}
+        ready = [chapter for chapter in chosen if chapter.slug not in refused]
+        stale = [chapter for chapter in ready if not runs.is_settled(last[chapter.slug])]
+        print(f"{len(ready) - len(stale)} chapters unchanged, {len(stale)} to run", flush=True)
         if stale:
             _execute(stale, project)
-        shown = {chapter.slug: runs.show(chapter, project) for chapter in chapters}
+            last |= {chapter.slug: runs.last_run(chapter, project) for chapter in stale}
+        for chapter in chapters:
+            runs.show(chapter, last[chapter.slug], project)
         page = _typeset(project, chapters, known, lock)
     if only:
         page = (page.parent / chosen[0].docname).with_suffix(".html")
     print(f"built in {time.perf_counter() - started:.0f} s; open {page} (or: make serve)")
-    failed = {slug: run for slug, run in shown.items() if run is not None and run.failure}
+    failed = {slug: run for slug, run in last.items() if run is not None and run.failure}
     if failed:
         lines = "".join(f"\n  {slug}: {run}" for slug, run in failed.items())
         count = f"{len(failed)} chapter{'s' * (len(failed) > 1)}"
