@@ -72,6 +72,44 @@ class TestRecord:
         with pytest.raises(ValueError, match="is damaged"):
             read_record(tmp_path / "r")
 
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"", b"{", b"[]", b"1", b'{"result": {"array": 0}}', b'{"result": {"a": 1, "b": 2}}',
+            b'{"result": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", b"\xff\xfe", b"null",
+        ],
+    )  # fmt: skip
+    def test_any_damaged_text_is_a_value_error(self, tmp_path, content):
+        (tmp_path / "r.json").write_bytes(content)
+        with pytest.raises(ValueError, match="is damaged"):
+            read_record(tmp_path / "r")
+
+    def test_any_damaged_archive_is_a_value_error(self, tmp_path):
+        write_record(tmp_path / "r", {}, np.arange(100.0))
+        path = tmp_path / "r.npz"
+        whole = path.read_bytes()
+        rng = np.random.default_rng(0)
+        compressed = path.with_name("c")
+        np.savez_compressed(compressed, text=np.asarray("{}"), array_0=np.arange(100.0))
+        huge = whole.replace(b"(100,), }" + b" " * 10, b"(1000000000000,), }")
+        assert huge != whole and len(huge) == len(whole)
+        damaged = [b"", b"PK", whole[:30], whole[:-1], whole[100:], huge]
+        damaged += [compressed.with_suffix(".npz").read_bytes()]
+        damaged += [whole.replace(b"<f8", b"|O8")]
+        for _ in range(200):
+            bytes_ = bytearray(whole)
+            for place in rng.integers(0, len(whole), 3):
+                bytes_[place] = rng.integers(256)
+            damaged.append(bytes(bytes_))
+        for content in damaged:
+            path.write_bytes(content)
+            try:
+                read_record(tmp_path / "r")
+            except ValueError as error:
+                assert "is damaged" in str(error)
+            else:
+                assert content not in damaged[:8]
+
     def test_what_is_not_there(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             read_record(tmp_path / "r")

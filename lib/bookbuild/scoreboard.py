@@ -26,7 +26,7 @@ Cell = str | nodes.Node
 def claims_table(
     columns: list[str], rows: list[list[Cell]], name: str, caption: str = ""
 ) -> nodes.table:
-    """Return a table whose first cells are the headers of their rows.
+    """Return a table; if it has a caption, the first cell of each row is the row's header.
 
     Parameters
     ----------
@@ -44,7 +44,9 @@ def claims_table(
         table += nodes.title("", caption)
     group = nodes.tgroup(cols=len(columns))
     table += group
-    group += [nodes.colspec(colwidth=1, stub=int(k == 0)) for k in range(len(columns))]
+    group += [
+        nodes.colspec(colwidth=1, stub=int(k == 0 and bool(caption))) for k in range(len(columns))
+    ]
     group += nodes.thead("", _row(list(columns)))
     group += nodes.tbody("", *map(_row, rows))
     return table

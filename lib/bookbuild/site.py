@@ -68,9 +68,10 @@ def build(project: Project, only: str | None = None) -> Path:
     if only:
         page = (page.parent / chosen[0].docname).with_suffix(".html")
     print(f"built in {time.perf_counter() - started:.0f} s; open {page} (or: make serve)")
-    failed = {slug: run for slug, run in last.items() if run is not None and run.failure}
+    runs_of_chosen = {chapter.slug: last[chapter.slug] for chapter in chosen}
+    failed = {slug: run for slug, run in runs_of_chosen.items() if run is None or run.failure}
     if failed:
-        lines = "".join(f"\n  {slug}: {run}" for slug, run in failed.items())
+        lines = "".join(f"\n  {slug}: {run or 'no run'}" for slug, run in failed.items())
         count = f"{len(failed)} chapter{'s' * (len(failed) > 1)}"
         raise BookError(f"{count} failed on this machine; the pages say so:{lines}")
     return page
@@ -103,7 +104,7 @@ def _execute(chapters: list[Chapter], project: Project) -> None:
     """Run chapters side by side, the longest first; each that ends is kept, whatever happens."""
     interrupt = threading.Event()
     ordered = sorted(chapters, key=lambda c: -runs.expected_seconds(c))
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=_workers()) as pool:
         jobs = {
             pool.submit(runs.run_chapter, c, project, retry=True, interrupt=interrupt): c
             for c in ordered
@@ -115,6 +116,13 @@ def _execute(chapters: list[Chapter], project: Project) -> None:
             interrupt.set()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _workers() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def line(chapter: Chapter, run: Run) -> str:
