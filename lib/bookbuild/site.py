@@ -49,11 +49,11 @@ def build(project: Project, only: str | None = None) -> Path:
     """
     started = time.perf_counter()
     settings.check()
-    chapters = project.chapters
-    chosen = [project.chapter(only)] if only else chapters
-    _check_sources(project)
     with locked(project.build / "lock", WAITING) as lock:
         known = _end_completeness(project)
+        chapters = project.chapters
+        chosen = [project.chapter(only)] if only else chapters
+        _check_sources(project)
         refused = {c.slug for c in chapters if runs.prepare(c, project)}
         last = {chapter.slug: runs.last_run(chapter, project) for chapter in chapters}
         ready = [chapter for chapter in chosen if chapter.slug not in refused]
