@@ -65,7 +65,7 @@ class Glance(BoardDirective):
     def run(self) -> list[nodes.Node]:
         """Return the dropdown with the table."""
         rows = self.board.bundles[self.arguments[0]]["claims"]
-        title = f"The {len(rows)} rows of the verdict and what was measured"
+        title = f"What was measured: {len(rows)} row{'s' * (len(rows) > 1)}"
         (dropdown,) = self.markdown([f"````{{dropdown}} {title}", "the table", "````"])
         place = next(each for each in dropdown.findall(nodes.paragraph))
         columns = ["Claim", "What is measured", "Paper", "Measured here", "Verdict"]
