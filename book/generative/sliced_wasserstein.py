@@ -209,9 +209,9 @@ def gaussian(x, y, theta, bank):
 # %%
 def coefficient(W, c, known_mean=True):
     """gamma-hat: with the known mean in the denominator, or centred."""
-    S, c_mean = xp.mean(W, axis=-1, keepdims=True), xp.mean(c, axis=-1)
-    denominator = xp.mean(c**2, axis=-1) - (0 if known_mean else c_mean**2) + 1e-24
-    return xp.mean((W - S) * c, axis=-1) / denominator, denominator
+    S, c_mean = (xp.mean(v, axis=-1, keepdims=True) for v in (W, c))
+    denominator = xp.mean((c - (0 if known_mean else c_mean)) ** 2, axis=-1) + 1e-24
+    return xp.mean((W - S) * (c - c_mean), axis=-1) / denominator, denominator
 
 
 def controlled(W, c, known_mean=True):
