@@ -34,14 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     if others and options.command != "lab":
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
-        from bookbuild import (  # all of the library stands behind them
-            breaks,
-            pairing,
-            pdf,
-            site,
-            skeleton,
-            verdicts,
-        )
+        # the whole library stands behind these: a syntax error in it is one sentence too
+        from bookbuild import breaks, pairing, pdf, site, skeleton, verdicts
 
         project = Project.find(options.root)
         if options.command == "build":

@@ -8,6 +8,7 @@ neither the last verified outputs nor an edit that a reader makes meanwhile.
 from __future__ import annotations
 
 import copy
+import hashlib
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -108,19 +109,35 @@ def prepare(chapter: Chapter, project: Project) -> Run | None:
     """Pair the forms of a chapter; return its failure if it may not run as it is written."""
     try:
         pairing.pair(chapter)
-        problem = verification.refusal(chapter)
+        problem = _refusal(chapter, project)
     except BookError as error:
         problem = str(error)
     if problem is None:
+        former = _read(failed_file(chapter, project))
+        if former is not None and Run(former).is_refused:
+            failed_file(chapter, project).unlink()
         return None
     inputs = _read(chapter.notebook) or _any_form(chapter)
     failure = Failure(problem, kind="refused")
     return _keep_failure(chapter, project, _cleared(inputs), failure, 0.0)
 
 
-def is_settled(chapter: Chapter, project: Project) -> bool:
-    """Return whether a verified run at the scale and backend asked for now is there."""
-    run = last_run(chapter, project)
+def _refusal(chapter: Chapter, project: Project) -> str | None:
+    """Return why a chapter is refused; a page that was accepted once is not parsed again."""
+    accepted = project.build / "accepted" / chapter.slug
+    rules = Path(verification.__file__).read_bytes()
+    digest = hashlib.sha256(rules + chapter.markdown.read_bytes()).hexdigest()
+    if accepted.exists() and accepted.read_text() == digest:
+        return None
+    problem = verification.refusal(chapter)
+    if problem is None:
+        accepted.parent.mkdir(parents=True, exist_ok=True)
+        accepted.write_text(digest)
+    return problem
+
+
+def is_settled(run: Run | None) -> bool:
+    """Return whether a run is a verified one at the scale and backend asked for now."""
     return run is not None and run.failure is None and freshness.as_asked(run.notebook)
 
 
@@ -154,7 +171,7 @@ def run_chapter(
         if not again:
             run = last_run(chapter, project)
             if run is not None and freshness.as_asked(run.notebook):
-                if run.failure is None or (run.failure.kind != "refused" and not retry):
+                if run.failure is None or not retry:
                     return run
             shared = sharing.take(chapter, project)
             if shared is not None:
@@ -217,15 +234,13 @@ def shown_file(chapter: Chapter, project: Project) -> Path:
     return project.build / "shown" / f"{chapter.slug}.ipynb"
 
 
-def show(chapter: Chapter, project: Project) -> Run | None:
-    """Put the notebook that the page is to show in its place; return its run, if there is one."""
-    run = last_run(chapter, project)
+def show(chapter: Chapter, run: Run | None, project: Project) -> None:
+    """Put the notebook that the page is to show in its place."""
     path = shown_file(chapter, project)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = nbformat.writes(run.notebook if run else _cleared(_any_form(chapter)))
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
-    return run
 
 
 def read_shown(chapter: Chapter, project: Project) -> Run | None:

@@ -26,7 +26,7 @@ Cell = str | nodes.Node
 def claims_table(
     columns: list[str], rows: list[list[Cell]], name: str, caption: str = ""
 ) -> nodes.table:
-    """Return a table whose first cells are the headers of their rows.
+    """Return a table; if it has a caption, the first cell of each row is the row's header.
 
     Parameters
     ----------
@@ -44,7 +44,9 @@ def claims_table(
         table += nodes.title("", caption)
     group = nodes.tgroup(cols=len(columns))
     table += group
-    group += [nodes.colspec(colwidth=1, stub=int(k == 0)) for k in range(len(columns))]
+    group += [
+        nodes.colspec(colwidth=1, stub=int(k == 0 and bool(caption))) for k in range(len(columns))
+    ]
     group += nodes.thead("", _row(list(columns)))
     group += nodes.tbody("", *map(_row, rows))
     return table
@@ -63,7 +65,7 @@ class Glance(BoardDirective):
     def run(self) -> list[nodes.Node]:
         """Return the dropdown with the table."""
         rows = self.board.bundles[self.arguments[0]]["claims"]
-        title = f"The {len(rows)} rows of the verdict and what was measured"
+        title = f"What was measured: {len(rows)} row{'s' * (len(rows) > 1)}"
         (dropdown,) = self.markdown([f"````{{dropdown}} {title}", "the table", "````"])
         place = next(each for each in dropdown.findall(nodes.paragraph))
         columns = ["Claim", "What is measured", "Paper", "Measured here", "Verdict"]

@@ -49,25 +49,29 @@ def build(project: Project, only: str | None = None) -> Path:
     """
     started = time.perf_counter()
     settings.check()
-    chapters = project.chapters
-    chosen = [project.chapter(only)] if only else chapters
-    _check_sources(project)
     with locked(project.build / "lock", WAITING) as lock:
         known = _end_completeness(project)
-        refused = [chapter for chapter in chapters if runs.prepare(chapter, project)]
-        stale = [c for c in chosen if c not in refused and not runs.is_settled(c, project)]
-        unchanged = len([c for c in chosen if c not in refused]) - len(stale)
-        print(f"{unchanged} chapters unchanged, {len(stale)} to run", flush=True)
+        chapters = project.chapters
+        chosen = [project.chapter(only)] if only else chapters
+        _check_sources(project)
+        refused = {c.slug for c in chapters if runs.prepare(c, project)}
+        last = {chapter.slug: runs.last_run(chapter, project) for chapter in chapters}
+        ready = [chapter for chapter in chosen if chapter.slug not in refused]
+        stale = [chapter for chapter in ready if not runs.is_settled(last[chapter.slug])]
+        print(f"{len(ready) - len(stale)} chapters unchanged, {len(stale)} to run", flush=True)
         if stale:
             _execute(stale, project)
-        shown = {chapter.slug: runs.show(chapter, project) for chapter in chapters}
+            last |= {chapter.slug: runs.last_run(chapter, project) for chapter in stale}
+        for chapter in chapters:
+            runs.show(chapter, last[chapter.slug], project)
         page = _typeset(project, chapters, known, lock)
     if only:
         page = (page.parent / chosen[0].docname).with_suffix(".html")
     print(f"built in {time.perf_counter() - started:.0f} s; open {page} (or: make serve)")
-    failed = {slug: run for slug, run in shown.items() if run is not None and run.failure}
+    runs_of_chosen = {chapter.slug: last[chapter.slug] for chapter in chosen}
+    failed = {slug: run for slug, run in runs_of_chosen.items() if run is None or run.failure}
     if failed:
-        lines = "".join(f"\n  {slug}: {run}" for slug, run in failed.items())
+        lines = "".join(f"\n  {slug}: {run or 'no run'}" for slug, run in failed.items())
         count = f"{len(failed)} chapter{'s' * (len(failed) > 1)}"
         raise BookError(f"{count} failed on this machine; the pages say so:{lines}")
     return page
@@ -100,7 +104,7 @@ def _execute(chapters: list[Chapter], project: Project) -> None:
     """Run chapters side by side, the longest first; each that ends is kept, whatever happens."""
     interrupt = threading.Event()
     ordered = sorted(chapters, key=lambda c: -runs.expected_seconds(c))
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=_workers()) as pool:
         jobs = {
             pool.submit(runs.run_chapter, c, project, retry=True, interrupt=interrupt): c
             for c in ordered
@@ -112,6 +116,13 @@ def _execute(chapters: list[Chapter], project: Project) -> None:
             interrupt.set()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _workers() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def line(chapter: Chapter, run: Run) -> str:

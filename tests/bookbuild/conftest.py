@@ -79,7 +79,9 @@ class MiniBook:
         part.mkdir(parents=True)
         self.write("one", "direct")
         self.write("two", "other")
-        (root / "book" / "index.md").write_text("# Mini\n\n```{scoreboard}\n```\n")
+        (root / "book" / "index.md").write_text(
+            "# Mini\n\n```{totals}\n```\n\n```{scoreboard}\n```\n"
+        )
         (root / "book" / "references.bib").write_text(
             BIB.format(slug="one") + BIB.format(slug="two") + BIB.format(slug="three")
         )

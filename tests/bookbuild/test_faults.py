@@ -67,9 +67,16 @@ def test_a_site_stands_whatever_fails_and_says_so_in_red(built):
     assert "20.5 mm" in built.page("two")  # the failed run's own outputs
     assert "OSError" in built.page("one")
     index = (built.root / "_build/html/book/index.html").read_text()
-    board = BeautifulSoup(index, "html.parser").select_one(".scoreboard")
-    assert "0 of 1 claim holds, 1 fails; 1 row" in board.get_text()
-    assert "2 chapters fail on this machine: " in board.get_text()
+    board = BeautifulSoup(index, "html.parser").select_one("article")
+    totals, *_ = board.select("p")
+    assert "0 of 1 claim holds, 1 fails; 1 row" in totals.get_text()
+    assert "0 of 1 claim holds, 1 fails; 1 row" in board.select_one(".scoreboard").get_text()
+    red = [each.get_text() for each in board.select("p.failure")]
+    names = {"Paper one", "Paper two"}
+    assert len(red) == 2  # below the totals, and above the scoreboard
+    for words in red:
+        head, _, titles = words.removesuffix(".").partition(": ")
+        assert head == "2 chapters fail on this machine" and set(titles.split(", ")) == names
     rows = json.loads((built.root / "_build/html/book/scoreboard.json").read_text())
     assert [row["verdict"] for row in rows] == ["failed", "fails", "no chapter yet"]
     downloaded = nbformat.read(built.root / "_build/html/book/mixtures/one.ipynb", 4)

@@ -131,8 +131,12 @@ def test_a_syntax_error_of_the_library_is_one_sentence(run, mini):
 
 def test_a_header_that_changes_after_the_run_is_seen(run, mini):
     run()
-    mini.edit("one", "kernelspec:", "execution:\n  allow_errors: true\nkernelspec:")
+    more = "execution:\n  allow_errors: true\n"
+    mini.edit("one", "kernelspec:", f"{more}kernelspec:")
     assert run().failure.kind == "refused"
+    mini.edit("one", more, "")
+    assert run().failure is None and run().kept
+    assert mini.executions() == ["one"]
 
 
 def test_a_declaration_that_changes_after_the_run_is_seen(run, mini):

@@ -2,12 +2,12 @@
 
 import os
 import re
-import shutil
 
 import pytest
 from bs4 import BeautifulSoup
 
 from bookbuild import project
+from bookbuild.__main__ import main
 
 
 def _ok(result):
@@ -51,7 +51,7 @@ def test_the_longest_chapter_starts_first(built, monkeypatch):
         pairing.write(built.notebook(slug), notebook)
     (built.root / "lib/toy/deep.py").write_text("NUMBER = 3\n")
     started = []
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(site, "_workers", lambda: 1)
     monkeypatch.setattr(
         runs, "run_chapter", lambda chapter, *_, **__: started.append(chapter.slug) or 1 / 0
     )
@@ -194,10 +194,32 @@ def test_a_claims_words_are_shown_as_they_are(odd):
     assert "arXiv" not in page.select_one(".paper-card").get_text()
 
 
-def test_the_old_site_is_not_complete_after_a_failure_before_the_pages(built):
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("_build/shown/one.ipynb/no", "a folder where a file belongs"),
+        ("book/references.bib", "@misc{one, title = {"),
+        ("book/more.md", "# More\n\n```{code-cell} ipython3\n1\n```\n"),
+    ],
+)
+def test_the_old_site_is_not_complete_after_a_failure_before_the_pages(built, capsys, name, text):
     marker = built.root / "_build/complete"
     assert marker.exists()
-    shutil.rmtree(built.root / "_build/shown")
-    (built.root / "_build/shown").write_text("not a folder")
-    assert built.build().returncode == 1
+    (built.root / "_build/shown/one.ipynb").unlink()
+    path = built.root / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    assert main(["--root", str(built.root), "build"]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
     assert not marker.exists()
+
+
+def test_pages_that_were_cut_off_are_drawn_again(built):
+    """A build that was killed among the pages leaves its mark; nothing it wrote is trusted."""
+    (built.root / "_build/complete").unlink()
+    (built.root / "_build/typesetting").touch()
+    (built.root / "_build/html/book/mixtures/two.html").write_text("half a pa")
+    _ok(built.build())
+    assert "2 mm" in built.page("two")
+    assert built.executions() == []
+    assert not (built.root / "_build/typesetting").exists()
