@@ -172,7 +172,11 @@ def _carried(cell: NotebookNode) -> dict:
 
 def inputs_digest(notebook: NotebookNode) -> str:
     """Return a digest of what an author writes."""
-    cells = [(cell.kind, cell.source, cell.metadata) for cell in inputs(notebook)]
+    cells = []
+    for cell in inputs(notebook):
+        others = json.loads(cell.metadata)
+        tags = sorted(others.pop("tags", []))
+        cells.append([cell.kind, tags, cell.source, *([others] if others else [])])
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
