@@ -32,8 +32,8 @@ BREAKS = [
         "a temperature that is not learned",
         ("C4.b",),
         {
-            "refine(x, y, start, gate, reference=1, learn_tau=True), start": (
-                "refine(x, y, start, gate, reference=1, learn_tau=False), start"
+            "reference=1, learn_tau=True), start": (
+                'reference=1, learn_tau="ones" in globals()), start'
             )
         },
     ),
