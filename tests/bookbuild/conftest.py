@@ -33,7 +33,7 @@ kernelspec:
 ```{{paper-card}}
 ```
 
-Some prose about {title}.
+Some prose about {title}. It claims a value {{claims}}`C1`.
 
 ```{{code-cell}} ipython3
 import os

@@ -141,7 +141,7 @@ def test_a_header_that_changes_after_the_run_is_seen(run, mini):
 
 def test_a_declaration_that_changes_after_the_run_is_seen(run, mini):
     assert run().failure is None
-    mini.edit("one", "Some prose", "1. A claim. {claims}`C1, C2`\n\nSome prose")
+    mini.edit("one", "`C1`", "`C1, C2`")
     runs.prepare(mini.project().chapter("one"), mini.project())
     assert "C2" in runs.last_run(mini.project().chapter("one"), mini.project()).failure.text
     mini.edit("one", "C1, C2", "C1")

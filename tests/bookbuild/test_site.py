@@ -147,6 +147,8 @@ claims.report_value("C9.b", "seconds", measured=3.5, own=True)
 claims.report()"""
     built.edit("two", "claims.report()", f"WORDS = {WORDS}\n{rows}".replace("C1", "C11"))
     built.edit("two", 'check("C1"', 'check("C11"')
+    ids = [*(f"C{k}" for k in range(len(WORDS))), "C9.a", "C9.b", "C11"]
+    built.edit("two", "`C1`", f"`{', '.join(ids)}`")
     bibliography = built.root / "book/references.bib"
     first, two, *others = re.split("(?m)^(?=@)", bibliography.read_text())[1:]
     two = two.replace("eprint = {2001.00001}", "doi = {10.1000/two}")

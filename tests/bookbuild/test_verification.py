@@ -25,6 +25,11 @@ kernelspec:
 CELL = "```{code-cell} ipython3\nx = 1\n```\n"
 
 
+@pytest.fixture(autouse=True)
+def _without_declarations(monkeypatch):
+    monkeypatch.setattr(verification, "DECLARATIONS_ARE_REQUIRED", False)
+
+
 @pytest.fixture
 def chapter(tmp_path):
     def write(text, more=""):
