@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import array_api_compat.numpy
+import array_api_strict
 import pytest
 
 SHOTS = Path(__file__).parents[1] / "_build" / "screenshots"
@@ -28,3 +30,18 @@ def gpu():
     except Exception as error:  # CuPy raises many kinds: all of them mean "no GPU here"
         pytest.skip(f"no CUDA GPU can be used ({error})")
     return cupy
+
+
+@pytest.fixture(params=["numpy", "strict", pytest.param("cupy", marks=pytest.mark.gpu)])
+def xp(request):
+    """Return each array namespace that the library runs on; CuPy's where there is a GPU.
+
+    The strict one refuses what the standard does not promise, silent transfers to NumPy included.
+    `gaussbook.arrays.to_host` takes the arrays of any of them to NumPy, to be compared.
+    """
+    if request.param == "cupy":
+        request.getfixturevalue("gpu")
+        import array_api_compat.cupy
+
+        return array_api_compat.cupy
+    return {"numpy": array_api_compat.numpy, "strict": array_api_strict}[request.param]
