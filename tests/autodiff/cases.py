@@ -127,15 +127,6 @@ CASES = {
     "slogdet": (lambda x: ad.slogdet(spd(x) + x)[1], [(2, 3, 3)]),
     "logdet": (lambda x: ad.logdet(spd(x)), [(2, 3, 3)]),
     "diagonal and trace": (lambda x: ad.diagonal(x) ** 2 * ad.trace(x @ x), [(3, 3)]),
-    "rfft": (lambda x: power_spectrum(ad.rfft(x)), [(2, 5)]),
-    "rfft even": (lambda x: power_spectrum(ad.rfft(x)), [(2, 6)]),
-    "irfft": (lambda x, y: ad.irfft(ad.rfft(x) * ad.rfft(y), 6) ** 2, [(2, 6), (2, 6)]),
-    "irfft odd": (lambda x: ad.irfft(ad.rfft(x) * x[0, 0], 5) ** 2, [(2, 5)]),
-    "fft": (
-        lambda x, y: ad.real(ad.ifft(ad.fft(x + 1j * y) * ad.conj(ad.fft(y + 0j)))),
-        [(4,), (4,)],
-    ),
-    "complex division": (lambda x, y: ad.imag((x + 2j * y) / (y - 1j * x + 4)), [(4,), (4,)]),
     "conv2d": (lambda x, k: ad.conv2d(x, k, pad=1), [(2, 4, 3, 2), (3, 3, 2, 2)]),
     "conv2d with stride": (
         lambda x, k: ad.conv2d(x, k, stride=2, pad=1) ** 2,
@@ -177,10 +168,6 @@ CASES = {
         [(1, 4, 2), (1, 4, 2), (1, 4, 3)],
     ),
 }  # fmt: skip
-
-
-def power_spectrum(z):
-    return ad.real(z) ** 2 + ad.imag(z) ** 2 * 2
 
 
 def arguments(shapes, seed=0):

@@ -15,7 +15,7 @@ import numpy as np
 from array_api_compat import is_cupy_array, is_numpy_array
 
 from gaussbook.arrays import Array, to_host
-from gaussbook.autodiff.engine import plain_namespace
+from gaussbook.autodiff.tracing import plain_namespace
 
 __all__ = [
     "add_at",

@@ -9,12 +9,24 @@ from typing import Any
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.elementwise import divide, exp, multiply, subtract, unbroadcast, where
-from gaussbook.autodiff.engine import (
-    SliceGradient,
-    TracedArray,
+from gaussbook.autodiff.elementwise import divide, exp, multiply, subtract, where
+from gaussbook.autodiff.spaces import (
+    Axis,
+    astype,
+    axes_of,
+    broadcast_to,
+    checked_axis,
     defvjp,
     defvjp_argnums,
+    kept_shape,
+    reshape,
+    sum,
+    unbroadcast,
+)
+from gaussbook.autodiff.tracing import (
+    SliceGradient,
+    as_array,
+    as_floating,
     is_traced,
     plain,
     plain_namespace,
@@ -46,47 +58,18 @@ __all__ = [
     "transpose",
     "tril",
     "triu",
+    "unbroadcast",
     "unstack",
     "var",
 ]
-
-Axis = int | tuple[int, ...] | None
-
-
-def checked_axis(axis: int, ndim: int) -> int:
-    """Return the axis counted from the front, or raise ``ValueError`` if there is none such."""
-    if not -ndim <= axis < ndim:
-        raise ValueError(f"axis must be one of {ndim} axes, got {axis}")
-    return axis % ndim
-
-
-def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    if axis is None:
-        return tuple(range(ndim))
-    return tuple(checked_axis(a, ndim) for a in ((axis,) if isinstance(axis, int) else axis))
-
-
-def _kept(shape: Sequence[int], axis: Axis) -> tuple[int, ...]:
-    """Return the shape after a reduction that keeps the reduced axes at length 1."""
-    axes = _axes(axis, len(shape))
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
-
 
 # ---------------------------------------------------------------------------------------- shapes
 
 
 @primitive
-def reshape(x: Array, shape: int | tuple[int, ...]) -> Array:
-    """Return x in another shape of the same size; one length may be -1."""
-    return plain_namespace(x).reshape(x, (shape,) if isinstance(shape, int) else tuple(shape))
-
-
-defvjp(reshape, lambda ans, x, shape: lambda g: reshape(g, tuple(x.shape)))
-
-
-@primitive
 def permute_dims(x: Array, axes: tuple[int, ...]) -> Array:
     """Return x with its axes in another order."""
+    x = as_array(x)
     return plain_namespace(x).permute_dims(x, tuple(axes))
 
 
@@ -120,19 +103,10 @@ def expand_dims(x: Array, axis: int) -> Array:
 
 def squeeze(x: Array, axis: int | tuple[int, ...]) -> Array:
     """Return x without the given axes, which have length 1."""
-    axes = _axes(axis, x.ndim)
+    axes = axes_of(axis, x.ndim)
     if builtins.any(x.shape[a] != 1 for a in axes):
         raise ValueError(f"axis {axis} of shape {tuple(x.shape)} has not length 1")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
-
-
-@primitive
-def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
-    """Return x repeated to a larger shape."""
-    return plain_namespace(x).broadcast_to(x, tuple(shape))
-
-
-defvjp(broadcast_to, lambda ans, x, shape: lambda g: unbroadcast(g, tuple(x.shape)))
 
 
 @primitive
@@ -142,15 +116,6 @@ def flip(x: Array, axis: Axis = None) -> Array:
 
 
 defvjp(flip, lambda ans, x, axis=None: lambda g: flip(g, axis))
-
-
-@primitive
-def astype(x: Array, dtype: Any, copy: bool = True) -> Array:
-    """Return x in another floating type; its gradient comes back in the type of x."""
-    return plain_namespace(x).astype(x, dtype, copy=copy)
-
-
-defvjp(astype, lambda ans, x, dtype, copy=True: lambda g: astype(g, x.dtype))
 
 
 @primitive
@@ -174,7 +139,7 @@ def concat(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Return the arrays end to end along an axis (flattened if it is None)."""
     if axis is None:
         arrays, axis = [reshape(x, (-1,)) for x in arrays], 0
-    return _concat(*arrays, axis=axis)
+    return _concat(*map(as_array, arrays), axis=axis)
 
 
 @primitive
@@ -192,7 +157,7 @@ defvjp_argnums(_stack, _stack_vjp)
 
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Return the arrays, of one shape, side by side along a new axis."""
-    return _stack(*arrays, axis=axis)
+    return _stack(*map(as_array, arrays), axis=axis)
 
 
 def split(x: Array, parts: int | Sequence[int], axis: int = 0) -> list[Array]:
@@ -278,13 +243,10 @@ defvjp(_get, _get_vjp)
 defvjp(_put, lambda ans, g, index, shape: lambda h: _get(h, index))
 
 
-def _plain_index(index: Any) -> Any:
-    if isinstance(index, tuple):
-        return tuple(plain(part) for part in index)
-    return plain(index)
-
-
-TracedArray.__getitem__ = lambda x, index: _get(x, _plain_index(index))
+def getitem(x: Array, index: Any) -> Array:
+    """Return ``x[index]``; traced arrays in the index are constants."""
+    index = tuple(map(plain, index)) if isinstance(index, tuple) else plain(index)
+    return _get(x, index)
 
 
 @primitive
@@ -400,32 +362,53 @@ def take_along_axis(x: Array, indices: Array, axis: int = -1) -> Array:
 
 
 @primitive
-def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Return the sum over one, several or all axes."""
-    return plain_namespace(x).sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+def _mean(x: Array, axis: Axis, keepdims: bool) -> Array:
+    return plain_namespace(x).mean(x, axis=axis, keepdims=keepdims)
 
 
 defvjp(
-    sum,
-    lambda ans, x, axis=None, keepdims=False: (
+    _mean,
+    lambda ans, x, axis, keepdims: (
         lambda g: broadcast_to(
-            g if keepdims or x.ndim == 0 else reshape(g, _kept(x.shape, axis)), tuple(x.shape)
+            reshape(g, kept_shape(x.shape, axis)) / _count(x, axis), tuple(x.shape)
         )
     ),
 )
 
 
-def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Return the mean over one, several or all axes."""
-    count = math.prod(x.shape[a] for a in _axes(axis, x.ndim))
+def _count(x: Array, axis: Axis) -> int:
+    """Return how many elements each mean is of."""
+    count = math.prod(x.shape[a] for a in axes_of(axis, x.ndim))
     if count == 0:
         raise ValueError(f"x has no elements to take the mean of (shape {tuple(x.shape)})")
-    return multiply(sum(x, axis=axis, keepdims=keepdims), 1 / count)
+    return count
+
+
+def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the mean over one, several or all axes.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to take the mean of, or no such axis.
+    """
+    x = as_array(x)
+    _count(x, axis)
+    return _mean(x, axis, keepdims)
 
 
 def var(x: Array, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Array:
-    """Return the variance, the sum of squares divided by the number less `correction`."""
-    count = math.prod(x.shape[a] for a in _axes(axis, x.ndim))
+    """Return the variance, the sum of squares divided by the number less `correction`.
+
+    Raises
+    ------
+    ValueError
+        If the correction leaves nothing to divide by, or as `mean`.
+    """
+    x = as_array(x)
+    count = _count(x, axis)
+    if correction >= count:
+        raise ValueError(f"correction must be below the number {count} of elements")
     centred = x - mean(x, axis=axis, keepdims=True)
     return divide(sum(centred * centred, axis=axis, keepdims=keepdims), count - correction)
 
@@ -438,17 +421,19 @@ def std(x: Array, axis: Axis = None, keepdims: bool = False, correction: float =
 @primitive
 def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return the largest element along axes; equal ones share the gradient."""
+    x = as_array(x)
     return plain_namespace(x).max(x, axis=axis, keepdims=keepdims)
 
 
 @primitive
 def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return the smallest element along axes; equal ones share the gradient."""
+    x = as_array(x)
     return plain_namespace(x).min(x, axis=axis, keepdims=keepdims)
 
 
 def _chosen_vjp(ans: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    kept, value = _kept(x.shape, axis), plain(x)
+    kept, value = kept_shape(x.shape, axis), plain(x)
     xp = plain_namespace(value)
     equal = xp.astype(value == xp.reshape(plain(ans), kept), value.dtype)
     share = equal / xp.sum(equal, axis=axis, keepdims=True)
@@ -472,6 +457,7 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     keepdims : bool
         Keep them at length 1.
     """
+    x = as_floating(x)
     xp = plain_namespace(x)
     top = xp.max(x, axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
@@ -481,18 +467,16 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     result = xp.where(zero, xp.full_like(result, -math.inf), result)
     if keepdims:
         return result
-    axes = _axes(axis, x.ndim)
+    axes = axes_of(axis, x.ndim)
     return xp.reshape(result, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
 def _logsumexp_vjp(ans: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    kept = _kept(x.shape, axis)
+    kept = kept_shape(x.shape, axis)
 
     def pull(g: Array) -> Array:
         level = reshape(ans, kept)
-        empty = plain(level) == -math.inf
-        if bool(plain_namespace(empty).any(empty)):  # weights of an empty sum: all zero
-            level = where(empty, 0.0, level)
+        level = where(plain(level) == -math.inf, 0.0, level)  # weights of an empty sum: all zero
         return multiply(reshape(g, kept), exp(subtract(x, level)))
 
     return pull
@@ -503,8 +487,9 @@ defvjp(logsumexp, _logsumexp_vjp)
 
 @primitive
 def cumsum(x: Array, axis: int = -1) -> Array:
-    """Return the running sums along an axis."""
-    return plain_namespace(x).cumulative_sum(x, axis=axis, dtype=x.dtype)
+    """Return the running sums along an axis; whole numbers as NumPy promotes them."""
+    x = as_array(x)
+    return plain_namespace(x).cumulative_sum(x, axis=axis)
 
 
 defvjp(cumsum, lambda ans, x, axis=-1: lambda g: flip(cumsum(flip(g, axis), axis), axis))
@@ -527,4 +512,3 @@ def triu(x: Array, k: int = 0) -> Array:
 
 defvjp(tril, lambda ans, x, k=0: lambda g: tril(g, k))
 defvjp(triu, lambda ans, x, k=0: lambda g: triu(g, k))
-TracedArray.mT = property(lambda x: matrix_transpose(x))

@@ -317,11 +317,6 @@ def test_mean_of_nothing():
         ad.mean(np.ones((2, 0)), axis=1)
 
 
-def test_irfft_of_another_length():
-    with pytest.raises(ValueError, match="^n must be 8 or 9"):
-        ad.irfft(np.ones(5, complex), 4)
-
-
 class TestDirections:
     def test_keys_may_come_in_another_order(self):
         tree = {"a": np.ones(2), "b": np.ones(2)}

@@ -1,223 +1,37 @@
-"""Reverse-mode differentiation of functions of parameter trees, on HIPS autograd's engine.
-
-The engine (Maclaurin, Duvenaud and Adams, 2015) records every `primitive` that meets a traced
-array and keeps, for each, the function that pulls a gradient back through it.  Those functions are
-themselves made of primitives, so gradients can be differentiated again.  Nothing here depends on
-the kind of array: a type is registered when it is first seen.
-"""
+"""Derivatives of functions of parameter trees: gradients, products with Jacobians and Hessians."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-import array_api_compat.numpy as host
-import numpy as np
 from array_api_compat import array_namespace
-from autograd.core import VJPNode, toposort
-from autograd.extend import Box, VSpace, defvjp, defvjp_argnums, primitive
-from autograd.tracer import getval, isbox, new_box, trace_stack
+from autograd.extend import Box
 
 from gaussbook.arrays import Array
+from gaussbook.autodiff.shaping import stack
+from gaussbook.autodiff.spaces import into_space, reshape
+from gaussbook.autodiff.spaces import sum as total
+from gaussbook.autodiff.traced import TracedArray
+from gaussbook.autodiff.tracing import (
+    is_traced,
+    plain,
+    plain_namespace,
+    pull_back,
+    record,
+    register,
+)
 from gaussbook.autodiff.trees import Tree, tree_items, tree_leaves, tree_map
 
 __all__ = [
-    "SliceGradient",
-    "TracedArray",
-    "defvjp",
-    "defvjp_argnums",
-    "fused",
     "grad",
     "hessian_vector_product",
-    "is_traced",
     "jacobian",
     "jvp",
-    "plain",
-    "plain_namespace",
-    "primitive",
-    "stop_gradient",
     "value_and_grad",
     "vjp",
 ]
-
-_NAMESPACES: dict[type, Any] = {}
-_NUMBERS = (bool, int, float, complex, type(None))
-is_traced = isbox
-
-
-def plain_namespace(*values: Any) -> Any:
-    """Return the namespace of the first argument that is an array, traced or not (else NumPy)."""
-    for value in values:
-        kind = type(value)
-        found = _NAMESPACES.get(kind)
-        if found is not None:
-            return found
-        if isbox(value):
-            return plain_namespace(getval(value))
-        if kind not in _NUMBERS and not isinstance(value, np.generic):
-            try:
-                _NAMESPACES[kind] = found = array_namespace(value)
-            except TypeError:
-                continue
-            return found
-    return host
-
-
-def plain(x: Any) -> Any:
-    """Return the plain array inside a traced one, through all levels of tracing."""
-    return getval(x)
-
-
-class ArraySpace(VSpace):
-    """The zero of the vector space that an array lives in, for the engine."""
-
-    def __init__(self, value: Array):
-        self.value = value
-
-    def zeros(self) -> Array:
-        return plain_namespace(self.value).zeros_like(self.value)
-
-
-class TracedArray(Box):
-    """An array whose operations are being recorded; `gaussbook.autodiff` defines its operators."""
-
-    __slots__ = ()
-    is_traced = True  # for `gaussbook.arrays.namespace`, which must not import this package
-    __array_ufunc__ = None  # NumPy arrays then leave mixed arithmetic to this class
-
-    def __array__(self, *args: Any, **kwargs: Any) -> None:
-        raise TypeError(
-            "a traced array cannot become a NumPy array: use the functions of gaussbook.autodiff, "
-            "or stop_gradient where no gradient is wanted"
-        )
-
-    def __array_namespace__(self, api_version: str | None = None) -> Any:
-        from gaussbook.autodiff.names import traced_namespace
-
-        return traced_namespace(plain_namespace(self))
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __len__(self) -> int:
-        return len(self._value)
-
-    def __float__(self) -> float:
-        raise TypeError("a traced array has no float: use stop_gradient to look at its value")
-
-    __int__ = __index__ = __float__
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes."""
-        return self._value.shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self._value.ndim
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self._value.size
-
-    @property
-    def dtype(self) -> Any:
-        """Type of the elements."""
-        return self._value.dtype
-
-    @property
-    def device(self) -> Any:
-        """Where the values are."""
-        return self._value.device
-
-
-def _register(kind: type) -> None:
-    """Let the engine trace arrays of this type."""
-    TracedArray.register(kind)
-    if kind not in VSpace.mappings:
-        ArraySpace.register(kind)
-
-
-for _kind in (np.ndarray, np.float32, np.float64):
-    _register(_kind)
-
-
-class SliceGradient:
-    """A gradient that is zero outside one basic index: added in place, never filled with zeros.
-
-    Without it, the gradient of a loop over the T slices of an array would cost T times its size.
-    """
-
-    __slots__ = ("index", "like", "values")
-
-    def __init__(self, like: Array, index: Any, values: Array):
-        self.like, self.index, self.values = like, index, values
-
-    def add_to(self, total: Array | None) -> Array:
-        """Add to a sum in place, or begin one."""
-        if total is None:
-            # In the gradient's type, which may differ from the array's where types are mixed.
-            total = plain_namespace(self.values).zeros(self.like.shape, dtype=self.values.dtype)
-        total[self.index] += self.values
-        return total
-
-
-def _accumulate(total: tuple[Array, bool] | None, new: Any) -> tuple[Array, bool]:
-    """Add a gradient to what has arrived; the flag says that the sum is ours to overwrite."""
-    if type(new) is SliceGradient:
-        if total is None or total[1]:
-            return new.add_to(total and total[0]), True
-        new = new.add_to(None)
-        if isbox(total[0]):
-            return total[0] + new, False
-        new += total[0]
-        return new, True
-    if total is None:
-        return new, False
-    value, ours = total
-    if isbox(value) or isbox(new):
-        return value + new, False
-    if ours and value.dtype == new.dtype:
-        value += new
-        return value, True
-    return value + new, True
-
-
-def _trace(function: Callable, tree: Tree) -> tuple[Any, Any, list[VJPNode]]:
-    """Run a function on a tree of traced leaves; return value, end node (or None) and roots."""
-    roots = []
-    with trace_stack.new_trace() as trace:
-
-        def begin(leaf: Array) -> Box:
-            roots.append(VJPNode.new_root())
-            return new_box(leaf, trace, roots[-1])
-
-        end = function(tree_map(begin, tree))
-        if isbox(end) and end._trace == trace:
-            return end._value, end._node, roots
-    return end, None, roots
-
-
-def _pull(g: Array, end: VJPNode | None, roots: list[VJPNode], leaves: list[Array]) -> list[Array]:
-    """Carry the gradient `g` of the end back to every root."""
-    arrived: dict[VJPNode, tuple[Array, bool]] = {}
-    wanted = dict.fromkeys(roots)
-    if end is not None:
-        arrived[end] = (g, False)
-        for node in toposort(end):
-            total = arrived.pop(node)[0]
-            if node in wanted:
-                wanted[node] = total
-                continue
-            for parent, part in zip(node.parents, node.vjp(total), strict=True):
-                arrived[parent] = _accumulate(arrived.get(parent), part)
-    return [
-        plain_namespace(leaf).zeros_like(plain(leaf)) if wanted[root] is None else wanted[root]
-        for root, leaf in zip(roots, leaves, strict=True)
-    ]
 
 
 def _as_leaves(name: str, tree: Tree) -> Tree:
@@ -232,7 +46,7 @@ def _as_leaves(name: str, tree: Tree) -> Tree:
         where = f"{name}[{path!r}]" if path else name
         if isinstance(value, float):
             value = xp.asarray(value)
-        if isbox(value):
+        if is_traced(value):
             return value
         try:
             kind = array_namespace(value)
@@ -243,7 +57,7 @@ def _as_leaves(name: str, tree: Tree) -> Tree:
         if not kind.isdtype(value.dtype, "real floating"):
             raise ValueError(f"{where} must hold floating numbers, got {value.dtype}")
         if type(value) not in Box.type_mappings:
-            _register(type(value))
+            register(type(value), TracedArray)
         return value
 
     items = iter(tree_items(tree))
@@ -292,14 +106,15 @@ def vjp(function: Callable, tree: Tree) -> tuple[Any, Callable[[Array], Tree]]:
         If a leaf is not an array of floating numbers, or g has another shape than the value.
     """
     tree = _as_leaves("tree", tree)
-    value, end, roots = _trace(function, tree)
+    value, end, roots = record(function, tree)
     leaves = tree_leaves(tree)
     shape = tuple(getattr(value, "shape", ()))
 
     def pull(g: Array) -> Tree:
         if tuple(getattr(g, "shape", ())) != shape:
             raise ValueError(f"g must have shape {shape}, got {tuple(getattr(g, 'shape', ()))}")
-        found = iter(_pull(g, end, roots, leaves))
+        start = g if end is None else into_space(g, value)
+        found = iter(pull_back(start, end, roots, leaves))
         return tree_map(lambda _: next(found), tree)
 
     return value, pull
@@ -339,7 +154,7 @@ def value_and_grad(function: Callable, argnum: int | tuple[int, ...] = 0) -> Cal
     @wraps(function)
     def evaluate(*args: Any, **kwargs: Any) -> tuple[Array, Tree]:
         chosen = _selected(args, argnum)
-        value, end, roots = _trace(_with_selected(function, args, kwargs, argnum), chosen)
+        value, end, roots = record(_with_selected(function, args, kwargs, argnum), chosen)
         if isinstance(value, tuple | list | dict) or tuple(getattr(value, "shape", ())) != ():
             raise ValueError(
                 "function must return one number to have a gradient, got "
@@ -348,7 +163,7 @@ def value_and_grad(function: Callable, argnum: int | tuple[int, ...] = 0) -> Cal
         one = 1.0
         if end is not None:
             one = plain_namespace(value).ones_like(plain(value))
-        found = iter(_pull(one, end, roots, tree_leaves(chosen)))
+        found = iter(pull_back(one, end, roots, tree_leaves(chosen)))
         return value, tree_map(lambda _: next(found), chosen)
 
     return evaluate
@@ -384,8 +199,6 @@ def jacobian(function: Callable, argnum: int = 0) -> Callable:
 
     @wraps(function)
     def evaluate(*args: Any, **kwargs: Any) -> Tree:
-        from gaussbook.autodiff.shaping import reshape, stack
-
         chosen = _selected(args, argnum)
         value, pull = vjp(_with_selected(function, args, kwargs, argnum), chosen)
         xp = plain_namespace(value)
@@ -440,14 +253,12 @@ def jvp(function: Callable, tree: Tree, direction: Tree) -> tuple[Array, Array]:
     """
     tree = _as_leaves("tree", tree)
     leaves, steps = tree_leaves(tree), _along(tree, direction)
-    value, end, roots = _trace(function, tree)
+    value, end, roots = record(function, tree)
     if end is None:
         return value, plain_namespace(value).zeros_like(plain(value))
 
-    from gaussbook.autodiff.shaping import sum as total
-
     def along(g: Array) -> Array:
-        parts = _pull(g, end, roots, leaves)
+        parts = pull_back(g, end, roots, leaves)
         products = [total(p * v) for p, v in zip(parts, steps, strict=True)]
         result = products[0]
         for product in products[1:]:
@@ -482,8 +293,6 @@ def hessian_vector_product(function: Callable, argnum: int = 0) -> Callable:
 
     @wraps(function)
     def product(*args: Any, **kwargs: Any) -> Tree:
-        from gaussbook.autodiff.shaping import sum as total
-
         *args, direction = args
         _along(_selected(args, argnum), direction)
 
@@ -497,61 +306,3 @@ def hessian_vector_product(function: Callable, argnum: int = 0) -> Callable:
         return grad(slope, argnum)(*args)
 
     return product
-
-
-def stop_gradient(x: Tree) -> Tree:
-    """Return the plain arrays of a traced array or tree: constants for every derivative."""
-    return tree_map(plain, x)
-
-
-def fused(forward: Callable, backward: Callable, composite: Callable) -> Callable:
-    """Make one primitive of a chain of operations, with a hand-written pull.
-
-    Parameters
-    ----------
-    forward : callable
-        ``forward(saved, *arrays, **options)`` computes the result of plain arrays and may leave
-        in the dictionary `saved` what the pull needs.
-    backward : callable
-        ``backward(saved, needed, g, *arrays, **options)`` returns a sequence with the gradient by
-        each array whose position is in `needed` (anything at the other positions).  It must leave
-        `g` and `saved` as they are.
-    composite : callable
-        ``composite(*arrays, **options)`` does the same with other primitives; it is used where
-        the pull is itself differentiated.
-
-    Returns
-    -------
-    callable
-        The function of ``(*arrays, **options)``.
-    """
-
-    @primitive
-    def run(*args: Any, saved: dict, options: dict) -> Array:
-        return forward(saved, *args, **options)
-
-    def pullback(argnums: tuple, ans: Array, args: tuple, kwargs: dict) -> Callable:
-        saved, options = kwargs["saved"], kwargs["options"]
-
-        def pull(g: Array) -> Iterable[Array]:
-            if not isbox(g) and not any(map(isbox, args)):
-                parts = backward(saved, argnums, g, *args, **options)
-                return [parts[i] for i in argnums]
-
-            def again(chosen: list) -> Array:
-                replaced = list(args)
-                for i, value in zip(argnums, chosen, strict=True):
-                    replaced[i] = value
-                return composite(*replaced, **options)
-
-            return vjp(again, [args[i] for i in argnums])[1](g)
-
-        return pull
-
-    defvjp_argnums(run, pullback)
-
-    @wraps(composite)
-    def call(*args: Any, **options: Any) -> Array:
-        return run(*args, saved={}, options=options)
-
-    return call
