@@ -66,7 +66,7 @@ def matmul(x: Array, y: Array) -> Array:
     if x.ndim == 0 or y.ndim == 0 or x.shape[-1] != y.shape[0 if y.ndim == 1 else -2]:
         raise ValueError(f"x and y do not fit: shapes {tuple(x.shape)} and {tuple(y.shape)}")
     if x.ndim == y.ndim == 1:
-        return total(multiply(x, y))
+        return reshape(_matmul(reshape(x, (1, x.shape[0])), reshape(y, (y.shape[0], 1))), ())
     if x.ndim == 1:
         product = matmul(reshape(x, (1, x.shape[0])), y)
         return reshape(product, (*product.shape[:-2], product.shape[-1]))
