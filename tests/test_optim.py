@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize as scipy_minimize
 
 from gaussbook import autodiff as ad
+from gaussbook.arrays import to_host
 from gaussbook.optim import (
     SGD,
     Adam,
@@ -351,3 +352,35 @@ class TestExtremes:
             adam.step(grown, grown)
         ours, expected = adam.step(params, params), twin.step(params, params)
         np.testing.assert_array_equal(ours["a"], expected["a"])
+
+
+class TestClippingAtTheEndsOfTheType:
+    @pytest.mark.parametrize(
+        ("grads", "limit", "right"),
+        [
+            ([3e38, 3e38], 1.0, [0.5**0.5] * 2),
+            ([3e38, 0.0], 2.0, [2.0, 0.0]),
+            ([3e38, 3e38], 4e38, [4e38 * 0.5**0.5] * 2),
+            ([3e38, 3e38], 1e300, [3e38 * 1.0, 3e38 * 1.0]),
+            ([1e-40, 1e-40], 1.0, [1e-40, 1e-40]),
+            ([1e-30, 1e-30], 1e-31, [1e-31 * 0.5**0.5] * 2),
+            ([0.1, 0.7], 1.0, [0.1, 0.7]),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore:overflow")
+    def test_single_precision(self, xp, grads, limit, right):
+        given = xp.asarray(grads, dtype=xp.float32)
+        clipped, norm = clip_by_global_norm({"a": given}, limit)
+        got = to_host(clipped["a"])
+        assert got.dtype == np.float32
+        if limit < 1e300:
+            np.testing.assert_allclose(got, np.asarray(right, np.float32), rtol=1e-6)
+        if not float(norm) > limit:
+            np.testing.assert_array_equal(got, to_host(given))  # left as they are, to the bit
+
+    @pytest.mark.filterwarnings("ignore:overflow")
+    def test_halves_of_two_arrays(self):
+        big = np.full(1, 3e38, np.float32)
+        clipped, _ = clip_by_global_norm([big, {"b": -big}], 1.0)
+        np.testing.assert_allclose(clipped[0], 0.5**0.5)
+        np.testing.assert_allclose(clipped[1]["b"], -(0.5**0.5))

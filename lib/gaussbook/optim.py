@@ -177,7 +177,7 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, Array]:
     grads : tree of arrays
         The gradients, all multiplied by ``min(1, limit / norm)``.
     norm : array, shape ()
-        The norm before.
+        The norm before; infinite where it is too large for the gradients' type.
 
     Raises
     ------
@@ -189,13 +189,20 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, Array]:
     if not leaves:
         raise ValueError("grads holds no arrays")
     xp = namespace(*leaves)
-    # In units of the largest element: its square may be too large for the type.
+    # In units of the largest element: squares, and even the norm, may be too large for the type.
     peaks = [xp.max(xp.abs(g)) for g in leaves if math.prod(g.shape)]
-    largest = xp.max(xp.stack(peaks)) if peaks else xp.zeros(())
-    largest = xp.where((largest > 0) & xp.isfinite(largest), largest, xp.ones_like(largest))
-    norm = largest * xp.sqrt(sum(xp.sum((g / largest) ** 2) for g in leaves))
-    factor = limit / xp.where(norm > limit, norm, xp.full_like(norm, limit))
-    return tree_map(lambda g: g * xp.astype(factor, g.dtype), grads), norm
+    unit = xp.max(xp.stack(peaks)) if peaks else xp.zeros(())
+    unit = xp.where((unit > 0) & xp.isfinite(unit), unit, xp.ones_like(unit))
+    length = xp.sqrt(sum(xp.sum((g / unit) ** 2) for g in leaves))
+    unit64, length64 = (xp.astype(x, xp.float64) for x in (unit, length))
+    norm = unit64 * length64
+    exceeds = norm > limit
+    ratio = xp.astype(limit / xp.where(exceeds, length64, limit), length.dtype)
+
+    def shortened(g: Array) -> Array:
+        return xp.where(exceeds, xp.astype(g / unit * ratio, g.dtype), g)
+
+    return tree_map(shortened, grads), xp.astype(norm, length.dtype)
 
 
 class _Optimiser:

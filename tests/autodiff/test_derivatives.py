@@ -278,6 +278,31 @@ class TestTails:
         slope = ad.grad(lambda x: ad.sum(ad.softplus(x)))(x)
         np.testing.assert_allclose(slope, special.expit(x), rtol=1e-6)
 
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("name", ["sigmoid", "silu", "gelu"])
+    def test_fused_activations_agree_with_their_formulas(self, dtype, name):
+        z = np.array([-80, -40, -20, -6, -1, 0, 1, 6, 20, 40, 80], dtype)
+        x, one = z[:, None], np.ones((1, 1), dtype)
+        wide = z.astype(np.longdouble)
+        inner = 2 * np.sqrt(2 / np.pi) * (wide + 0.044715 * wide**3) if name == "gelu" else wide
+        with np.errstate(over="ignore"):
+            expected = 1 / (1 + np.exp(-inner))
+        lower = expected > np.finfo(dtype).tiny
+        if name != "sigmoid":
+            expected = wide * expected
+        for function in (getattr(ad, name), lambda x: ad.linear(x, one, activation=name)[:, 0]):
+            value = np.ravel(function(x if function is not getattr(ad, name) else z))
+            rounding = 1e3 * np.finfo(dtype).eps  # the exponents are up to 600 here
+            np.testing.assert_allclose(value[lower], expected[lower].astype(dtype), rtol=rounding)
+        slopes = [
+            ad.grad(lambda x: ad.sum(getattr(ad, name)(x)))(z),
+            ad.grad(lambda x: ad.sum(ad.linear(x, one, activation=name)))(x)[:, 0],
+        ]
+        np.testing.assert_allclose(*slopes, rtol=1e-4, atol=1e-36)
+        if name == "sigmoid":
+            right = np.exp(-np.abs(wide)) / (1 + np.exp(-np.abs(wide))) ** 2
+            np.testing.assert_allclose(slopes[0], right.astype(dtype), rtol=2e-5)
+
     def test_slope_of_log_ndtr(self):
         x = np.array([-1e8, -1e3, -5.0, 0.0, 5.0, 50.0])
         slope = ad.grad(lambda x: ad.sum(ad.log_ndtr(x)))(x)

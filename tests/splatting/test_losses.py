@@ -10,6 +10,7 @@ from skimage import metrics
 
 from gaussbook import autodiff as ad
 from gaussbook.splatting.losses import (
+    _window,
     photometric,
     photometric_loss,
     ssim_and_gradient,
@@ -174,3 +175,47 @@ def test_bad_weight(weight):
     for function in (photometric, photometric_loss):
         with pytest.raises(ValueError, match="^weight "):
             function(*pair(6, 5, 3), weight=weight)
+
+
+class TestNoIndexAboveOne:
+    """Rounding may not lift the index above 1, in either type or for any level of grey."""
+
+    @settings(max_examples=80, deadline=None)
+    @given(
+        st.integers(0, 10**6),
+        st.sampled_from([np.float32, np.float64]),
+        st.floats(0, 1),
+        st.sampled_from([0.0, 1e-7, 1e-5, 1e-3, 0.3]),
+        st.sampled_from([1.0, 255.0]),
+    )
+    def test_property(self, seed, dtype, level, noise, peak):
+        rng = np.random.default_rng(seed)
+        shape = rng.integers(1, 24, 2)
+        x = np.clip(level + noise * rng.standard_normal((*shape, 1)), 0, 1)
+        y = np.clip(x + noise * rng.standard_normal(x.shape), 0, 1)
+        x, y = (peak * v.astype(dtype) for v in (x, y))
+        assert float(structural_similarity(x, y)) <= 1
+        if peak == 1:  # the constants C1 and C2 are for values in [0, 1]
+            assert float(structural_similarity(x, x)) == 1
+
+    def test_of_nearly_equal_bright_images(self, xp):
+        y = np.linspace(0.6, 1, 64 * 64).reshape(64, 64, 1)
+        x = y - 1e-4 * np.cos(np.arange(64))[:, None, None]
+        exact = 1 - float(structural_similarity(x, y))
+        single = (xp.asarray(v, dtype=xp.float32) for v in (x, y))
+        value = structural_similarity(*single)
+        assert float(value) <= 1
+        assert 1 - float(value) == pytest.approx(exact, rel=0.05, abs=6e-8)
+
+    def test_equal_images_have_no_slope_in_double_precision(self):
+        x = np.random.default_rng(0).random((20, 20, 1))
+        value, slope = ssim_and_gradient(x, x)
+        assert value == 1
+        assert np.max(np.abs(slope)) < 1e-12
+
+
+def test_windows_stay_where_they_are_used(xp):
+    like = xp.zeros((9, 9), dtype=xp.float32)
+    assert _window(9, like) is _window(9, like)
+    assert _window(9, like).dtype == xp.float32
+    assert type(_window(9, like)) is type(like)

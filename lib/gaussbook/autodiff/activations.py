@@ -29,24 +29,30 @@ def check_activation(name: str | None) -> None:
         raise ValueError(f"activation must be one of {list(_NAMES)}, got {name!r}")
 
 
-def _halves(x: Array) -> tuple[Array, Array]:
-    """Return :math:`e=e^{-|x|}`, which cannot overflow, and :math:`1/(1+e)`."""
-    xp = plain_namespace(x)
-    e = dispatch.apply_in_place("exp", -xp.abs(x))
-    return e, 1 / (1 + e)
-
-
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + exp(-x)) with all its digits in both tails, as tanh would not give it."""
-    e, inverse = _halves(x)
-    return plain_namespace(x).where(x < 0, e * inverse, inverse)
+    return _sigmoid_of(x, *_parts(x))
 
 
 def sigmoid_and_slope(x: Array) -> tuple[Array, Array]:
     """Return the sigmoid and its derivative, both with all their digits in both tails."""
-    e, inverse = _halves(x)
+    e, inverse = _parts(x)
+    value = _sigmoid_of(x, e, inverse)
     e *= inverse
-    return plain_namespace(x).where(x < 0, e, inverse), e * inverse
+    e *= inverse
+    return value, e
+
+
+def _parts(x: Array) -> tuple[Array, Array]:
+    """Return :math:`e=e^{-|x|}`, which cannot overflow, and :math:`1/(1+e)`."""
+    e = dispatch.apply_in_place("exp", -plain_namespace(x).abs(x))
+    return e, 1 / (1 + e)
+
+
+def _sigmoid_of(x: Array, e: Array, inverse: Array) -> Array:
+    """Return 1/(1+e) where x is positive, e/(1+e) elsewhere: without a branch, as e is below 1."""
+    xp = plain_namespace(x)
+    return xp.maximum(e, xp.astype(x >= 0, e.dtype)) * inverse
 
 
 def activate(saved: dict, z: Array, name: str | None) -> Array:

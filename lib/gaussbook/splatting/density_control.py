@@ -278,7 +278,7 @@ class DensityControl:
     ) -> dict[str, Array]:
         xp = namespace(parameters["means"])
         n = parameters["means"].shape[0]
-        mean = self._watched["gradient"] / xp.clip(self._watched["views"], 1.0)
+        mean = self._watched["gradient"] / xp.maximum(self._watched["views"], 1.0)
         threshold = self.threshold(iteration) if callable(self.threshold) else self.threshold
         chosen = self._within_capacity((mean >= threshold) & (self._watched["views"] > 0), mean)
         largest = xp.exp(xp.max(parameters["log_scales"], axis=1))
@@ -354,7 +354,7 @@ class DensityControl:
         xp = namespace(logits)
         optimizer.reindex({"opacity_logits": xp.full(logits.shape[0], -1, dtype=xp.int64)})
         self._reset_done = True
-        return parameters | {"opacity_logits": xp.clip(logits, None, math.log(0.01 / 0.99))}
+        return parameters | {"opacity_logits": xp.minimum(logits, math.log(0.01 / 0.99))}
 
 
 def total_added(history: Sequence[DensityEvent]) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gaussbook import autodiff as ad
 from gaussbook.arrays import Array, namespace, to_host
+from gaussbook.autodiff.activations import sigmoid, sigmoid_and_slope
 from gaussbook.splatting import compositing, launch
 from gaussbook.splatting.alpha_models import AlphaModel, Point
 from gaussbook.splatting.cameras import Camera
@@ -175,7 +176,7 @@ def render_forward(
         raise ValueError("parameters hold Gaussians too far away or too large to be projected")
     if "screen_offsets" in parameters:
         points = points + parameters["screen_offsets"]
-    opacities = _sigmoid(parameters["opacity_logits"])
+    opacities = sigmoid(parameters["opacity_logits"])
     channels, colors_cache, selector = _channels(parameters, projection, options)
     footprints = options.alpha_model.prepare(projection.covariances, opacities, options.cutoff)
     visible = projection.visible & footprints.drawn
@@ -258,8 +259,7 @@ def _to_parameters(
 ) -> dict[str, Array]:
     """Pull the gradients of what was blended back to the parameters."""
     parameters, gradients = state.parameters, {}
-    o = state.opacities
-    gradients["opacity_logits"] = o * (1 - o) * opacities
+    gradients["opacity_logits"] = sigmoid_and_slope(parameters["opacity_logits"])[1] * opacities
     grad_colors, grad_depths = channels[:, :3], channels[:, -2]
     n_used, to_mean, rotations = 3, 0.0, None
     if "sh" in parameters:
@@ -318,11 +318,6 @@ def _checked(
             f"got {tuple(checked['sh'].shape)}"
         )
     return checked
-
-
-def _sigmoid(x: Array) -> Array:
-    xp = namespace(x)
-    return 0.5 + 0.5 * xp.tanh(0.5 * x)
 
 
 def _channels(
