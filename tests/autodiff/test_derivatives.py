@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from scipy import special
 
 from gaussbook import autodiff as ad
+from gaussbook import nn
 from gaussbook.arrays import namespace, to_host
+from gaussbook.autodiff import dispatch
 
 X = np.array([0.3, -1.2, 2.0])
 
@@ -360,3 +362,44 @@ class TestDirections:
 def test_the_transposed_convolution_names_its_own_argument():
     with pytest.raises(ValueError, match="^y must have shape"):
         ad.conv_transpose2d(np.ones((2, 2, 3)), np.ones((2, 2, 3, 3)))
+
+
+INDEXED = {
+    "take": (lambda x, i: ad.take(x, i), np.array([[0, 2], [1, 1]])),
+    "take along 1": (lambda x, i: ad.take(x, i, axis=1), np.array([0, 1])),
+    "scatter_add": (lambda x, i: ad.scatter_add(x, i, 3), np.array([0, 2, 2])),
+    "cross_entropy": (lambda x, i: ad.cross_entropy(x, i), np.array([0, 1, 1])),
+    "embedding": (lambda x, i: nn.embedding({"table": x}, i), np.array([0, 2, 2])),
+}
+
+
+class TestWithoutALookAtValues:
+    """What a GPU does, where a look makes it wait: NaN instead of an error, and nothing else."""
+
+    @pytest.mark.parametrize("name", INDEXED)
+    def test_indices(self, xp, name, monkeypatch):
+        call, indices = INDEXED[name]
+        x = xp.asarray(np.random.default_rng(0).standard_normal((3, 2)), dtype=xp.float32)
+        good = xp.asarray(indices)
+        expected = ad.value_and_grad(lambda x: ad.sum(call(x, good) ** 2))(x)
+        monkeypatch.setattr(dispatch, "on_host", lambda x: False)
+        for value, right in zip(
+            ad.value_and_grad(lambda x: ad.sum(call(x, good) ** 2))(x), expected, strict=True
+        ):
+            assert value.dtype == xp.float32
+            np.testing.assert_array_equal(to_host(value), to_host(right))
+        for bad in (-1, 3):
+            wrong = indices.copy()
+            wrong.flat[0] = bad
+            found = to_host(call(x, xp.asarray(wrong)))
+            right = to_host(call(x, good))
+            assert np.isnan(found).any()
+            np.testing.assert_array_equal(found[~np.isnan(found)], right[~np.isnan(found)])
+
+    def test_mask(self, xp, monkeypatch):
+        monkeypatch.setattr(dispatch, "on_host", lambda x: False)
+        x = xp.ones((1, 2, 2))
+        mask = xp.asarray([[True, False], [False, False]])
+        with np.errstate(invalid="ignore"):
+            found = to_host(ad.attention(x, x, x, mask=mask))
+        np.testing.assert_array_equal(found[0], [[1, 1], [math.nan, math.nan]])

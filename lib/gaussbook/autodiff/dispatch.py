@@ -15,16 +15,17 @@ import numpy as np
 from array_api_compat import is_cupy_array, is_numpy_array
 
 from gaussbook.arrays import Array, to_host
-from gaussbook.autodiff.tracing import plain_namespace
+from gaussbook.autodiff.tracing import is_floating, plain_namespace
 
 __all__ = [
     "add_at",
     "add_rows",
     "add_to_rows",
     "apply_in_place",
-    "check_indices",
+    "checked_indices",
     "column_sums",
     "einsum",
+    "on_host",
     "rectify",
     "row_blocks",
     "special",
@@ -136,13 +137,48 @@ def windows(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]
     return xp.reshape(rows, (B * h * w, kh * kw * c))
 
 
-def check_indices(name: str, indices: Array, n: int) -> None:
-    """Raise ``ValueError`` unless all elements are integers from 0 to n - 1."""
+def on_host(x: Array) -> bool:
+    """Say whether looking at values is cheap: a GPU would first have to finish all its work."""
+    return not is_cupy_array(x)
+
+
+def checked_indices(name: str, indices: Array, n: int, like: Array) -> tuple[Array, Array | None]:
+    """Return indices from 0 to n - 1, and what to add to results that came from no such index.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for errors.
+    indices : array of int
+        To be checked.
+    n : int
+        Length of the axis.
+    like : array
+        What is indexed.
+
+    Returns
+    -------
+    indices : array of int
+        All within the axis.
+    guard : array or None
+        None where the values could be looked at.  For floating arrays on a GPU: 0 for each index
+        that was within the axis, and NaN for each that was not.
+
+    Raises
+    ------
+    ValueError
+        If the indices are no integers, or seen to lie outside.
+    """
     xp = plain_namespace(indices)
     if not hasattr(indices, "dtype") or not xp.isdtype(indices.dtype, "integral"):
         raise ValueError(f"{name} must be an array of integers")
-    if indices.size and not (int(xp.min(indices)) >= 0 and int(xp.max(indices)) < n):
-        raise ValueError(f"{name} must lie between 0 and {n - 1}")
+    if on_host(indices) or not is_floating(like):
+        if indices.size and not (int(xp.min(indices)) >= 0 and int(xp.max(indices)) < n):
+            raise ValueError(f"{name} must lie between 0 and {n - 1}")
+        return indices, None
+    inside = (indices >= 0) & (indices < n)
+    zero = xp.zeros((), dtype=like.dtype)
+    return xp.where(inside, indices, xp.zeros_like(indices)), xp.where(inside, zero, math.nan)
 
 
 def add_rows(values: Array, rows: Array, n: int) -> Array:

@@ -160,15 +160,16 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
     ------
     ValueError
         If the labels are not integers in range, or their shape is not that of the logits without
-        the last axis.
+        the last axis.  On a GPU the loss of a label out of range is NaN.
     """
     logits, labels = as_floating(logits), plain(labels)
-    dispatch.check_indices("labels", labels, logits.shape[-1])
+    labels, guard = dispatch.checked_indices("labels", labels, logits.shape[-1], logits)
     if tuple(labels.shape) != tuple(logits.shape[:-1]):
         raise ValueError(
             f"labels must have shape {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}"
         )
-    return _cross_entropy(logits, labels=labels)
+    losses = _cross_entropy(logits, labels=labels)
+    return losses if guard is None else losses + guard
 
 
 # -------------------------------------------------------------------------------- layer norm
@@ -430,7 +431,7 @@ def attention(q: Array, k: Array, v: Array, *, heads: int = 1, mask: Array | Non
     Raises
     ------
     ValueError
-        If shapes do not fit, or a query is allowed no key.
+        If shapes do not fit, or a query is allowed no key.  On a GPU such a query's values are NaN.
     """
     if q.ndim != 3 or k.ndim != 3 or v.ndim != 3:
         raise ValueError(f"q, k and v must have 3 dimensions, got {q.ndim}, {k.ndim} and {v.ndim}")
@@ -459,7 +460,7 @@ def _mask_bias(mask: Array, q: Array, k: Array, heads: int) -> Array:
         m not in (1, n) for m, n in zip(reversed(mask.shape), reversed(full), strict=False)
     ):
         raise ValueError(f"mask must broadcast to {full}, got {tuple(mask.shape)}")
-    if not bool(xp.all(xp.any(mask, axis=-1))):
+    if dispatch.on_host(mask) and not bool(xp.all(xp.any(mask, axis=-1))):
         raise ValueError("mask forbids some query every key")
     zero = xp.zeros((), dtype=plain(q).dtype)
     return xp.where(mask, zero, zero - math.inf)

@@ -281,15 +281,18 @@ def take(x: Array, indices: Array, axis: int = 0) -> Array:
     Raises
     ------
     ValueError
-        If an index is out of range, or there is no such axis.
+        If an index is out of range, or there is no such axis.  On a GPU, where looking at values
+        makes everything wait, a slice of no such index is NaN.
     """
     indices, axis = plain(indices), checked_axis(axis, x.ndim)
-    dispatch.check_indices("indices", indices, x.shape[axis])
+    indices, guard = dispatch.checked_indices("indices", indices, x.shape[axis], x)
     xp = plain_namespace(indices)
     front = x if axis == 0 else permute_dims(x, (axis, *(i for i in range(x.ndim) if i != axis)))
     rows = _take_rows(front, xp.reshape(indices, (-1,)))
     rows = reshape(rows, (*indices.shape, *front.shape[1:]))
     k = indices.ndim
+    if guard is not None:
+        rows = rows + xp.reshape(guard, (*indices.shape, *(1,) * (rows.ndim - k)))
     if axis == 0:
         return rows
     return permute_dims(rows, (*range(k, k + axis), *range(k), *range(k + axis, rows.ndim)))
@@ -317,17 +320,19 @@ def scatter_add(values: Array, indices: Array, n: int) -> Array:
     Raises
     ------
     ValueError
-        If an index is out of range, or the shapes do not fit.
+        If an index is out of range, or the shapes do not fit.  On a GPU an index out of range
+        makes all sums NaN.
     """
     indices = plain(indices)
-    dispatch.check_indices("indices", indices, n)
+    indices, guard = dispatch.checked_indices("indices", indices, n, values)
     if tuple(values.shape[: indices.ndim]) != tuple(indices.shape):
         raise ValueError(
             f"values must have a shape that begins with {tuple(indices.shape)}, "
             f"got {tuple(values.shape)}"
         )
     flat = reshape(values, (math.prod(indices.shape), *values.shape[indices.ndim :]))
-    return _add_rows(flat, plain_namespace(indices).reshape(indices, (-1,)), n)
+    total = _add_rows(flat, plain_namespace(indices).reshape(indices, (-1,)), n)
+    return total if guard is None else total + plain_namespace(guard).sum(guard)
 
 
 def take_along_axis(x: Array, indices: Array, axis: int = -1) -> Array:
