@@ -24,9 +24,7 @@ __all__ = [
     "Minimum",
     "clip_by_global_norm",
     "cosine_decay",
-    "linear_decay",
     "minimize_lbfgs",
-    "step_decay",
     "warm_up",
 ]
 
@@ -71,63 +69,6 @@ def cosine_decay(initial: float, steps: int, final: float = 0.0) -> Schedule:
         return final + (initial - final) * (1 + math.cos(math.pi * min(step / steps, 1))) / 2
 
     return rate
-
-
-def linear_decay(initial: float, steps: int, final: float = 0.0) -> Schedule:
-    """Learning rate that falls from `initial` to `final` along a line, and stays there.
-
-    Parameters
-    ----------
-    initial : float
-        Rate of the first step.
-    steps : int
-        Length of the decay.
-    final : float
-        Rate at its end.
-
-    Returns
-    -------
-    callable
-        The rate as a function of the step, counted from 0.
-
-    Raises
-    ------
-    ValueError
-        If `initial` is not positive, `final` is negative, one of them is not finite, or `steps` is
-        not positive.
-    """
-    initial = check_scalar("initial", initial, above=0)
-    final = check_scalar("final", final, at_least=0)
-    steps = check_integer("steps", steps, at_least=1)
-    return lambda step: initial + (final - initial) * min(step / steps, 1)
-
-
-def step_decay(initial: float, every: int, factor: float = 0.1) -> Schedule:
-    """Learning rate that is multiplied by `factor` every so many steps.
-
-    Parameters
-    ----------
-    initial : float
-        Rate of the first steps.
-    every : int
-        Number of steps at one rate.
-    factor : float
-        Ratio of a rate to the one before, in (0, 1].
-
-    Returns
-    -------
-    callable
-        The rate as a function of the step, counted from 0.
-
-    Raises
-    ------
-    ValueError
-        If a number is outside its range.
-    """
-    initial = check_scalar("initial", initial, above=0)
-    every = check_integer("every", every, at_least=1)
-    factor = check_scalar("factor", factor, above=0, at_most=1)
-    return lambda step: initial * factor ** (step // every)
 
 
 def warm_up(schedule: float | Schedule, steps: int) -> Schedule:

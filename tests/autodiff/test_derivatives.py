@@ -87,12 +87,6 @@ class TestJacobian:
         product = ad.hessian_vector_product(lambda x: x @ A @ x)(X[:2], np.array([1.0, 2.0]))
         np.testing.assert_allclose(product, H @ [1, 2])
 
-    def test_jvp_is_the_jacobian_times_a_direction(self):
-        v = np.array([1.0, -2.0, 0.5])
-        value, slope = ad.jvp(lambda x: ad.cumsum(ad.sin(x)), X, v)
-        np.testing.assert_allclose(value, np.cumsum(np.sin(X)))
-        np.testing.assert_allclose(slope, np.cumsum(np.cos(X) * v))
-
 
 class TestArrays:
     @pytest.mark.parametrize("to", [np.asarray, array_api_strict.asarray], ids=["numpy", "strict"])
@@ -105,7 +99,7 @@ class TestArrays:
             return xp.sum(xp.log(xp.linalg.diagonal(L)))
 
         def g(x):
-            return 0.5 * ad.logdet(ad.exp(-((x[:, None] - x[None, :]) ** 2)) + to(np.eye(3)))
+            return 0.5 * ad.slogdet(ad.exp(-((x[:, None] - x[None, :]) ** 2)) + to(np.eye(3)))[1]
 
         value, slope = ad.value_and_grad(f)(to(X))
         assert float(value) == pytest.approx(float(g(to(X))))
@@ -210,10 +204,6 @@ class TestBadInput:
         ("call", "name"),
         [
             (lambda: ad.matmul(X, np.ones((2, 2))), "x and y"),
-            (lambda: ad.einsum("ij->i", X), "subscripts"),
-            (lambda: ad.einsum("ii->i", np.ones((2, 2))), "subscripts"),
-            (lambda: ad.einsum("i,i->i", X, X[:2]), "operands"),
-            (lambda: ad.split(X, 2), "parts"),
             (lambda: ad.squeeze(X, 0), "axis"),
             (lambda: ad.scatter_add(X, np.array([0, 1]), 2), "values"),
             (lambda: ad.scatter_add(X, np.array([0, 1, 9]), 2), "indices"),
@@ -240,10 +230,6 @@ class TestBadInput:
             (
                 lambda: ad.conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)), stride=0),
                 "stride",
-            ),
-            (
-                lambda: ad.conv_transpose2d(np.ones((1, 1, 1, 1)), np.ones((2, 2, 1, 1)), pad=1),
-                "pad",
             ),
         ],
     )
@@ -327,7 +313,6 @@ class TestTails:
         lambda x, axis: ad.take(x, np.array([0]), axis),
         lambda x, axis: ad.take_along_axis(x, np.zeros((2, 3), int), axis),
         lambda x, axis: ad.mean(x, axis),
-        lambda x, axis: ad.split(x, 1, axis),
         lambda x, axis: ad.squeeze(x, axis),
         lambda x, axis: ad.expand_dims(x, axis),
         lambda x, axis: ad.unstack(x, axis),
@@ -348,20 +333,14 @@ class TestDirections:
     def test_keys_may_come_in_another_order(self):
         tree = {"a": np.ones(2), "b": np.ones(2)}
         direction = {"b": np.zeros(2), "a": np.ones(2)}
-        _, slope = ad.jvp(lambda p: p["a"] ** 2 + p["b"], tree, direction)
-        np.testing.assert_allclose(slope, 2.0)
+        product = ad.hessian_vector_product(lambda p: ad.sum(p["a"] ** 2 * p["b"]))(tree, direction)
+        np.testing.assert_allclose(product["a"], 2)
+        np.testing.assert_allclose(product["b"], 2)
 
     @pytest.mark.parametrize("direction", [np.ones(1), np.ones(()), {"a": np.ones(3)}])
     def test_other_shapes_are_not_broadcast(self, direction):
         with pytest.raises(ValueError, match="^direction "):
-            ad.jvp(lambda x: x**2, np.ones(3), direction)
-        with pytest.raises(ValueError, match="^direction "):
             ad.hessian_vector_product(lambda x: ad.sum(x**2))(np.ones(3), direction)
-
-
-def test_the_transposed_convolution_names_its_own_argument():
-    with pytest.raises(ValueError, match="^y must have shape"):
-        ad.conv_transpose2d(np.ones((2, 2, 3)), np.ones((2, 2, 3, 3)))
 
 
 INDEXED = {

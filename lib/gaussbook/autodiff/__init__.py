@@ -15,12 +15,11 @@
 Functions written with these names run unchanged on plain arrays, without being recorded.
 """
 
-from gaussbook.autodiff.convolution import conv2d, conv_transpose2d
+from gaussbook.autodiff.convolution import conv2d
 from gaussbook.autodiff.derivatives import (
     grad,
     hessian_vector_product,
     jacobian,
-    jvp,
     value_and_grad,
     vjp,
 )
@@ -49,7 +48,6 @@ __all__ = [
     "TracedArray",
     "attention",
     "conv2d",
-    "conv_transpose2d",
     "cross_entropy",
     "defvjp",
     "defvjp_argnums",
@@ -58,7 +56,6 @@ __all__ = [
     "hessian_vector_product",
     "is_traced",
     "jacobian",
-    "jvp",
     "layer_norm",
     "linear",
     "log_softmax",

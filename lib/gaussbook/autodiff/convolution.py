@@ -17,11 +17,11 @@ from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
 from gaussbook.autodiff.activations import activate, activation_pull, check_activation
 from gaussbook.autodiff.elementwise import ACTIVATIONS, add
-from gaussbook.autodiff.fusion import fused, in_common_type
+from gaussbook.autodiff.fusion import fused
 from gaussbook.autodiff.spaces import defvjp
 from gaussbook.autodiff.tracing import plain_namespace, primitive
 
-__all__ = ["conv2d", "conv_transpose2d"]
+__all__ = ["conv2d"]
 
 
 def _patches(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]) -> Array:
@@ -269,36 +269,3 @@ def conv2d(
         if x.shape[1 + axis] + 2 * pad < kernel.shape[axis]:
             raise ValueError(f"kernel exceeds the {name} of the padded images x")
     return _layer(x, kernel, bias, stride=stride, pad=pad, activation=activation)
-
-
-def conv_transpose2d(y: Array, kernel: Array, *, stride: int = 1, pad: int = 0) -> Array:
-    """Apply the transpose of `conv2d` as a linear map: each pixel lays down a copy of the kernel.
-
-    Parameters
-    ----------
-    y : array, shape (B, h, w, E)
-        Images.
-    kernel : array, shape (kh, kw, C, E)
-        As that of the convolution whose transpose this is.
-    stride : int
-        Distance of the copies s.
-    pad : int
-        Rows and columns p cut off all around.
-
-    Returns
-    -------
-    array, shape (B, s (h - 1) + kh - 2 p, s (w - 1) + kw - 2 p, C)
-        The sums of the copies.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit or nothing is left.
-    """
-    _check("y", y, kernel, stride, pad, 3)
-    size = tuple(
-        stride * (n - 1) + k - 2 * pad for n, k in zip(y.shape[1:3], kernel.shape[:2], strict=True)
-    )
-    if min(size) < 1:
-        raise ValueError(f"pad of {pad} leaves nothing of the images")
-    return _conv_by_input(*in_common_type(y, kernel), stride, pad, size)

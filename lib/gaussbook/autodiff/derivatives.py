@@ -28,7 +28,6 @@ __all__ = [
     "grad",
     "hessian_vector_product",
     "jacobian",
-    "jvp",
     "value_and_grad",
     "vjp",
 ]
@@ -227,45 +226,6 @@ def _along(tree: Tree, direction: Tree) -> list[Array]:
         raise ValueError(
             f"direction does not have the structure of the argument: {error}"
         ) from error
-
-
-def jvp(function: Callable, tree: Tree, direction: Tree) -> tuple[Array, Array]:
-    r"""Return a function's value and its derivative :math:`J v` along a direction of its argument.
-
-    The pull :math:`g\mapsto J^\top g` is linear, so that pulling back through it gives :math:`J v`.
-
-    Parameters
-    ----------
-    function : callable
-        Takes the tree, returns one array.
-    tree, direction : tree
-        The argument and v, of one structure and the same shapes.
-
-    Returns
-    -------
-    value, derivative : array
-        ``function(tree)`` and J v, of one shape.
-
-    Raises
-    ------
-    ValueError
-        If a leaf is not an array of floating numbers, or structures or shapes differ.
-    """
-    tree = _as_leaves("tree", tree)
-    leaves, steps = tree_leaves(tree), _along(tree, direction)
-    value, end, roots = record(function, tree)
-    if end is None:
-        return value, plain_namespace(value).zeros_like(plain(value))
-
-    def along(g: Array) -> Array:
-        parts = pull_back(g, end, roots, leaves)
-        products = [total(p * v) for p, v in zip(parts, steps, strict=True)]
-        result = products[0]
-        for product in products[1:]:
-            result = result + product
-        return result
-
-    return value, grad(along)(plain_namespace(value).zeros_like(plain(value)))
 
 
 def hessian_vector_product(function: Callable, argnum: int = 0) -> Callable:

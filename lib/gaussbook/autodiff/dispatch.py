@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ __all__ = [
     "apply_in_place",
     "checked_indices",
     "column_sums",
-    "einsum",
     "on_host",
     "rectify",
     "row_blocks",
@@ -238,26 +236,3 @@ def add_at(shape: tuple[int, ...], index: Any, values: Array) -> Array:
     numbers = xp.reshape(xp.arange(size), shape)[index]
     total = add_rows(xp.reshape(values, (-1, 1)), xp.reshape(numbers, (-1,)), size)
     return xp.reshape(total, shape)
-
-
-def einsum(inputs: list[str], output: str, operands: list[Array]) -> Array:
-    """Return Einstein's sum; the labels of each operand differ, none is an ellipsis."""
-    subscripts = ",".join(inputs) + "->" + output
-    if is_numpy_array(operands[0]):
-        return np.einsum(subscripts, *operands, optimize=len(operands) > 1)
-    if is_cupy_array(operands[0]):
-        import cupy
-
-        return cupy.einsum(subscripts, *operands, optimize=len(operands) > 1)
-    # Every operand with all labels as axes (length 1 where it has none), multiplied and summed.
-    xp = plain_namespace(operands[0])
-    summed = "".join(sorted(set("".join(inputs)) - set(output)))
-    labels = output + summed
-    spread = []
-    for names, x in zip(inputs, operands, strict=True):
-        order = sorted(range(len(names)), key=lambda i, names=names: labels.index(names[i]))
-        x = xp.permute_dims(x, tuple(order))
-        lengths = dict(zip((names[i] for i in order), x.shape, strict=True))
-        spread.append(xp.reshape(x, tuple(lengths.get(label, 1) for label in labels)))
-    product = reduce(lambda a, b: a * b, spread)
-    return xp.sum(product, axis=tuple(range(len(output), len(labels)))) if summed else product

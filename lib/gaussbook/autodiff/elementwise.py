@@ -24,8 +24,6 @@ __all__ = [
     "clip",
     "cos",
     "divide",
-    "erf",
-    "erfc",
     "exp",
     "expm1",
     "gelu",
@@ -197,20 +195,6 @@ softplus = _elementwise(
     "log(1 + exp(x)), without overflow,",
     lambda xp, x: xp.logaddexp(x, xp.zeros((), dtype=x.dtype)),
     lambda ans, x: sigmoid(x),
-    as_floating,
-)
-erf = _elementwise(
-    "erf",
-    "the error function",
-    lambda xp, x: dispatch.special("erf", x),
-    lambda ans, x: 2 / math.sqrt(math.pi) * exp(-x * x),
-    as_floating,
-)
-erfc = _elementwise(
-    "erfc",
-    "1 - erf(x)",
-    lambda xp, x: dispatch.special("erfc", x),
-    lambda ans, x: -2 / math.sqrt(math.pi) * exp(-x * x),
     as_floating,
 )
 log_ndtr = _elementwise(

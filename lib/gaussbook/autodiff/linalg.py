@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import string
 from collections.abc import Callable
 from typing import Any
 
 from gaussbook.arrays import Array
-from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.elementwise import log, multiply
+from gaussbook.autodiff.elementwise import multiply
 from gaussbook.autodiff.shaping import matrix_transpose, tril
-from gaussbook.autodiff.spaces import broadcast_to, defvjp, defvjp_argnums, reshape
+from gaussbook.autodiff.spaces import defvjp, reshape
 from gaussbook.autodiff.spaces import sum as total
 from gaussbook.autodiff.tracing import as_array, as_floating, plain, plain_namespace, primitive
 from gaussbook.gp.cholesky import solve_triangular as _plain_solve_triangular
@@ -19,9 +17,7 @@ from gaussbook.gp.cholesky import solve_triangular as _plain_solve_triangular
 __all__ = [
     "cholesky",
     "diagonal",
-    "einsum",
     "inv",
-    "logdet",
     "matmul",
     "slogdet",
     "solve",
@@ -80,85 +76,6 @@ def matmul(x: Array, y: Array) -> Array:
 
 
 # ---------------------------------------------------------------------------------- Einstein sums
-
-
-@primitive
-def _einsum(*operands: Array, inputs: list[str], output: str) -> Array:
-    return dispatch.einsum(inputs, output, list(operands))
-
-
-def _einsum_vjp(argnums: tuple, ans: Array, args: tuple, kwargs: dict) -> Callable:
-    inputs, output = kwargs["inputs"], kwargs["output"]
-
-    def pull_one(i: int, g: Array) -> Array:
-        others = [names for j, names in enumerate(inputs) if j != i]
-        known = set("".join(others) + output)
-        kept = "".join(label for label in inputs[i] if label in known)
-        part = _einsum(
-            g,
-            *(x for j, x in enumerate(args) if j != i),
-            inputs=[output, *others],
-            output=kept,
-        )
-        if kept == inputs[i]:
-            return part
-        # A label that only this operand has was summed: its gradient is the same all along it.
-        shape = args[i].shape
-        with_ones = tuple(
-            n if label in known else 1 for label, n in zip(inputs[i], shape, strict=True)
-        )
-        return broadcast_to(reshape(part, with_ones), tuple(shape))
-
-    return lambda g: [pull_one(i, g) for i in argnums]
-
-
-defvjp_argnums(_einsum, _einsum_vjp)
-
-
-def einsum(subscripts: str, *operands: Array) -> Array:
-    """Return Einstein's sum, e.g. ``einsum("bik,bjk->bij", x, y)``.
-
-    Parameters
-    ----------
-    subscripts : str
-        The labels of each operand's axes and, after ``->``, of the result's (by default those
-        that occur once, in alphabetical order).  ``...`` stands for leading axes that all
-        operands which have it share.
-    *operands : array
-        The arrays.
-
-    Raises
-    ------
-    ValueError
-        If the labels do not fit the operands, or one operand has a label twice.
-    """
-    operands = tuple(map(as_array, operands))
-    left, arrow, output = subscripts.replace(" ", "").partition("->")
-    inputs = left.split(",")
-    if len(inputs) != len(operands):
-        raise ValueError(f"subscripts names {len(inputs)} operands, got {len(operands)}")
-    if not arrow:
-        counts = left.replace(",", "").replace("...", "")
-        output = "..." * ("..." in left) + "".join(
-            sorted(label for label in set(counts) if counts.count(label) == 1)
-        )
-    free = [label for label in string.ascii_letters if label not in subscripts]
-    hidden = [x.ndim - len(n.replace("...", "")) for n, x in zip(inputs, operands, strict=True)]
-    lead = "".join(free[: max([0, *hidden])])
-    if any(h < 0 or (h and "..." not in n) for h, n in zip(hidden, inputs, strict=True)):
-        raise ValueError(f"subscripts {subscripts!r} do not fit the operands' dimensions")
-    inputs = [n.replace("...", lead[len(lead) - h :]) for h, n in zip(hidden, inputs, strict=True)]
-    output = output.replace("...", lead)
-    lengths: dict[str, int] = {}
-    for names, x in zip(inputs, operands, strict=True):
-        if len(set(names)) < len(names):
-            raise ValueError(f"subscripts {subscripts!r} name a label twice in one operand")
-        for label, n in zip(names, x.shape, strict=True):
-            if lengths.setdefault(label, n) != n:
-                raise ValueError(f"operands disagree on the length of {label!r} in {subscripts!r}")
-    if not set(output) <= lengths.keys() or len(set(output)) < len(output):
-        raise ValueError(f"subscripts {subscripts!r} have an impossible result")
-    return _einsum(*operands, inputs=inputs, output=output)
 
 
 # ------------------------------------------------------------------------------- factor and solve
@@ -321,11 +238,6 @@ def slogdet(a: Array) -> tuple[Array, Array]:
         Square matrices.
     """
     return plain_namespace(a).linalg.slogdet(plain(a))[0], _log_abs_det(a)
-
-
-def logdet(a: Array) -> Array:
-    """Return the logarithm of the determinant of positive definite matrices (..., n, n)."""
-    return 2 * total(log(diagonal(cholesky(a))), axis=-1)
 
 
 # -------------------------------------------------------------------------------------- diagonals

@@ -48,14 +48,12 @@ __all__ = [
     "permute_dims",
     "reshape",
     "scatter_add",
-    "split",
     "squeeze",
     "stack",
     "std",
     "sum",
     "take",
     "take_along_axis",
-    "transpose",
     "tril",
     "triu",
     "unbroadcast",
@@ -79,11 +77,6 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
 
 
 defvjp(permute_dims, lambda ans, x, axes: lambda g: permute_dims(g, _inverse(axes)))
-
-
-def transpose(x: Array, axes: tuple[int, ...] | None = None) -> Array:
-    """Return x with its axes in another order, the opposite one if none is given."""
-    return permute_dims(x, tuple(reversed(range(x.ndim))) if axes is None else axes)
 
 
 @primitive
@@ -158,38 +151,6 @@ defvjp_argnums(_stack, _stack_vjp)
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Return the arrays, of one shape, side by side along a new axis."""
     return _stack(*map(as_array, arrays), axis=axis)
-
-
-def split(x: Array, parts: int | Sequence[int], axis: int = 0) -> list[Array]:
-    """Return consecutive parts of x along an axis.
-
-    Parameters
-    ----------
-    x : array
-        Any shape.
-    parts : int or sequence of int
-        Number of equal parts, or the lengths of the parts.
-    axis : int
-        The axis.
-
-    Raises
-    ------
-    ValueError
-        If the parts do not make up the length, or there is no such axis.
-    """
-    axis = checked_axis(axis, x.ndim)
-    n = x.shape[axis]
-    if isinstance(parts, int):
-        if parts < 1 or n % parts:
-            raise ValueError(f"parts is {parts}, which does not divide the length {n}")
-        parts = [n // parts] * parts
-    if builtins.sum(parts) != n:
-        raise ValueError(f"parts must sum to the length {n}, got {list(parts)}")
-    before, start, result = (slice(None),) * axis, 0, []
-    for length in parts:
-        result.append(x[(*before, slice(start, start + length))])
-        start += length
-    return result
 
 
 def unstack(x: Array, axis: int = 0) -> tuple[Array, ...]:

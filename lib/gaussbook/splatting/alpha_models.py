@@ -25,7 +25,6 @@ __all__ = [
     "Mip",
     "Point",
     "logistic_cdf",
-    "logistic_density",
 ]
 
 
@@ -247,11 +246,6 @@ def Mip(dilation: float = 0.1) -> Point:
 def logistic_cdf(x: Array) -> Array:
     r"""Return :math:`S(x) = 1/(1+e^{-1.6x-0.07x^3})`, which nearly is the normal distribution."""
     return sigmoid(x * (1.6 + 0.07 * x * x))
-
-
-def logistic_density(x: Array) -> Array:
-    r"""Return its derivative :math:`S'(x) = (1.6+0.21x^2)\,S(1-S)`."""
-    return _window(x, x)[1]
 
 
 # S'(x) <= 1.011 times the normal density, so that with the mean value theorem

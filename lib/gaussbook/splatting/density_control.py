@@ -18,7 +18,7 @@ from gaussbook.splatting.segments import put_rows
 from gaussbook.splatting.spherical_harmonics import rgb_to_sh
 from gaussbook.validation import check_array, check_integer, check_scalar
 
-__all__ = ["DensityControl", "DensityEvent", "initialise", "scene_extent", "total_added"]
+__all__ = ["DensityControl", "DensityEvent", "initialise", "scene_extent"]
 
 _NEIGHBOURS = 3
 _SMALLEST_DISTANCE = 1e-7  # squared: points may coincide
@@ -355,8 +355,3 @@ class DensityControl:
         optimizer.reindex({"opacity_logits": xp.full(logits.shape[0], -1, dtype=xp.int64)})
         self._reset_done = True
         return parameters | {"opacity_logits": xp.minimum(logits, math.log(0.01 / 0.99))}
-
-
-def total_added(history: Sequence[DensityEvent]) -> int:
-    """Return how many Gaussians were added: a clone or a split adds one."""
-    return sum(event.cloned + event.split for event in history)
