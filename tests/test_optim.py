@@ -1,6 +1,5 @@
 from itertools import pairwise
 
-import array_api_strict
 import numpy as np
 import pytest
 from autograd.misc import optimizers
@@ -72,12 +71,12 @@ class TestAdam:
         x = Adam().step({"x": np.ones(2, np.float32)}, {"x": np.ones(2, np.float32)})["x"]
         assert x.dtype == np.float32
 
-    def test_runs_on_the_strict_standard(self):
+    def test_same_in_every_namespace(self, xp):
         start = np.array([1.0, -2.0, 3.0])
-        adam, x = Adam(0.05), array_api_strict.asarray(start)
+        adam, x = Adam(0.05), xp.asarray(start)
         for _ in range(5):
-            x = adam.step({"x": x}, {"x": array_api_strict.asarray(CURVATURE) * x})["x"]
-        np.testing.assert_allclose(np.asarray(x), descend(Adam(0.05), start, 5))
+            x = adam.step({"x": x}, {"x": xp.asarray(CURVATURE) * x})["x"]
+        np.testing.assert_allclose(to_host(x), descend(Adam(0.05), start, 5))
 
     @pytest.mark.parametrize(
         ("arguments", "name"),
@@ -155,7 +154,6 @@ class TestTrees:
 
 
 class TestReindex:
-    @pytest.mark.parametrize("xp", [np, array_api_strict])
     def test_rows_keep_their_means(self, xp):
         source = np.array([2, 0, -1, 2])
         rows, other = np.arange(6.0).reshape(3, 2), np.ones(2)
@@ -163,15 +161,15 @@ class TestReindex:
         adam = Adam(0.1)
         for _ in range(3):
             adam.step({"rows": xp.asarray(rows), "other": xp.asarray(other)}, grads)
-        before = np.asarray(adam._means["rows"][0])
+        before = to_host(adam._means["rows"][0])
         adam.reindex({"rows": xp.asarray(source)})
-        after = np.asarray(adam._means["rows"][0])
+        after = to_host(adam._means["rows"][0])
         np.testing.assert_array_equal(after[[0, 1, 3]], before[[2, 0, 2]])
         np.testing.assert_array_equal(after[2], 0)
         larger = xp.asarray(np.zeros((4, 2)))
         moved = adam.step({"rows": larger, "other": xp.asarray(other)}, {**grads, "rows": larger})
         assert moved["rows"].shape == (4, 2)
-        assert np.asarray(moved["rows"])[2, 0] == 0
+        assert to_host(moved["rows"])[2, 0] == 0
 
     def test_one_array_for_all_names_and_before_the_first_step(self):
         sgd = SGD(0.1, momentum=0.5)
@@ -269,7 +267,6 @@ class TestLBFGS:
     def rosenbrock(self, p):
         return 100 * (p["y"] - p["x"] ** 2) ** 2 + (1 - p["x"]) ** 2
 
-    @pytest.mark.parametrize("xp", [np, array_api_strict])
     def test_rosenbrocks_valley(self, xp):
         start = {"x": xp.asarray(-1.2), "y": xp.asarray(1.0)}
         found = minimize_lbfgs(self.rosenbrock, start)

@@ -2,7 +2,6 @@
 
 import math
 
-import array_api_strict
 import autograd
 import autograd.numpy as anp
 import numpy as np
@@ -89,8 +88,9 @@ class TestJacobian:
 
 
 class TestArrays:
-    @pytest.mark.parametrize("to", [np.asarray, array_api_strict.asarray], ids=["numpy", "strict"])
-    def test_array_api_code_is_differentiable_as_it_stands(self, to):
+    def test_array_api_code_is_differentiable_as_it_stands(self, xp):
+        to = xp.asarray
+
         def f(x):
             xp = namespace(x)
             K = xp.exp(-((x[:, None] - x[None, :]) ** 2)) + xp.eye(3, dtype=x.dtype)
