@@ -366,7 +366,7 @@ def test_no_array_of_n_times_k_is_made(monkeypatch):
         largest = max(largest, columns.shape[1])
         return step(self, columns, features, first_row)
 
-    monkeypatch.setattr("gaussbook.mixture.densities._CACHE_ELEMENTS", (2048, 4096))
+    monkeypatch.setattr("gaussbook.mixture.densities._CACHE_ELEMENTS", 2048)
     monkeypatch.setattr(Expectation, "shares", spy)
     GaussianMixture(4, **start("full", means), max_iter=2).fit(x)
     assert 0 < largest < 1000

@@ -1,4 +1,4 @@
-r"""Draws of Gaussian processes: exact, on grids by the Fourier transform, and by random features.
+r"""Draws of Gaussian processes: exact, and on grids by the Fourier transform.
 
 On a regular grid the covariance matrix of a stationary process is the corner of a circulant matrix
 of some order :math:`m`, whose eigenvectors are the Fourier modes and whose eigenvalues
@@ -13,23 +13,16 @@ Comput.* 18, 1997).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gaussbook.arrays import Array, Generator, namespace
 from gaussbook.gp.cholesky import jittered_cholesky
-from gaussbook.gp.covariances import Matern12, Matern32, Matern52, SquaredExponential
 from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = [
-    "RandomFourierFeatures",
     "circulant_embedding",
-    "random_fourier_features",
     "sample_gaussian",
 ]
-
-_DEGREES = {Matern12: 1, Matern32: 3, Matern52: 5, SquaredExponential: math.inf}
 
 
 def sample_gaussian(mean: Array, covariance: Array, n: int, rng: Generator) -> Array:
@@ -71,89 +64,6 @@ def _checked(rng: Generator) -> Generator:
     if not callable(getattr(rng, "standard_normal", None)):
         raise ValueError(f"rng must be a gaussbook.arrays.Generator, got {type(rng).__name__}")
     return rng
-
-
-@dataclass(frozen=True)
-class RandomFourierFeatures:
-    r"""A finite feature map whose inner products estimate a stationary covariance.
-
-    :math:`\phi(x) = \sigma D^{-1/2}(\cos\omega_1^\top x, \ldots, \sin\omega_1^\top x, \ldots)`, so
-    that :math:`\mathbb E\,\phi(x)^\top\phi(y) = k(x, y)`; weights :math:`N(0, I)` give a path.
-
-    Attributes
-    ----------
-    frequencies : array, shape (D, d)
-        The angular frequencies :math:`\omega`.
-    variance : float
-        The variance :math:`\sigma^2`.
-    """
-
-    frequencies: Array
-    variance: float
-
-    def __call__(self, x: Array) -> Array:
-        """Return the features of points (n, d) or (n,), shape (n, 2 D)."""
-        x = check_array("x", x, ndim=(1, 2))
-        x = x[:, None] if x.ndim == 1 else x
-        count, d = self.frequencies.shape
-        if x.shape[1] != d:
-            raise ValueError(f"x must have {d} column(s), got {x.shape[1]}")
-        xp = namespace(x, self.frequencies)
-        angle = x @ xp.matrix_transpose(self.frequencies)
-        scale = math.sqrt(self.variance / count)
-        return scale * xp.concat([xp.cos(angle), xp.sin(angle)], axis=1)
-
-
-def random_fourier_features(
-    covariance: SquaredExponential | Matern12 | Matern32 | Matern52,
-    columns: int,
-    features: int,
-    rng: Generator,
-) -> RandomFourierFeatures:
-    r"""Draw the frequencies of a feature map from a covariance's spectrum.
-
-    The spectrum of the squared exponential is normal with deviation :math:`1/\ell`; that of a
-    Matérn of smoothness :math:`\nu` is Student's t with :math:`2\nu` degrees of freedom, drawn as
-    :math:`z\sqrt{2\nu/\chi^2_{2\nu}}` (Rahimi and Recht, 2007).
-
-    Parameters
-    ----------
-    covariance : SquaredExponential or Matern12, Matern32, Matern52
-        The covariance to estimate.
-    columns : int
-        Dimension d of the points.
-    features : int
-        Number D of frequencies; the map has twice as many features.
-    rng : Generator
-        Source of the frequencies.
-
-    Returns
-    -------
-    RandomFourierFeatures
-        The map; its estimate of :math:`k(x, y)` has a standard error of at most
-        :math:`\sigma^2/\sqrt{D}`.
-
-    Raises
-    ------
-    ValueError
-        If the covariance is of another kind, or its length scales do not fit `columns`.
-    """
-    if type(covariance) not in _DEGREES:
-        names = ", ".join(kind.__name__ for kind in _DEGREES)
-        raise ValueError(f"covariance must be one of {names}, got {type(covariance).__name__}")
-    columns = check_integer("columns", columns, at_least=1)
-    features = check_integer("features", features, at_least=1)
-    if covariance.ard and len(covariance.lengthscale) != columns:
-        raise ValueError(
-            f"columns is {columns}, but there are {len(covariance.lengthscale)} lengths"
-        )
-    frequencies = _checked(rng).standard_normal((features, columns))
-    xp = namespace(frequencies)
-    degrees = _DEGREES[type(covariance)]
-    if degrees < math.inf:
-        frequencies = frequencies * xp.sqrt(degrees / rng.chisquare(degrees, (features, 1)))
-    lengths = xp.asarray(covariance.lengthscale.tolist(), dtype=frequencies.dtype)
-    return RandomFourierFeatures(frequencies / lengths, covariance.variance)
 
 
 def circulant_embedding(

@@ -23,7 +23,7 @@ from gaussbook.mixture.densities import (
     log_density_blocks,
     normalise_columns,
 )
-from gaussbook.mixture.kmeans import check_sample_weight, k_means, kmeans_plus_plus
+from gaussbook.mixture.kmeans import check_sample_weight, k_means, kmeans_plus_plus, present
 from gaussbook.mixture.parameters import (
     COVARIANCE_TYPES,
     Parameters,
@@ -219,7 +219,8 @@ class GaussianMixture:
         y : None
             Ignored; there for scikit-learn's pipelines.
         sample_weight : array, shape (n,), optional
-            Non-negative weights: a point of weight 2 counts as two points.
+            Non-negative weights: a point of weight 2 counts as two points, one of weight 0 as
+            none.  Weights have no unit: twice all of them is the same fit.
 
         Returns
         -------
@@ -396,7 +397,7 @@ class GaussianMixture:
         gaussians = self._parameters().gaussians()
         X = check_array("X", X, shape=(None, self.means_.shape[1]))
         xp = namespace(X, self.means_)
-        for _, _, log_joint in log_density_blocks(X, gaussians, xp.float64):
+        for _, log_joint in log_density_blocks(X, gaussians, xp.float64):
             yield log_joint
 
     @_by_chunks_of_dask
@@ -501,7 +502,7 @@ def _source(X: Array, sample_weight: Array | None) -> Any:
 
         return Chunks.of(X, sample_weight)
     X = check_array("X", X, ndim=2)
-    return Rows(X, check_sample_weight(sample_weight, X))
+    return Rows(*present(X, check_sample_weight(sample_weight, X)))
 
 
 def _invert(precisions: Array, covariance_type: str, n_components: int, d: int) -> Array:
