@@ -30,9 +30,9 @@ class SquaredDistances:
 
     Notes
     -----
-    The relative error of a result is at most :math:`2^9(d+4)` units of rounding in float64 (1e-12
-    for d = 4), and below that the rounding of the points' own type; under- and overflow of squares
-    aside.  Products are in float64 whatever the type.
+    The relative error of a result is at most :math:`2^9(d+4)\epsilon` with float64's
+    :math:`\epsilon` (9e-13 for d = 4), beside the rounding of the points' own type; under- and
+    overflow of squares aside.  Products are in float64 whatever the type.
     """
 
     def __init__(self, y: Array, lengths: Array | None = None):
@@ -64,7 +64,7 @@ class SquaredDistances:
     def expanded(self, x: Array, columns: slice = slice(None)) -> tuple[Array, Array]:
         """Return the expanded squares, and the sizes (n, m) of the terms that cancel in them.
 
-        The absolute error of a square is at most ``2 * (d + 4)`` units of rounding of its size.
+        The absolute error of a square is at most `rounding` of its size.
         """
         xp = namespace(x)
         centred = self._scaled(xp.astype(x, xp.float64, copy=False) - self._middle)
@@ -73,6 +73,21 @@ class SquaredDistances:
         left = xp.concat([-2 * centred, norms, xp.ones_like(norms)], axis=1)
         squares = left @ xp.matrix_transpose(self._right[columns, :])
         return squares, norms + self.norms[columns]
+
+    def rounding(self, size: float) -> float:
+        """Return the largest error of an expanded square whose terms have this size.
+
+        It is zero in so few dimensions that nothing is expanded.
+        """
+        d = self._y.shape[1]
+        xp = namespace(self._y)
+        return 2 * (d + 4) * float(xp.finfo(xp.float64).eps) * size if d > _FEW_COLUMNS else 0.0
+
+    def uncorrected(self, x: Array, columns: slice = slice(None)) -> Array:
+        """Return the squares (n, m) with the absolute error that `rounding` states."""
+        if x.shape[1] <= _FEW_COLUMNS:
+            return self.by_differences(x, columns)
+        return self.expanded(x, columns)[0]
 
     def correct(self, squares: Array, wrong: Array, x: Array, columns: slice = slice(None)) -> None:
         """Replace the squares marked in `wrong` by sums of squared differences, in place."""

@@ -6,7 +6,7 @@ import numpy as np
 from array_api_compat import is_cupy_array, is_numpy_array
 
 from gaussbook.arrays import Array, namespace
-from gaussbook.validation import check_array, check_scalar
+from gaussbook.validation import check_array, check_scalar, try_cholesky
 
 __all__ = [
     "add_to_diagonal",
@@ -20,7 +20,8 @@ __all__ = [
 def add_to_diagonal(matrix: Array, value: float) -> Array:
     """Return a copy of a square matrix (n, n) with `value` added to its diagonal."""
     xp = namespace(matrix)
-    result = xp.asarray(matrix, copy=True)
+    result = xp.empty(matrix.shape, dtype=matrix.dtype)  # row by row, whatever the matrix's order
+    result[:, :] = matrix
     flat = xp.reshape(result, (-1,), copy=False)  # a view: one pass over the memory, not three
     flat[:: matrix.shape[0] + 1] += value
     return result
@@ -57,36 +58,20 @@ def jittered_cholesky(covariance: Array, *, largest: float = 1e-4) -> tuple[Arra
     if K.ndim < 2 or K.shape[-1] != K.shape[-2]:
         raise ValueError(f"covariance must be square, got shape {tuple(K.shape)}")
     xp = namespace(K)
-    L = _try_cholesky(K)
+    L = try_cholesky(K)
     if L is not None:
         return L, 0.0
     identity = xp.eye(K.shape[-1], dtype=K.dtype)
     mean = float(xp.sum(K * identity)) / (K.size // K.shape[-1])
     epsilon = 1e-12 if K.dtype == xp.float64 else 1e-6
     while 0 < mean and epsilon <= largest * (1 + 1e-9):
-        L = _try_cholesky(K + epsilon * mean * identity)
+        L = try_cholesky(K + epsilon * mean * identity)
         if L is not None:
             return L, epsilon * mean
         epsilon *= 10
     raise ValueError(
         f"covariance is not positive definite, even with {largest:g} of its mean variance added"
     )
-
-
-def _try_cholesky(K: Array) -> Array | None:
-    xp = namespace(K)
-    try:
-        if is_numpy_array(K) and K.ndim == 2:
-            from scipy.linalg import cholesky
-
-            # LAPACK reads our rows as its columns, so the upper factor of the transpose costs
-            # no copy in the other layout: half the time of numpy.linalg.
-            L = cholesky(K.T, lower=False, check_finite=False).T
-        else:
-            L = xp.linalg.cholesky(K)
-    except np.linalg.LinAlgError:
-        return None
-    return L if bool(xp.all(xp.isfinite(L))) else None  # CuPy reports failure as NaN
 
 
 def solve_triangular(cholesky: Array, b: Array, *, transpose: bool = False) -> Array:
