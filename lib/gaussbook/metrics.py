@@ -98,7 +98,7 @@ def expected_calibration_error(probabilities: Array, labels: Array, bins: int = 
     """
     probabilities = check_array("probabilities", probabilities, ndim=2)
     n, K = probabilities.shape
-    probabilities = check_probabilities("probabilities", probabilities)
+    probabilities = check_probabilities("probabilities", probabilities, tolerance=1e-5)
     labels = check_array("labels", labels, shape=(n,), integers=True)
     bins = check_integer("bins", bins, at_least=1)
     xp = namespace(probabilities, labels)
