@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import is_cupy_array, is_numpy_array
+from scipy import sparse
 
 from gaussbook.arrays import Array, has_masked_values, namespace
 
@@ -97,8 +98,11 @@ def _as_array(name: str, x: Any) -> Array:
         return np.asarray(x) if isinstance(x, np.ndarray) else x
     except TypeError:
         pass
+    if sparse.issparse(x):
+        raise ValueError(f"{name} is sparse, which is not supported: pass {name}.toarray()")
     try:
-        return np.asarray(x, dtype=None if np.size(x) else float)
+        array = np.asarray(x)
+        return array if array.size else array.astype(float)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name} is not an array of numbers: {error}") from error
 

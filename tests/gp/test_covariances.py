@@ -115,6 +115,24 @@ def test_gradients_agree_with_finite_differences(covariance, second):
     np.testing.assert_allclose(pullback(M), expected, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("kind", [SquaredExponential, Matern12, Matern32, Matern52])
+@pytest.mark.parametrize("far", [1e4, 1e8, 3e12])
+@pytest.mark.parametrize("d", [1, 4])
+@pytest.mark.parametrize("length", [1.0, 3.0])
+def test_lengthscale_gradients_of_clusters_far_apart(kind, far, d, length, xp):
+    """Two equal clusters have twice the gradient of one, however far apart they are."""
+    x = np.zeros((2, d))
+    x[1, -1] = 1.0
+    both = np.concatenate([x, x + far])
+    for lengths in (length, np.full(d, length)):
+        k = kind(1.0, lengths)
+        one = k.vjp(x)[1](np.ones((2, 2)))
+        two = k.vjp(xp.asarray(both))[1](xp.ones((4, 4)))
+        np.testing.assert_allclose(two, 2 * one, rtol=1e-10, atol=1e-12)
+    if kind is SquaredExponential and length == 1 and d == 1 and far == 1e8:
+        assert two[1] == pytest.approx(4 * np.exp(-0.5), rel=1e-12)
+
+
 def test_gradients_of_the_diagonal(covariance):
     m = RNG.normal(size=9)
     variances, pullback = covariance.diagonal_vjp(X)

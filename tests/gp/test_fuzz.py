@@ -80,10 +80,6 @@ CALLS = {
             "noise_variance": 0.1,
         },
     ),
-    "condition_on_value": (
-        exact.condition_on_value,
-        {"mean": Y, "covariance": K(X), "index": 3, "value": 1.0, "noise_variance": 0.1},
-    ),
     "line": (_fit_line, {"covariance": K, "noise_variance": 0.1, "t": X, "y": Y, "new": X[:2]}),
     "matern_transitions": (statespace.matern_transitions, {"covariance": K, "gaps": X}),
     "circulant_embedding": (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaussbook.arrays import generator, namespace
+from gaussbook.arrays import generator, namespace, to_host
 from gaussbook.gp.sampling import circulant_embedding, sample_gaussian
 
 from .strict import StrictGenerator
@@ -142,6 +142,29 @@ def test_exact_draws_from_a_batch():
 def test_exact_draws_of_a_singular_covariance():
     draws = sample_gaussian(np.zeros(3), np.ones((3, 3)), 5, generator(0))
     np.testing.assert_allclose(draws - draws[:, :1], 0, atol=1e-4)
+
+
+def test_degenerate_covariances_are_drawn_from(xp):
+    rng = generator(0)
+    for covariance in (np.zeros((3, 3)), np.diag([1.0, 0.0, 2.0]), np.ones((3, 3))):
+        root = np.stack([covariance, 1e-20 * covariance, np.eye(3)])
+        draws = sample_gaussian(np.arange(3.0), root, 40_000, rng)
+        for b in range(3):
+            size = max(np.max(np.abs(root[b])), 1e-300)
+            moments = np.cov(draws[:, b].T) / size
+            np.testing.assert_allclose(moments, root[b] / size, atol=0.05)
+    strict = sample_gaussian(xp.zeros(2), xp.zeros((2, 2)), 4, _Draws(xp))
+    np.testing.assert_array_equal(to_host(strict), np.zeros((4, 2)))
+
+
+class _Draws:
+    """Normal numbers as arrays of a namespace."""
+
+    def __init__(self, xp):
+        self.xp = xp
+
+    def standard_normal(self, shape):
+        return self.xp.asarray(np.random.default_rng(0).standard_normal(shape))
 
 
 def test_exact_draws_on_strict_arrays():

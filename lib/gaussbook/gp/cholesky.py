@@ -27,12 +27,14 @@ def add_to_diagonal(matrix: Array, value: float) -> Array:
     return result
 
 
-def jittered_cholesky(covariance: Array, *, largest: float = 1e-4) -> tuple[Array, float]:
+def jittered_cholesky(
+    covariance: Array, *, largest: float = 1e-4, scale: float | None = None
+) -> tuple[Array, float]:
     r"""Return the Cholesky factor of a covariance matrix and the jitter it took.
 
     A matrix that is positive definite only up to rounding gets :math:`\epsilon\,\bar k` added to
-    its diagonal, where :math:`\bar k` is the mean of the diagonal and :math:`\epsilon` is tried
-    as 0, :math:`10^{-12}` (in single precision :math:`10^{-6}`), ten times that, and so on.
+    its diagonal, where :math:`\epsilon` is tried as 0, :math:`10^{-12}` (in single precision
+    :math:`10^{-6}`), ten times that, and so on.
 
     Parameters
     ----------
@@ -40,6 +42,10 @@ def jittered_cholesky(covariance: Array, *, largest: float = 1e-4) -> tuple[Arra
         Symmetric matrices, of which the lower triangle is read.
     largest : float
         The largest :math:`\epsilon` to try.
+    scale : float, optional
+        The variance :math:`\bar k` whose rounding the matrix carries: that of the prior, where it
+        is a posterior covariance and so a difference of larger ones.  The mean of the diagonal if
+        not given.
 
     Returns
     -------
@@ -62,15 +68,17 @@ def jittered_cholesky(covariance: Array, *, largest: float = 1e-4) -> tuple[Arra
     if L is not None:
         return L, 0.0
     identity = xp.eye(K.shape[-1], dtype=K.dtype)
-    mean = float(xp.sum(K * identity)) / (K.size // K.shape[-1])
+    if scale is None:
+        scale = float(xp.mean(xp.linalg.diagonal(K)))
+    scale = check_scalar("scale", scale)
     epsilon = 1e-12 if K.dtype == xp.float64 else 1e-6
-    while 0 < mean and epsilon <= largest * (1 + 1e-9):
-        L = try_cholesky(K + epsilon * mean * identity)
+    while 0 < scale and epsilon <= largest * (1 + 1e-9):
+        L = try_cholesky(K + epsilon * scale * identity)
         if L is not None:
-            return L, epsilon * mean
+            return L, epsilon * scale
         epsilon *= 10
     raise ValueError(
-        f"covariance is not positive definite, even with {largest:g} of its mean variance added"
+        f"covariance is not positive definite, even with {largest:g} of a variance {scale:g} added"
     )
 
 

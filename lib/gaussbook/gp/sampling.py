@@ -16,8 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gaussbook.arrays import Array, Generator, namespace
-from gaussbook.gp.cholesky import jittered_cholesky
-from gaussbook.validation import check_array, check_integer, check_scalar
+from gaussbook.validation import check_array, check_integer, check_scalar, try_cholesky
 
 __all__ = [
     "circulant_embedding",
@@ -25,39 +24,66 @@ __all__ = [
 ]
 
 
-def sample_gaussian(mean: Array, covariance: Array, n: int, rng: Generator) -> Array:
-    """Draw from multivariate normal distributions by Cholesky factors.
+def sample_gaussian(
+    mean: Array, covariance: Array, n: int, rng: Generator, *, scale: float | None = None
+) -> Array:
+    """Draw from multivariate normal distributions, also from degenerate ones.
 
     Parameters
     ----------
     mean : array, shape (m,) or that of a batch, (..., m)
         The means.
     covariance : array, shape (..., m, m)
-        The covariances, one or a batch; semidefinite ones get the jitter of
-        `gaussbook.gp.cholesky.jittered_cholesky`.
+        The covariances, one or a batch; they may be singular, or zero.
     n : int
         Number of draws from each.
     rng : Generator
         Source of the noise.
+    scale : float, optional
+        The variance whose rounding the covariances carry: that of the prior, where they are a
+        posterior's.  Their own largest variances if not given.
 
     Returns
     -------
     array, shape (n, ..., m)
-        The draws; ``m**3 / 3 + 2 * n * m**2`` flops for each covariance.
+        The draws; ``m**3 / 3 + 2 * n * m**2`` flops for each covariance, and some ``10 * m**3``
+        more where one has no Cholesky factor and eigenvectors serve instead.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit or the covariance is not positive semidefinite.
+        If the shapes do not fit, or an eigenvalue of a covariance lies farther below zero than
+        rounding explains: 1e-8 of the scale (in single precision 1e-4).
     """
     n = check_integer("n", n, at_least=1)
-    L, _ = jittered_cholesky(covariance)
+    covariance = check_array("covariance", covariance)
+    if covariance.ndim < 2 or covariance.shape[-1] != covariance.shape[-2]:
+        raise ValueError(f"covariance must be square, got shape {tuple(covariance.shape)}")
+    root = try_cholesky(covariance)
+    if root is None:
+        root = _semidefinite_root(covariance, scale)
     mean = check_array("mean", mean)
-    if tuple(mean.shape) not in {tuple(L.shape[-1:]), tuple(L.shape[:-1])}:
-        raise ValueError(f"mean must have shape {tuple(L.shape[:-1])}, got {tuple(mean.shape)}")
-    xp = namespace(L, mean)
-    noise = _checked(rng).standard_normal((*L.shape[:-2], n, L.shape[-1]))
-    return mean + xp.moveaxis(noise @ xp.matrix_transpose(L), -2, 0)
+    if tuple(mean.shape) not in {tuple(root.shape[-1:]), tuple(root.shape[:-1])}:
+        raise ValueError(f"mean must have shape {tuple(root.shape[:-1])}, got {tuple(mean.shape)}")
+    xp = namespace(root, mean)
+    noise = _checked(rng).standard_normal((*root.shape[:-2], n, root.shape[-1]))
+    return mean + xp.moveaxis(noise @ xp.matrix_transpose(root), -2, 0)
+
+
+def _semidefinite_root(covariance: Array, scale: float | None) -> Array:
+    """Return matrices R with R R' = covariance; what rounding has left below zero is zero."""
+    xp = namespace(covariance)
+    values, vectors = xp.linalg.eigh(covariance)
+    if scale is None:
+        size = xp.max(xp.abs(xp.linalg.diagonal(covariance)), axis=-1, keepdims=True)
+    else:
+        scale = check_scalar("scale", scale, above=0)
+        size = xp.full_like(values[..., :1], scale)
+    rounding = 1e-8 if covariance.dtype == xp.float64 else 1e-4
+    if bool(xp.any(values < -rounding * size)):
+        smallest = float(xp.min(values))
+        raise ValueError(f"covariance is not positive semidefinite (eigenvalue {smallest:.3g})")
+    return vectors * xp.sqrt(xp.where(values > 0, values, 0.0))[..., None, :]
 
 
 def _checked(rng: Generator) -> Generator:
