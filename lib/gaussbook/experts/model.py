@@ -86,6 +86,24 @@ class Experts:
         taken = {name: xp.take(getattr(self, name), indices, axis=axis) for name in names}
         return Experts(**taken, tau=self.tau if axis else xp.take(self.tau, indices))
 
+    def shifted(self, offset: Array) -> Experts:
+        r"""Return the parameters of the same mixtures for inputs :math:`x-c`.
+
+        (With an activation, or a gate that ranks slopes, there are none: see
+        `Gate.follows_shifts`.)
+
+        Parameters
+        ----------
+        offset : array, shape (B, d)
+            The offsets :math:`c`.
+        """
+        along = namespace(offset).matrix_transpose(offset[:, None, :])
+        return replace(
+            self,
+            beta0=self.beta0 + (self.beta1 @ along)[..., 0],
+            b=self.b + (self.a @ along)[..., 0],
+        )
+
     def relative_to(self, reference: int = -1) -> Experts:
         r"""Return the same mixture with the gate of one expert at zero.
 
@@ -129,6 +147,11 @@ class Gate:
         check_choice("select_on", self.select_on, ("logit", "slope"))
         if self.n_active is not None:
             check_integer("n_active", self.n_active, at_least=1)
+
+    def follows_shifts(self, k: int) -> bool:
+        """Return whether new biases make up for a shift of the inputs of `k` experts."""
+        ranks_slopes = self.select_on == "slope" and self.n_active not in (None, k)
+        return self.activation is None and not ranks_slopes
 
 
 class Pass(NamedTuple):
