@@ -2,7 +2,6 @@
 
 import math
 
-import array_api_strict
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,19 +10,14 @@ from scipy.integrate import quad
 from scipy.special import logsumexp, softmax
 from scipy.stats import gaussian_kde
 
-from gaussbook import density
+from gaussbook import blocks, density
 from gaussbook.density import estimate, log_density, participation_ratio, score
-
-
-@pytest.fixture(params=[np, array_api_strict], ids=["numpy", "strict"])
-def xp(request):
-    return request.param
 
 
 @pytest.fixture
 def small_tiles(monkeypatch):
     monkeypatch.setattr(density, "_TILE", (7, 11))
-    monkeypatch.setattr(density, "_GATHERED", 64)
+    monkeypatch.setattr(blocks, "_HOST_ELEMENTS", 64)
 
 
 def sample(n, d, seed=0, spread=1.0, middle=0.0):
