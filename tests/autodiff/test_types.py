@@ -262,3 +262,26 @@ def test_a_pull_of_the_users_is_brought_into_the_parameters_space():
 def test_variance_with_nothing_left_to_divide_by():
     with pytest.raises(ValueError, match="^correction must be below"):
         ad.var(np.ones(2), correction=2)
+
+
+MASKED = np.ma.array([1.0, 2.0, 900.0], mask=[False, False, True])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ad.mean(MASKED),
+        lambda: ad.softmax(MASKED),
+        lambda: ad.exp(MASKED),
+        lambda: ad.maximum(MASKED, 0.0),
+        lambda: ad.grad(lambda x: ad.sum(x**2))(MASKED),
+        lambda: ad.grad(lambda x: ad.sum(x * MASKED))(np.ones(3)),
+        lambda: ad.grad(lambda x: ad.sum(ad.where(MASKED > 1, x, MASKED)))(np.ones(3)),
+        lambda: ad.grad(lambda x: ad.sum(ad.linear(MASKED[None], x)))(np.ones((3, 1))),
+        lambda: ad.grad(lambda x: ad.sum(x @ MASKED))(np.ones(3)),
+        lambda: ad.grad(lambda x: ad.sum(ad.concat([x, MASKED])))(np.ones(3)),
+    ],
+)
+def test_masked_values_are_refused(call):
+    with pytest.raises(ValueError, match="masked values"):
+        call()

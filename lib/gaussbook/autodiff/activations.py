@@ -7,6 +7,7 @@ import math
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
 from gaussbook.autodiff.tracing import plain_namespace
+from gaussbook.blocks import row_blocks
 
 __all__ = [
     "GELU_CUBIC",
@@ -21,6 +22,7 @@ __all__ = [
 _NAMES = (None, "gelu", "relu", "sigmoid", "silu", "tanh")
 GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
 GELU_CUBIC = 0.044715 * GELU_LINEAR
+_BLOCK_ELEMENTS = 2**15  # of float32, 128 KiB: several such blocks stay in the cache
 
 
 def check_activation(name: str | None) -> None:
@@ -91,7 +93,7 @@ def _gated(z: Array, name: str) -> tuple[Array, Array]:
     :math:`\sigma(v)+z\,\sigma'(v)\,v'`.
     """
     slopes = plain_namespace(z).empty(z.shape, dtype=z.dtype)
-    for rows in dispatch.row_blocks(z.shape[0], z.shape[1], z):
+    for rows in row_blocks(z.shape[0], z.shape[1], z, elements=_BLOCK_ELEMENTS):
         x = z[rows, :]
         if name == "silu":
             gate, slope = sigmoid_and_slope(x)

@@ -7,7 +7,6 @@ the standard's own functions (or, for the special functions, to an explicit copy
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,12 +24,9 @@ __all__ = [
     "column_sums",
     "on_host",
     "rectify",
-    "row_blocks",
     "special",
     "windows",
 ]
-
-_BLOCK_ELEMENTS = 2**15  # of float32, 128 KiB: several such blocks stay in the cache
 
 
 def apply_in_place(name: str, x: Array) -> Array:
@@ -78,21 +74,6 @@ def column_sums(x: Array) -> Array:
     """Return the sums over the rows of a matrix (n, m), as a product: BLAS beats a reduction."""
     xp = plain_namespace(x)
     return xp.ones(x.shape[0], dtype=x.dtype) @ x
-
-
-def row_blocks(n: int, width: int, x: Array) -> Iterator[slice]:
-    """Iterate over slices of n rows that fit the cache on the host, and over one of all elsewhere.
-
-    Parameters
-    ----------
-    n, width : int
-        Rows and elements of a row.
-    x : array
-        Says where.
-    """
-    size = max(1, _BLOCK_ELEMENTS // max(1, width)) if isinstance(x, np.ndarray) else max(1, n)
-    for start in range(0, n, size):
-        yield slice(start, start + size)
 
 
 def windows(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]) -> Array:

@@ -51,9 +51,15 @@ def _row_sums(x: Array) -> Array:
     return x @ xp.ones((x.shape[-1], 1), dtype=x.dtype)
 
 
+def _exponentials(x: Array) -> Array:
+    """Return the exponentials over the largest one of the last axis; x may be overwritten."""
+    x -= plain_namespace(x).max(x, axis=-1, keepdims=True)
+    return dispatch.apply_in_place("exp", x)
+
+
 def _softmax_forward(saved: dict, x: Array) -> Array:
     xp = plain_namespace(x)
-    y = dispatch.apply_in_place("exp", x - xp.max(x, axis=-1, keepdims=True))
+    y = _exponentials(xp.asarray(x, copy=True))
     y /= xp.sum(y, axis=-1, keepdims=True)
     saved["y"] = y
     return y
@@ -77,7 +83,7 @@ def _last(function: Any, x: Array, axis: int) -> Array:
 
 
 def _softmax_composite(x: Array) -> Array:
-    return exp(x - logsumexp(x, axis=-1, keepdims=True))
+    return exp(log_softmax(x))
 
 
 _softmax = fused(_softmax_forward, _softmax_backward, _softmax_composite)
@@ -134,8 +140,8 @@ def _cross_entropy_backward(
 
 
 def _cross_entropy_composite(logits: Array, *, labels: Array) -> Array:
-    picked = take_along_axis(logits, labels[..., None], axis=-1)
-    return logsumexp(logits, axis=-1) - reshape(picked, tuple(labels.shape))
+    picked = take_along_axis(log_softmax(logits), labels[..., None], axis=-1)
+    return -reshape(picked, tuple(labels.shape))
 
 
 _cross_entropy = fused(_cross_entropy_forward, _cross_entropy_backward, _cross_entropy_composite)
@@ -349,8 +355,7 @@ def _attention_forward(
     scores = (q4 * (1 / math.sqrt(q4.shape[-1]))) @ xp.matrix_transpose(k4)
     if bias is not None:
         scores += bias
-    scores -= xp.max(scores, axis=-1, keepdims=True)
-    weights = dispatch.apply_in_place("exp", scores)
+    weights = _exponentials(scores)
     inverse = 1 / _row_sums(weights)
     # Dividing the mean of the values is cheaper than dividing the weights.
     out = weights @ v4

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import autograd.extend
+import numpy as np
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff.tracing import (
@@ -68,7 +69,9 @@ def into_space(g: Any, like: Array) -> Any:
 
 
 def _check_real(ans: Any, like: Array) -> None:
-    """Raise ``ValueError`` if traced numbers became complex ones."""
+    """Raise ``ValueError`` if traced numbers became complex or masked ones."""
+    if isinstance(ans, np.ma.MaskedArray):
+        raise ValueError("function must not mix in arrays with masked values")
     dtype = getattr(ans, "dtype", like.dtype)
     if dtype != like.dtype and not is_floating(ans):
         raise ValueError(f"function must stay within floating numbers, an operation gave {dtype}")

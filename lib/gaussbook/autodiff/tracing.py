@@ -18,7 +18,7 @@ from autograd.core import VJPNode, VSpace, toposort
 from autograd.extend import Box, primitive
 from autograd.tracer import getval, isbox, new_box, trace_stack
 
-from gaussbook.arrays import Array
+from gaussbook.arrays import Array, has_masked_values
 from gaussbook.autodiff.trees import Tree, tree_map
 
 __all__ = [
@@ -51,7 +51,9 @@ def plain_namespace(*values: Any) -> Any:
             return found
         if isbox(value):
             return plain_namespace(getval(value))
-        if kind not in _NUMBERS and not isinstance(value, np.generic):
+        if has_masked_values(value):
+            raise ValueError("an array has masked values: leave them out, or fill them in")
+        if kind not in _NUMBERS and not isinstance(value, np.generic | np.ma.MaskedArray):
             try:
                 _NAMESPACES[kind] = found = array_namespace(value)
             except TypeError:
