@@ -374,3 +374,51 @@ class TestClippingAtTheEndsOfTheType:
         clipped, _ = clip_by_global_norm([big, {"b": -big}], 1.0)
         np.testing.assert_allclose(clipped[0], 0.5**0.5)
         np.testing.assert_allclose(clipped[1]["b"], -(0.5**0.5))
+
+
+class TestTypesOfParameters:
+    """A step leaves every parameter in its own type, whatever the gradient's is."""
+
+    @pytest.mark.parametrize(
+        "optimiser", [Adam, AdamW, SGD, lambda: SGD(momentum=0.9), lambda: SGD(0.1, momentum=0.5)]
+    )
+    @pytest.mark.parametrize("slope", ["float32", "float64"])
+    @pytest.mark.parametrize("own", ["float32", "float64"])
+    def test_steps(self, xp, optimiser, own, slope):
+        x = {"a": xp.ones((2, 2), dtype=getattr(xp, own)), "b": [xp.ones(2, dtype=xp.float64)]}
+        rule = optimiser()
+        for _ in range(3):
+            grads = {"a": xp.ones((2, 2), dtype=getattr(xp, slope)), "b": [xp.ones(2)]}
+            x = rule.step(x, grads)
+        assert x["a"].dtype == getattr(xp, own)
+        assert x["b"][0].dtype == xp.float64
+
+    def test_single_parameters_of_double_data(self):
+        data = np.arange(6.0).reshape(3, 2)
+        x = {"w": np.zeros(2, np.float32), "s": np.ones((), np.float32)}
+        slope = ad.grad(lambda p: ad.sum((data @ p["w"] * p["s"] - 1.0) ** 2))
+        for rule in (Adam(), SGD()):
+            for _ in range(3):
+                x = rule.step(x, slope(x))
+            assert {leaf.dtype for leaf in x.values()} == {np.dtype(np.float32)}
+        found = minimize_lbfgs(lambda p: ad.sum((data @ p["w"] - 1.0) ** 2) + p["b"] ** 2,
+                               {"w": x["w"], "b": np.ones(())})  # fmt: skip
+        assert found.converged
+        assert found.params["w"].dtype == np.float32
+        assert found.params["b"].dtype == np.float64
+
+    @pytest.mark.parametrize(
+        ("value", "slope", "name"),
+        [
+            (np.ones(2, int), np.ones(2), "params"),
+            (np.ones(2), np.ones(2, int), "grads"),
+            (np.ones(2), np.ones(2, complex), "grads"),
+            (np.ones(2, complex), np.ones(2), "params"),
+        ],
+    )
+    def test_other_numbers_are_refused(self, value, slope, name):
+        for rule in (Adam(), SGD()):
+            with pytest.raises(ValueError, match=f"^{name}"):
+                rule.step({"x": value}, {"x": slope})
+        with pytest.raises(ValueError, match="^params"):
+            minimize_lbfgs(lambda p: ad.sum(p["x"] ** 2), {"x": np.ones(2, int), "y": np.ones(2)})

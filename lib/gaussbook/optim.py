@@ -146,6 +146,21 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, Array]:
     return tree_map(shortened, grads), xp.astype(norm, length.dtype)
 
 
+def _in_type_of(name: str, value: Array, slope: Array) -> Array:
+    """Return the gradient of a parameter in the parameter's own type, which a step may not change.
+
+    Raises
+    ------
+    ValueError
+        If one of them does not hold floating numbers.
+    """
+    xp = namespace(value)
+    for what, x in (("params", value), ("grads", slope)):
+        if not xp.isdtype(x.dtype, "real floating"):
+            raise ValueError(f"{what}[{name!r}] must hold floating numbers, got {x.dtype}")
+    return slope if slope.dtype == value.dtype else xp.astype(slope, value.dtype)
+
+
 class _Optimiser:
     """What all rules share: the rate, the names, the running means and their rows."""
 
@@ -169,7 +184,7 @@ class _Optimiser:
         params : tree of arrays
             The parameters, e.g. a dictionary; they are left as they are.
         grads : tree of arrays
-            The gradient of each parameter, of the same shape.
+            The gradient of each parameter, of the same shape; taken in the parameter's type.
 
         Returns
         -------
@@ -179,9 +194,10 @@ class _Optimiser:
         Raises
         ------
         ValueError
-            If the names or the shapes of parameters and gradients differ, two parameters have one
-            name (a key may hold a slash), or a name in `multipliers` is not a parameter.  Values
-            are not checked: on a GPU looking at them would make every step wait.
+            If the names or the shapes of parameters and gradients differ, one of them does not hold
+            floating numbers, two parameters have one name (a key may hold a slash), or a name in
+            `multipliers` is not a parameter.  Values are not checked: on a GPU looking at them
+            would make every step wait.
         """
         values, slopes = dict(tree_items(params)), dict(tree_items(grads))
         if len(values) < len(tree_leaves(params)):
@@ -195,6 +211,7 @@ class _Optimiser:
                 raise ValueError(
                     f"grads[{name!r}] must have shape {tuple(value.shape)}, got {shape}"
                 )
+            slopes[name] = _in_type_of(name, value, slopes[name])
             means = self._means.get(name, ())
             if any(mean.shape != value.shape for mean in means):
                 raise ValueError(
@@ -479,7 +496,7 @@ def minimize_lbfgs(
         its gradients.
     params : tree of arrays
         Where to begin.  The iteration itself runs on the host in float64; the loss sees arrays of
-        the type and the backend given here (where types differ, of the widest).
+        the types and the backend given here.
     max_steps : int
         Largest number of iterations.
     tolerance : float
@@ -507,8 +524,9 @@ def minimize_lbfgs(
     tolerance = check_scalar("tolerance", tolerance, above=0)
     start, unravel = ravel_tree(params)
     xp = namespace(start)
-    if not xp.isdtype(start.dtype, "real floating"):
-        raise ValueError(f"params must hold floating numbers, got {start.dtype}")
+    types = [leaf.dtype for leaf in tree_leaves(params)]
+    if not all(xp.isdtype(dtype, "real floating") for dtype in types):
+        raise ValueError(f"params must hold floating numbers, got {types}")
     evaluate = loss if has_gradient else value_and_grad(loss)
 
     def on_host(vector: np.ndarray) -> tuple[float, np.ndarray]:
@@ -519,7 +537,7 @@ def minimize_lbfgs(
     first, slope = on_host(begin)
     if not (math.isfinite(first) and np.all(np.isfinite(slope))):
         raise ValueError("params: the loss or its gradient is not finite where it begins")
-    rounding = float(xp.finfo(start.dtype).eps)
+    rounding = max(float(xp.finfo(dtype).eps) for dtype in types)
     wall = 1e6 * (1 + abs(first))
 
     def walled(vector: np.ndarray) -> tuple[float, np.ndarray]:

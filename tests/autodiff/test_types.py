@@ -178,6 +178,13 @@ def test_complex_numbers_are_refused(function):
         ad.grad(function)(np.array([1.0, 2.0, 4.0]))
 
 
+def test_complex_gradients_are_refused():
+    _, pull = ad.vjp(lambda x: x**2, np.ones(2))
+    with pytest.raises(ValueError, match="^g must be real"):
+        pull(np.array([1j, 1]))
+    np.testing.assert_array_equal(pull(np.array([1, 2])), [2, 4])  # of whole numbers they are not
+
+
 def test_whole_numbers_of_a_traced_array_are_constants():
     slope = ad.grad(lambda x: ad.sum(x * ad.astype(x, np.int64)))(np.array([1.5, 2.5]))
     np.testing.assert_array_equal(slope, [1, 2])

@@ -21,6 +21,7 @@ __all__ = [
     "add_to_rows",
     "apply_in_place",
     "checked_indices",
+    "cholesky",
     "column_sums",
     "on_host",
     "rectify",
@@ -51,6 +52,16 @@ def special(name: str, x: Array) -> Array:
     if isinstance(x, np.ndarray | np.generic | float):
         return getattr(functions, name)(x)
     return plain_namespace(x).asarray(getattr(functions, name)(to_host(x)))
+
+
+def cholesky(x: Array) -> Array:
+    """Return lower Cholesky factors; a matrix that has none is an error on every device."""
+    if is_cupy_array(x):
+        import cupyx
+
+        with cupyx.errstate(linalg="raise"):
+            return plain_namespace(x).linalg.cholesky(x)
+    return plain_namespace(x).linalg.cholesky(x)
 
 
 def rectify(x: Array) -> Array:

@@ -16,6 +16,7 @@ from gaussbook.autodiff.tracing import (
     primitive,
     pull_back,
     record,
+    same_type,
 )
 
 __all__ = ["fused", "in_common_type"]
@@ -26,9 +27,8 @@ def in_common_type(*arrays: Array | None) -> tuple[Array | None, ...]:
 
     What is written over an array in place would otherwise be demoted to that array's type.
     """
-    given = [x for x in arrays if x is not None]
-    first = given[0].dtype
-    if all(x.dtype == first for x in given) and is_floating(given[0]):
+    first, *others = given = [x for x in arrays if x is not None]
+    if all([same_type(x, first) for x in others]) and is_floating(first):
         return arrays
     xp = plain_namespace(*given)
     common = xp.result_type(*map(plain, given))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gaussbook.arrays import Array
+from gaussbook.autodiff import dispatch
 from gaussbook.autodiff.elementwise import multiply
 from gaussbook.autodiff.shaping import matrix_transpose, tril
 from gaussbook.autodiff.spaces import defvjp, reshape
@@ -154,9 +155,9 @@ def cholesky(x: Array) -> Array:
     Raises
     ------
     numpy.linalg.LinAlgError
-        If a matrix is not positive definite (on CuPy the result holds NaN).
+        If a matrix is not positive definite.
     """
-    return plain_namespace(x).linalg.cholesky(x)
+    return dispatch.cholesky(as_array(x))
 
 
 def _cholesky_vjp(L: Array, x: Array) -> Callable:

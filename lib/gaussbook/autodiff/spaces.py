@@ -24,6 +24,7 @@ from gaussbook.autodiff.tracing import (
     plain,
     plain_namespace,
     primitive,
+    same_type,
 )
 
 __all__ = [
@@ -65,16 +66,21 @@ def into_space(g: Any, like: Array) -> Any:
         g = plain_namespace(like).asarray(g)
     if g.shape != like.shape:
         g = unbroadcast(g, tuple(like.shape))
-    return g if g.dtype == like.dtype else astype(g, like.dtype)
+    if same_type(g, like):
+        return g
+    if plain_namespace(g).isdtype(g.dtype, "complex floating"):
+        raise ValueError(f"g must be real, got {g.dtype}")
+    return astype(g, like.dtype)
 
 
 def _check_real(ans: Any, like: Array) -> None:
     """Raise ``ValueError`` if traced numbers became complex or masked ones."""
     if isinstance(ans, np.ma.MaskedArray):
         raise ValueError("function must not mix in arrays with masked values")
-    dtype = getattr(ans, "dtype", like.dtype)
-    if dtype != like.dtype and not is_floating(ans):
-        raise ValueError(f"function must stay within floating numbers, an operation gave {dtype}")
+    if hasattr(ans, "dtype") and not same_type(ans, like) and not is_floating(ans):
+        raise ValueError(
+            f"function must stay within floating numbers, an operation gave {ans.dtype}"
+        )
 
 
 def defvjp(

@@ -33,6 +33,7 @@ __all__ = [
     "pull_back",
     "record",
     "register",
+    "same_type",
     "stop_gradient",
 ]
 
@@ -84,6 +85,12 @@ def is_floating(x: Array) -> bool:
     if found is None:
         found = _FLOATING[key] = plain_namespace(x).isdtype(x.dtype, "real floating")
     return found
+
+
+def same_type(x: Array, y: Array) -> bool:
+    """Say whether two arrays hold numbers of one type."""
+    a, b = x.dtype, y.dtype
+    return a is b or a == b  # most types are one object each, which saves the comparison
 
 
 def as_floating(x: Any) -> Array:
