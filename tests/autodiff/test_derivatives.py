@@ -314,8 +314,6 @@ class TestTails:
         lambda x, axis: ad.take_along_axis(x, np.zeros((2, 3), int), axis),
         lambda x, axis: ad.mean(x, axis),
         lambda x, axis: ad.squeeze(x, axis),
-        lambda x, axis: ad.expand_dims(x, axis),
-        lambda x, axis: ad.unstack(x, axis),
     ],
 )
 def test_an_axis_that_is_not_there(call):

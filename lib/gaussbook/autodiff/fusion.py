@@ -19,10 +19,10 @@ from gaussbook.autodiff.tracing import (
     same_type,
 )
 
-__all__ = ["fused", "in_common_type"]
+__all__ = ["fused"]
 
 
-def in_common_type(*arrays: Array | None) -> tuple[Array | None, ...]:
+def _in_common_type(*arrays: Array | None) -> tuple[Array | None, ...]:
     """Return arrays in the one floating type that they promote to; None stays None.
 
     What is written over an array in place would otherwise be demoted to that array's type.
@@ -90,6 +90,6 @@ def fused(forward: Callable, backward: Callable, composite: Callable) -> Callabl
 
     @wraps(composite)
     def call(*args: Any, **options: Any) -> Array:
-        return run(*in_common_type(*args), saved={}, options=options)
+        return run(*_in_common_type(*args), saved={}, options=options)
 
     return call

@@ -38,7 +38,6 @@ __all__ = [
     "broadcast_to",
     "concat",
     "cumsum",
-    "expand_dims",
     "flip",
     "logsumexp",
     "matrix_transpose",
@@ -57,7 +56,6 @@ __all__ = [
     "tril",
     "triu",
     "unbroadcast",
-    "unstack",
     "var",
 ]
 
@@ -86,12 +84,6 @@ def matrix_transpose(x: Array) -> Array:
 
 
 defvjp(matrix_transpose, lambda ans, x: lambda g: matrix_transpose(g))
-
-
-def expand_dims(x: Array, axis: int) -> Array:
-    """Return x with a new axis of length 1."""
-    axis = checked_axis(axis, x.ndim + 1)
-    return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
 
 def squeeze(x: Array, axis: int | tuple[int, ...]) -> Array:
@@ -151,13 +143,6 @@ defvjp_argnums(_stack, _stack_vjp)
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Return the arrays, of one shape, side by side along a new axis."""
     return _stack(*map(as_array, arrays), axis=axis)
-
-
-def unstack(x: Array, axis: int = 0) -> tuple[Array, ...]:
-    """Return the arrays that `stack` would put together to x."""
-    axis = checked_axis(axis, x.ndim)
-    before = (slice(None),) * axis
-    return tuple(x[(*before, i, ...)] for i in range(x.shape[axis]))
 
 
 # -------------------------------------------------------------------------- indexing and scatter
