@@ -292,3 +292,42 @@ MASKED = np.ma.array([1.0, 2.0, 900.0], mask=[False, False, True])
 def test_masked_values_are_refused(call):
     with pytest.raises(ValueError, match="masked values"):
         call()
+
+
+def test_lists_where_arrays_are_taken():
+    rows = [[1, 2], [3, 4]]
+    for got, right in (
+        (ad.take(rows, [1, 0]), np.take(rows, [1, 0], 0)),
+        (ad.take_along_axis(rows, [[1], [0]], 1), [[2], [3]]),
+        (ad.scatter_add([True, True, False], [0, 0, 1], 2), [2, 0]),
+        (ad.scatter_add(BYTES, np.array([0, 0, 1, 0]), 2), [600, 200]),
+        (ad.tril(rows), np.tril(rows)),
+        (ad.flip(rows), np.flip(rows)),
+        (ad.matrix_transpose(rows), np.transpose(rows)),
+        (ad.solve(np.diag([2.0, 4.0]).tolist(), [1, 2]), [0.5, 0.5]),
+        (ad.cholesky([[4, 0], [0, 9]]), [[2, 0], [0, 3]]),
+    ):  # fmt: skip
+        np.testing.assert_array_equal(got, right)
+    with pytest.raises(ValueError, match="^indices"):
+        ad.take(rows, [0.5])
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of matrices
+def test_subclasses_of_arrays_follow_the_rules_of_arrays():
+    x = np.array([[1.0, 2.0]])
+    for given in (np.matrix(x), np.ma.array(x), x.view(np.recarray)):
+        slope = ad.grad(lambda x: ad.sum(x * x))(given)
+        assert type(slope) is np.ndarray
+        np.testing.assert_array_equal(slope, 2 * x)
+
+
+def test_types_by_their_python_names():
+    slope = ad.grad(lambda x: ad.sum(ad.astype(x, float) ** 2))(np.ones(2, np.float32))
+    assert slope.dtype == np.float32
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((0,), None), ((2, 0), 1), ((0, 3), 0)])
+def test_logarithm_of_an_empty_sum(shape, axis):
+    value, pull = ad.vjp(lambda x: ad.logsumexp(x, axis=axis), np.ones(shape))
+    assert np.all(value == -np.inf)
+    assert pull(np.ones(value.shape)).shape == shape

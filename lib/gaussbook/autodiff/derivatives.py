@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 from autograd.extend import Box
 
-from gaussbook.arrays import Array
+from gaussbook.arrays import Array, to_host
 from gaussbook.autodiff.shaping import stack
 from gaussbook.autodiff.spaces import into_space, reshape
 from gaussbook.autodiff.spaces import sum as total
@@ -47,6 +48,8 @@ def _as_leaves(name: str, tree: Tree) -> Tree:
             value = xp.asarray(value)
         if is_traced(value):
             return value
+        if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+            value = to_host(value).view(np.ndarray)  # subclasses have other rules
         try:
             kind = array_namespace(value)
         except TypeError as error:

@@ -27,6 +27,7 @@ from gaussbook.autodiff.tracing import (
     SliceGradient,
     as_array,
     as_floating,
+    is_floating,
     is_traced,
     plain,
     plain_namespace,
@@ -80,6 +81,7 @@ defvjp(permute_dims, lambda ans, x, axes: lambda g: permute_dims(g, _inverse(axe
 @primitive
 def matrix_transpose(x: Array) -> Array:
     """Return x (..., n, m) with its last two axes exchanged."""
+    x = as_array(x)
     return plain_namespace(x).matrix_transpose(x)
 
 
@@ -97,6 +99,7 @@ def squeeze(x: Array, axis: int | tuple[int, ...]) -> Array:
 @primitive
 def flip(x: Array, axis: Axis = None) -> Array:
     """Return x in reverse order along one, several or all axes."""
+    x = as_array(x)
     return plain_namespace(x).flip(x, axis=axis)
 
 
@@ -230,7 +233,8 @@ def take(x: Array, indices: Array, axis: int = 0) -> Array:
         If an index is out of range, or there is no such axis.  On a GPU, where looking at values
         makes everything wait, a slice of no such index is NaN.
     """
-    indices, axis = plain(indices), checked_axis(axis, x.ndim)
+    x, indices = as_array(x), as_array(plain(indices))
+    axis = checked_axis(axis, x.ndim)
     indices, guard = dispatch.checked_indices("indices", indices, x.shape[axis], x)
     xp = plain_namespace(indices)
     front = x if axis == 0 else permute_dims(x, (axis, *(i for i in range(x.ndim) if i != axis)))
@@ -269,7 +273,9 @@ def scatter_add(values: Array, indices: Array, n: int) -> Array:
         If an index is out of range, or the shapes do not fit.  On a GPU an index out of range
         makes all sums NaN.
     """
-    indices = plain(indices)
+    values, indices = as_array(values), as_array(plain(indices))
+    if not is_floating(values):  # whole numbers as in `sum`
+        values = astype(values, sum(values).dtype)
     indices, guard = dispatch.checked_indices("indices", indices, n, values)
     if tuple(values.shape[: indices.ndim]) != tuple(indices.shape):
         raise ValueError(
@@ -293,8 +299,8 @@ def take_along_axis(x: Array, indices: Array, axis: int = -1) -> Array:
     axis : int
         The axis.
     """
-    indices, axis = plain(indices), checked_axis(axis, x.ndim)
-    xp = plain_namespace(indices)
+    x, indices = as_array(x), as_array(plain(indices))
+    axis, xp = checked_axis(axis, x.ndim), plain_namespace(indices)
     index = tuple(
         indices
         if i == axis
@@ -410,8 +416,11 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """
     x = as_floating(x)
     xp = plain_namespace(x)
-    top = xp.max(x, axis=axis, keepdims=True)
-    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    if x.size:
+        top = xp.max(x, axis=axis, keepdims=True)
+        top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    else:
+        top = xp.zeros(kept_shape(x.shape, axis), dtype=x.dtype)
     total = xp.sum(dispatch.apply_in_place("exp", x - top), axis=axis, keepdims=True)
     zero = total == 0  # all terms are zero: the logarithm is minus infinity, without a warning
     result = xp.log(xp.where(zero, xp.ones_like(total), total)) + top
@@ -452,12 +461,14 @@ defvjp(cumsum, lambda ans, x, axis=-1: lambda g: flip(cumsum(flip(g, axis), axis
 @primitive
 def tril(x: Array, k: int = 0) -> Array:
     """Return x (..., n, m) with zeros above its k-th diagonal."""
+    x = as_array(x)
     return plain_namespace(x).tril(x, k=k)
 
 
 @primitive
 def triu(x: Array, k: int = 0) -> Array:
     """Return x (..., n, m) with zeros below its k-th diagonal."""
+    x = as_array(x)
     return plain_namespace(x).triu(x, k=k)
 
 

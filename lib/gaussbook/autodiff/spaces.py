@@ -188,7 +188,7 @@ def astype(x: Array, dtype: Any, copy: bool = True) -> Array:
         If a traced array is to become complex.
     """
     xp = plain_namespace(x)
-    if is_traced(x) and xp.isdtype(dtype, ("bool", "integral")):
+    if is_traced(x) and xp.isdtype(xp.zeros(0, dtype=dtype).dtype, ("bool", "integral")):
         return xp.astype(plain(x), dtype)
     return _astype(as_array(x), dtype, copy)
 
