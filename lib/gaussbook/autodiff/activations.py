@@ -14,21 +14,13 @@ __all__ = [
     "GELU_LINEAR",
     "activate",
     "activation_pull",
-    "check_activation",
     "sigmoid",
     "sigmoid_and_slope",
 ]
 
-_NAMES = (None, "gelu", "relu", "sigmoid", "silu", "tanh")
 GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
 GELU_CUBIC = 0.044715 * GELU_LINEAR
 _BLOCK_ELEMENTS = 2**15  # of float32, 128 KiB: several such blocks stay in the cache
-
-
-def check_activation(name: str | None) -> None:
-    """Raise ``ValueError`` unless this is the name of an activation (None is the identity)."""
-    if name is not None and (not isinstance(name, str) or name not in _NAMES):
-        raise ValueError(f"activation must be one of {list(_NAMES)}, got {name!r}")
 
 
 def sigmoid(x: Array) -> Array:

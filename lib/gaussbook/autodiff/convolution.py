@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.activations import activate, activation_pull, check_activation
-from gaussbook.autodiff.elementwise import ACTIVATIONS, add
+from gaussbook.autodiff.activations import activate, activation_pull
+from gaussbook.autodiff.elementwise import ACTIVATIONS, add, check_activation
 from gaussbook.autodiff.fusion import fused
 from gaussbook.autodiff.spaces import defvjp
 from gaussbook.autodiff.tracing import plain_namespace, primitive

@@ -246,6 +246,12 @@ ACTIVATIONS = {
 }
 
 
+def check_activation(name: str | None) -> None:
+    """Raise ``ValueError`` unless this is the name of an activation (None is the identity)."""
+    if name is not None and (not isinstance(name, str) or name not in ACTIVATIONS):
+        raise ValueError(f"activation must be one of {list(ACTIVATIONS)}, got {name!r}")
+
+
 def _sign(x: Array) -> Array:
     return plain_namespace(x).sign(x)
 

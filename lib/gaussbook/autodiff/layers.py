@@ -13,8 +13,15 @@ from typing import Any
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.activations import activate, activation_pull, check_activation
-from gaussbook.autodiff.elementwise import ACTIVATIONS, add, exp, multiply, subtract
+from gaussbook.autodiff.activations import activate, activation_pull
+from gaussbook.autodiff.elementwise import (
+    ACTIVATIONS,
+    add,
+    check_activation,
+    exp,
+    multiply,
+    subtract,
+)
 from gaussbook.autodiff.fusion import fused
 from gaussbook.autodiff.linalg import matmul
 from gaussbook.autodiff.shaping import (
