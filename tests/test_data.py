@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from PIL import Image
 from skimage.io import imsave
 
 from gaussbook import data
@@ -240,6 +241,34 @@ def test_kodak_pictures_lie_the_same_way(tmp_path, monkeypatch):
     pictures = data.images("kodak")
     assert pictures.labels is None
     assert_array_equal(pictures.images, np.stack([wide, wide]))
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(served):
+    _, folder = served
+    (folder / "good.bin").mkdir(parents=True)
+    with pytest.raises(data.DataError, match=r"good\.bin is no file"):
+        data.fetch("toy")
+
+
+def test_a_huge_picture_in_a_small_file_is_refused_unread(tmp_path):
+    path = tmp_path / "huge.png"
+    Image.new("1", (9000, 9000)).save(path)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(data.DataError, match="9000 x 9000 pixels, more than 50,000,000"):
+        data.read_picture(path)
+
+
+def test_what_is_no_picture_is_named(tmp_path):
+    whole = tmp_path / "whole.png"
+    imsave(whole, np.zeros((64, 64, 3), np.uint8), check_contrast=False)
+    assert data.read_picture(whole).shape == (64, 64, 3)
+    for content in (b"", b"no picture", whole.read_bytes()[:40]):
+        path = tmp_path / "bad.png"
+        path.write_bytes(content)
+        with pytest.raises(data.DataError, match=r"bad\.png cannot be read as a picture"):
+            data.read_picture(path)
+    with pytest.raises(data.DataError, match="cannot be read"):
+        data.read_picture(tmp_path / "absent.png")
 
 
 def test_every_declared_file_has_a_digest():

@@ -1,14 +1,15 @@
-"""The commands behind the Makefile: ``python -m bookbuild build|chapter|serve|pdf|pair``."""
+"""The commands behind the Makefile, and those that ask whether the verdicts are worth something."""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import http.server
+import os
 import sys
 from pathlib import Path
 
-from bookbuild import pairing, pdf, site
+from bookbuild import breaks, pairing, pdf, site, verdicts
 from bookbuild.project import BookError, Project
 
 
@@ -24,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     serve.add_argument("--port", type=int, default=8000)
     commands.add_parser("pdf", help="print the built site as one PDF")
     commands.add_parser("pair", help="bring Markdown, script and notebook of each chapter together")
+    _add_trials(commands, "verdicts", "run chapters under other arithmetic and other seeds", 5)
+    _add_trials(commands, "breaks", "run chapters broken on purpose: would they notice?", 0)
     options = parser.parse_args(arguments)
     try:
         project = Project.find(options.root)
@@ -35,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
             _serve(project, options.port)
         elif options.command == "pdf":
             print(f"open {pdf.print_book(project)}")
+        elif options.command in ("verdicts", "breaks"):
+            report = verdicts.report if options.command == "verdicts" else breaks.report
+            return 0 if report(project, options.names, options.seeds, options.jobs) else 1
         else:
             for each in project.chapters:
                 pairing.pair(each)
@@ -45,6 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {_advice(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _add_trials(commands, name: str, words: str, seeds: int) -> None:
+    trials = commands.add_parser(name, help=words)
+    trials.add_argument("names", nargs="*", help="slugs of the chapters; all of them if none")
+    trials.add_argument("--seeds", type=int, default=seeds, help="number of unseen seed offsets")
+    trials.add_argument("--jobs", type=int, default=os.cpu_count(), help="trials side by side")
 
 
 def _advice(error: OSError) -> str:

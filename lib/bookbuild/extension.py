@@ -9,7 +9,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from bookbuild import directives, downloads, pages, performance
+from bookbuild import declared, directives, downloads, pages, performance
 from bookbuild.board import board
 
 _STATIC = Path(__file__).parent / "static"
@@ -80,6 +80,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives and the steps around the build."""
     for name, directive in {**directives.ALL, **performance.ALL}.items():
         app.add_directive(name, directive)
+    app.add_role("claims", declared.ClaimsRole())
     app.add_config_value("gaussbook_press", "", "env")
     app.add_config_value("gaussbook_launch", {}, "html")
     app.add_css_file("book.css")

@@ -20,6 +20,7 @@ from gaussbook.validation import check_choice, check_integer
 
 __all__ = [
     "DATASETS",
+    "MOST_PIXELS",
     "PHOTOGRAPHS",
     "TABLES",
     "DataError",
@@ -29,6 +30,7 @@ __all__ = [
     "images",
     "patches",
     "photograph",
+    "read_picture",
     "table",
 ]
 
@@ -40,6 +42,9 @@ PHOTOGRAPHS = (
     "gravel", "hubble_deep_field", "moon", "motorcycle_left", "page", "retina", "rocket",
 )  # fmt: skip
 """The photographs that scikit-image and scikit-learn bundle."""
+
+MOST_PIXELS = 50_000_000
+"""The largest picture that is read: 150 MB in colour, 1.2 GB as doubles."""
 
 _TIMEOUT = 60  # seconds without an answer
 
@@ -313,6 +318,10 @@ def fetch(name: str) -> dict[str, Path]:
 
 def _file(name: str, folder: Path, url: str, digest: str) -> Path:
     path = folder / url.rsplit("/", 1)[1]
+    if path.exists() and not path.is_file():
+        raise DataError(
+            f"{name}: {path} is no file; move it away, the data set's file belongs there"
+        )
     if path.exists() and _has_digest(path, digest):
         return path
     state = "is damaged" if path.exists() else "is missing"
@@ -360,8 +369,39 @@ def _read_cifar(archive: Path, split: str) -> Images:
     return Images(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].copy())
 
 
-def _read_pictures(paths: list[Path]) -> np.ndarray:
+def read_picture(path: str | os.PathLike) -> np.ndarray:
+    """Read a picture file, whose header is looked at first: a small file can hold a huge picture.
+
+    Parameters
+    ----------
+    path : path
+        A file in a format that scikit-image reads.
+
+    Returns
+    -------
+    numpy.ndarray, shape (height, width) or (height, width, channels)
+        The pixels as the file has them.
+
+    Raises
+    ------
+    DataError
+        If it is no picture, or one of more than `MOST_PIXELS` pixels.
+    """
+    from PIL import Image
     from skimage.io import imread
 
-    pictures = [imread(path) for path in paths]
+    try:
+        with Image.open(path) as header:
+            width, height = header.size
+        if width * height <= MOST_PIXELS:
+            return np.asarray(imread(path))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as a picture ({error})") from error
+    raise DataError(
+        f"{path} has {width} x {height} pixels, more than {MOST_PIXELS:,}; make it smaller first"
+    )
+
+
+def _read_pictures(paths: list[Path]) -> np.ndarray:
+    pictures = [read_picture(path) for path in paths]
     return np.stack([p if p.shape[0] < p.shape[1] else np.rot90(p) for p in pictures])

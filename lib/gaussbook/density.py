@@ -118,7 +118,7 @@ def estimate(
     ]
     fields = [xp.stack(densities), None, None]
     if with_score:
-        pulls = xp.concat([s.first for s in sums], axis=1) / total[..., None] - pairs.offsets(x)
+        pulls = xp.concat([s.first for s in sums], axis=1) / total[..., None]
         squares = xp.asarray([h * h / unit for h in widths], dtype=xp.float64)
         fields[1] = pulls / squares[:, None, None]
     if with_participation:
@@ -260,10 +260,11 @@ class _Pairs:
         xp = namespace(x)
         self.x, self.weights, self.leave_one_out, self._unit = x, weights, leave_one_out, unit
         self._tile = _DEVICE_TILE if is_cupy_array(x) else _TILE
-        self._middle = xp.mean(y, axis=0)
-        self.y = self.offsets(y)
+        middle = xp.mean(y, axis=0)
+        self._x_offsets, self._y_offsets = ((z - middle) / unit for z in (x, y))
+        self.y = y
         self._to_data = SquaredDistances(y, xp.full(x.shape[1], unit, dtype=xp.float64))
-        largest = [float(xp.max(xp.vecdot(z, z))) for z in (self.offsets(x), self.y)]
+        largest = [float(xp.max(xp.vecdot(z, z))) for z in (self._x_offsets, self._y_offsets)]
         if not math.isfinite(sum(largest)):
             raise ValueError("x or data holds points whose squared distances overflow")
         self.rounding = self._to_data.rounding(sum(largest)) / 2
@@ -271,10 +272,6 @@ class _Pairs:
         self.highest_energy = sum(map(math.sqrt, largest)) ** 2 / 2
         ones = xp.ones(y.shape[0], dtype=xp.float64) if weights is None else weights
         self.mass = _mass_of_others(ones) if leave_one_out else xp.sum(ones)
-
-    def offsets(self, z: Array) -> Array:
-        """Return points measured from the middle of the data."""
-        return (z - self._middle) / self._unit
 
     def blocks(self, n: int, axis: int) -> Iterator[slice]:
         """Iterate over slices of `n` queries (axis 0) or data points (axis 1)."""
@@ -293,6 +290,19 @@ class _Pairs:
             tile[across, down] = xp.where(k[:, None] == k, -math.inf, tile[across, down])
         return tile
 
+    def pull(self, kernel: Array, rows: slice, columns: slice, exact: bool) -> Array:
+        """Return Σ k (y − x) over the data of a tile, by a product where that is `exact` enough."""
+        xp = namespace(self.x)
+        if exact and self.x.shape[1] > 3:
+            total = xp.sum(kernel, axis=1)[:, None]
+            return kernel @ self._y_offsets[columns, :] - total * self._x_offsets[rows, :]
+        x, y = self.x[rows, :], self.y[columns, :]
+        pulls = [
+            xp.vecdot(kernel, (y[:, d] - x[:, d][:, None]) / self._unit)
+            for d in range(self.x.shape[1])
+        ]
+        return xp.stack(pulls, axis=1)
+
     def recompute(self, tile: Array, counting: Array, rows: slice, columns: slice) -> None:
         """Replace the energies that count by those from the differences of coordinates."""
         tile *= -2
@@ -309,7 +319,7 @@ def _mass_of_others(weights: Array) -> Array:
 
 
 class _Sums(NamedTuple):
-    """For some queries: the largest −E, and Σ a k, Σ a k y, Σ (a k)² with k = exp β(−E − peak)."""
+    """For some queries the largest −E, and Σ a k, Σ a k (y − x), Σ (a k)²; k = e^β(−E − peak)."""
 
     peak: Array  # (m,)
     total: Array  # (H, m)
@@ -350,7 +360,8 @@ def _sum_over_data(
             shrink = xp.exp(beta * drop)
             total[k, :] = total[k, :] * shrink + xp.sum(kernel, axis=1)
             if with_score:
-                first[k, ...] = first[k, ...] * shrink[:, None] + kernel @ pairs.y[columns, :]
+                pull = pairs.pull(kernel, rows, columns, window is None)
+                first[k, ...] = first[k, ...] * shrink[:, None] + pull
             if with_square:
                 square[k, :] = square[k, :] * shrink**2 + xp.vecdot(kernel, kernel)
     return _Sums(peak, total, first, square)

@@ -20,7 +20,6 @@ __all__ = [
     "gate_log_weights",
     "log_likelihood",
     "one_pass",
-    "responsibilities",
     "topk_gate",
 ]
 
@@ -332,32 +331,6 @@ def log_likelihood(x: Array, y: Array, experts: Experts, gate: Gate | None = Non
     log_weights = gate_log_weights(x, experts, gate)
     joint = log_weights + _expert_log_densities(x, y, experts)[0]
     return xp.sum(log_sum_exp(joint, axis=1), axis=1)
-
-
-def responsibilities(
-    x: Array, y: Array, experts: Experts, gate: Gate | None = None
-) -> tuple[Array, Array]:
-    r"""Return the E-step: :math:`r_{in}=w_i(x_n)N(y_n\mid\dots)/g(y_n\mid x_n)`, and log g.
-
-    Parameters
-    ----------
-    x, y, experts, gate
-        As for `log_likelihood`.
-
-    Returns
-    -------
-    shares : array, shape (B, k, n)
-        Responsibilities; they sum to one over the experts.
-    log_density : array, shape (B, n)
-        :math:`\log g(y_n\mid x_n)`.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a number is not finite.
-    """
-    result = one_pass(*check_data(x, y), experts, gate or Gate())
-    return result.shares, result.log_density
 
 
 def conditional_density(x: Array, grid: Array, experts: Experts, gate: Gate | None = None) -> Array:
