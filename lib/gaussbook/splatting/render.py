@@ -185,8 +185,8 @@ def render_forward(
     background = _background(parameters, channels, options)
     tiled = launch.usable(means) and options.alpha_model.kernel is not None
     tiled = tiled and channels.shape[1] <= launch.LARGEST_CHANNELS
-    blender = launch if tiled else compositing
-    image, blend = blender.composite(
+    composite = launch.composite if tiled else compositing.composite
+    image, blend = composite(
         options.alpha_model,
         xp.take(points, order, axis=0),
         footprints.take(order),
@@ -242,8 +242,9 @@ def render_backward(
         pieces.append(check_array(name, grad, shape=shape, finite=False)[:, :, None])
     grad = xp.astype(xp.concat(pieces, axis=2), state.opacities.dtype, copy=False)
     grad = xp.reshape(grad, (-1, n_channels))
-    blender = compositing if isinstance(state.blend, compositing.Blend) else launch
-    *blended, grad_background = blender.composite_pullback(state.blend, grad)
+    on_host = isinstance(state.blend, compositing.Blend)
+    pullback = compositing.composite_pullback if on_host else launch.composite_pullback
+    *blended, grad_background = pullback(state.blend, grad)
     n = state.opacities.shape[0]
     screen, covariances, opacities, channels = (put_rows(g, state.order, n) for g in blended)
     return _to_parameters(state, screen, covariances, opacities, channels, grad_background), screen
