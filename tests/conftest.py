@@ -1,5 +1,6 @@
 """What all tests share: the GPU, where there is one, and the numbers of the pages at the end."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,16 @@ def gpu():
     except Exception as error:  # CuPy raises many kinds: all of them mean "no GPU here"
         pytest.skip(f"no CUDA GPU can be used ({error})")
     return cupy
+
+
+@pytest.fixture(params=["numpy", "strict", pytest.param("cupy", marks=pytest.mark.gpu)])
+def xp(request):
+    """Return each array namespace that the library runs on; CuPy's where there is a GPU.
+
+    The strict one refuses what the standard does not promise, silent transfers to NumPy included.
+    `gaussbook.arrays.to_host` takes the arrays of any of them to NumPy, to be compared.
+    """
+    if request.param == "cupy":
+        request.getfixturevalue("gpu")
+    names = {"numpy": "array_api_compat.numpy", "cupy": "array_api_compat.cupy"}
+    return importlib.import_module(names.get(request.param, "array_api_strict"))

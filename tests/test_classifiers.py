@@ -1,20 +1,15 @@
 """Classifiers: scikit-learn and Bayes' rule written out as oracles, batches against loops."""
 
-import array_api_strict
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize, special
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from gaussbook.arrays import to_host
 from gaussbook.classifiers import LinearClassifier, naive_bayes_fit, softmax_regression
-
-
-@pytest.fixture(params=[np, array_api_strict], ids=["numpy", "strict"])
-def xp(request):
-    return request.param
 
 
 def problem(m, n, K, batch=(), seed=0):
@@ -79,6 +74,27 @@ class TestNaiveBayes:
         one = naive_bayes_fit(X[1, 2], y[1, 2], 2)
         for batched, alone in zip(fit, one, strict=True):
             np.testing.assert_allclose(batched[1, 2], alone, rtol=1e-13)
+
+    @pytest.mark.parametrize("value", [0.1, 0.3, 1 / 3, 1e8 + 0.1, -7e-300, 0.0])
+    @pytest.mark.parametrize("others", [1.0, 1e9])
+    def test_a_feature_that_is_constant_in_each_class_has_no_variance(self, xp, value, others):
+        rng = np.random.default_rng(0)
+        X = others * rng.standard_normal((31, 2))
+        y = np.arange(31) % 3
+        X[:, 1] = value
+        fitted = naive_bayes_fit(xp.asarray(X), xp.asarray(y), 3)
+        assert float(fitted.variances[1]) == 0
+        with pytest.raises(ValueError, match="^variances must be positive"):
+            fitted.classifier()
+        smooth = naive_bayes_fit(xp.asarray(X), xp.asarray(y), 3, smoothing=1e-30).classifier()
+        assert np.all(to_host(smooth.weights)[:, 1] == 0)
+        X[:, 1] = value * (1 + y)  # another constant in each class
+        assert float(naive_bayes_fit(xp.asarray(X), xp.asarray(y), 3).variances[1]) == 0
+
+    def test_far_from_the_origin_no_digit_of_a_variance_is_lost(self):
+        X = np.array([[0.0], [1.0], [2.0], [5.0]])
+        far = naive_bayes_fit(X + 2.0**40, np.array([0, 0, 1, 1]), 2)
+        assert far.variances[0] == naive_bayes_fit(X, np.array([0, 0, 1, 1]), 2).variances[0]
 
     def test_zero_variance_is_refused(self):
         fit = naive_bayes_fit([[0.0], [1.0]], [0, 1], 2)
@@ -145,6 +161,34 @@ class TestSoftmaxRegression:
             alone = softmax_regression(X[r], y[r], 3, tol=1e-9)
             np.testing.assert_allclose(batched.weights[r], alone.weights, atol=1e-7)
             np.testing.assert_allclose(batched.intercepts[r], alone.intercepts, atol=1e-6)
+
+    @pytest.mark.parametrize("size", [1.0, 1e3, 1e6, 1e8, 1e11])
+    @pytest.mark.parametrize("copies", [1, 2, 5])  # fewer rows than columns, and more
+    def test_small_directions_beside_large_ones_count(self, xp, size, copies):
+        X = np.array([[a * size, b, 0, 0] for a in (1, -1) for b in (1, -1)] * copies, float)
+        y = np.array([0, 1, 0, 1] * copies)
+        W = to_host(softmax_regression(xp.asarray(X), xp.asarray(y), 2).weights)
+        # the weight w of class 0 solves 4 copies / (1 + exp(2 w)) = w
+        w = optimize.brentq(lambda w: 4 * copies / (1 + np.exp(2 * w)) - w, 0, 5)
+        np.testing.assert_allclose(W, [[0, w, 0, 0], [0, -w, 0, 0]], atol=1e-6)
+        if copies == 1:
+            assert W[0, 1] == pytest.approx(0.7407744, abs=1e-6)
+
+    @pytest.mark.parametrize("sizes", [(1e7, 1.0, 1.0), (1e8, 1e4, 1.0)])
+    @pytest.mark.parametrize("m", [3, 4, 9, 60])
+    def test_so_they_do_in_turned_coordinates(self, sizes, m):
+        rng = np.random.default_rng(1)
+        Q = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+        Z = rng.standard_normal((m, 3)) * sizes
+        y = np.arange(m) % 2
+        straight, turned = (softmax_regression(X, y, 2, tol=1e-9) for X in (Z, Z @ Q.T))
+
+        def objective(classifier, X):
+            logits = classifier.scores(X)
+            loss = np.sum(special.logsumexp(logits, axis=1) - logits[np.arange(m), y])
+            return loss + np.sum(classifier.weights**2) / 2
+
+        assert objective(turned, Z @ Q.T) == pytest.approx(objective(straight, Z), abs=1e-6)
 
     def test_too_few_iterations_are_an_error(self):
         with pytest.raises(RuntimeError, match="converged in 2"):

@@ -2,7 +2,6 @@
 
 import math
 
-import array_api_strict
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,19 +10,15 @@ from scipy.integrate import quad
 from scipy.special import logsumexp, softmax
 from scipy.stats import gaussian_kde
 
-from gaussbook import density
+from gaussbook import blocks, density
+from gaussbook.arrays import to_host
 from gaussbook.density import estimate, log_density, participation_ratio, score
-
-
-@pytest.fixture(params=[np, array_api_strict], ids=["numpy", "strict"])
-def xp(request):
-    return request.param
 
 
 @pytest.fixture
 def small_tiles(monkeypatch):
     monkeypatch.setattr(density, "_TILE", (7, 11))
-    monkeypatch.setattr(density, "_GATHERED", 64)
+    monkeypatch.setattr(blocks, "_HOST_ELEMENTS", 64)
 
 
 def sample(n, d, seed=0, spread=1.0, middle=0.0):
@@ -167,6 +162,39 @@ class TestEstimate:
         result = estimate(np.full((1, 2), 1e6), sample(10, 2), 1e-3, with_participation=True)
         assert result.log_density[0] == pytest.approx(-1e18, rel=1e-4)
         assert 0 < result.participation[0] <= 1
+
+
+@pytest.mark.parametrize("d", [1, 3, 4, 6])
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e9])
+@pytest.mark.parametrize("h", [0.01, 0.1])
+def test_clusters_far_apart_keep_all_digits(xp, d, far, h):
+    """A cluster that no kernel reaches only adds to the number of data points."""
+    rng = np.random.default_rng(0)
+    data = np.round(h * rng.standard_normal((6, d)) * 2**30) / 2**30
+    x = np.round(h * rng.standard_normal((3, d)) * 2**30) / 2**30
+    both = np.concatenate([data, np.round(far) + data[:2]])
+    alone = estimate(x, data, h, with_score=True, with_participation=True)
+    got = estimate(*map(xp.asarray, (x, both)), h, with_score=True, with_participation=True)
+    expected = alone.log_density + np.log(6 / 8)
+    np.testing.assert_allclose(to_host(got.log_density), expected, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(to_host(got.score), alone.score, rtol=1e-8, atol=1e-9 / h)
+    np.testing.assert_allclose(to_host(got.participation), alone.participation, rtol=1e-9)
+
+
+def test_three_points_of_which_one_is_far():
+    got = log_density(np.array([[0.3]]), np.array([[0.1], [0.6], [1e6]]), 0.01)
+    E = np.array([0.2, 0.3]) ** 2 / 2 / 1e-4
+    expected = logsumexp(-E) - np.log(3) - np.log(0.01 * np.sqrt(2 * np.pi))
+    assert got[0] == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize("weights", [[1e-17, 1, 2e-17], [1, 1e17, 2], [1e-300, 1, 2e-300]])
+def test_leaving_out_nearly_all_of_the_weight(xp, weights):
+    points = xp.asarray([[0.0], [1.0], [2.0]])
+    left = log_density(points, points, 1.0, weights=xp.asarray(weights), leave_one_out=True)
+    # at the middle two points at distance one remain, at the ends nearly only the middle
+    assert float(left[1]) == pytest.approx(-1.418939, abs=1e-6)
+    assert float(left[0]) == pytest.approx(-1.418939, abs=1e-6)
 
 
 class TestScore:

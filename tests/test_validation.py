@@ -7,7 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from gaussbook import arrays, density, metrics, mixture, transport
 from gaussbook import validation as v
+from gaussbook.classifiers import softmax_regression
+from gaussbook.gp.covariances import Matern52
+from gaussbook.gp.exact import GaussianProcessRegressor
 
 
 def test_good_arrays_pass_untouched():
@@ -95,6 +99,69 @@ def test_probabilities():
         v.check_probabilities("weights", [0.5, 0.4])
     with pytest.raises(ValueError, match="^weights holds negative"):
         v.check_probabilities("weights", [1.5, -0.5])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("n", [3, 1000])
+def test_probabilities_of_any_type_are_judged_by_its_digits(dtype, n):
+    logits = np.random.default_rng(0).normal(size=(200, n)).astype(dtype)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares = shares / shares.sum(axis=1, keepdims=True, dtype=dtype)
+    assert v.check_probabilities("weights", shares) is shares
+    with pytest.raises(ValueError, match="^weights must sum to 1"):
+        v.check_probabilities("weights", shares * dtype(1.1))
+
+
+MASKED = np.ma.array([[1.0, 2.0], [900.0, 4.0]], mask=[[0, 0], [1, 0]])
+
+
+@pytest.mark.parametrize("x", [MASKED, [MASKED[0], MASKED[1]], MASKED[:, 0], (1.0, MASKED[1, 0])])
+def test_masked_values_are_refused_by_name(x):
+    with pytest.raises(ValueError, match="^x (has masked values|holds NaN)"):
+        v.check_array("x", x)
+
+
+@pytest.mark.parametrize(
+    "x", [np.ma.array([[1.0, 2.0]]), np.ma.array([[1.0, 2.0]], mask=False), np.matrix([[1.0, 2.0]])]
+)
+def test_other_subclasses_become_arrays(x):
+    checked = v.check_array("x", x)
+    assert type(checked) is np.ndarray
+    np.testing.assert_array_equal(checked, [[1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: GaussianProcessRegressor(Matern52()).fit(x, np.ones(2)),
+        lambda x: GaussianProcessRegressor(Matern52()).fit(np.ones(2), x[:, 0]),
+        lambda x: mixture.GaussianMixture().fit(x),
+        lambda x: mixture.GaussianMixture().fit(np.eye(2)).score_samples(x),
+        lambda x: mixture.k_means(np.eye(2), 1, sample_weight=x[:, 0]),
+        lambda x: density.log_density(np.eye(2), x, 1.0),
+        lambda x: transport.cost_matrix(x, np.eye(2)),
+        lambda x: transport.sinkhorn(None, None, x, 1.0),
+        lambda x: transport.exact_plan(None, None, x),
+        lambda x: softmax_regression(x, np.array([0, 1]), 2),
+        lambda x: softmax_regression(np.eye(2), np.array([0, 1]), 2).predict(x),
+        lambda x: metrics.psnr(x, np.eye(2)),
+        lambda x: arrays.namespace(x),
+        lambda x: arrays.to_device(x),
+        lambda x: arrays.to_host(x),
+        lambda x: v.check_probabilities("x", x),
+        lambda x: v.check_covariance("x", x),
+        lambda x: v.check_array("x", x.astype(int), integers=True),
+    ],
+)
+def test_no_function_looks_behind_a_mask(call):
+    with pytest.raises(ValueError, match="masked values"):
+        call(MASKED)
+
+
+def test_the_symmetry_of_each_matrix_of_a_batch_is_its_own():
+    batch = np.stack([1e12 * np.eye(2), np.array([[2.0, 1.0], [0.0, 2.0]])])
+    with pytest.raises(ValueError, match="^covariance is not symmetric"):
+        v.check_covariance("covariance", batch)
 
 
 def test_covariances_come_back_with_their_cholesky_factors():

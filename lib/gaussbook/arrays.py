@@ -23,6 +23,7 @@ __all__ = [
     "backend",
     "device_name",
     "generator",
+    "has_masked_values",
     "namespace",
     "to_device",
     "to_host",
@@ -56,10 +57,14 @@ def namespace(*arrays: Array) -> ModuleType:
     ------
     TypeError
         If no argument is an array, or if arrays of two kinds are mixed.
+    ValueError
+        If a masked array hides some of its values, which no function here would leave out.
     """
     for a in arrays:
         if getattr(a, "is_traced", False):
             return a.__array_namespace__()
+        if has_masked_values(a):
+            raise ValueError("an array has masked values: leave them out, or fill them in")
     return array_namespace(*(a for a in arrays if a is not None))
 
 
@@ -115,6 +120,13 @@ def _why_no_gpu() -> str | None:
     return None
 
 
+def has_masked_values(x: Any) -> bool:
+    """Return whether `x`, or an entry of the list or tuple `x`, is an array with masked values."""
+    if isinstance(x, list | tuple):
+        return any(map(has_masked_values, x))
+    return isinstance(x, np.ma.MaskedArray) and bool(np.ma.is_masked(x))
+
+
 def to_device(x: Any, dtype: Any = None) -> Array:
     """Move host data (array, list or number) to the default backend.
 
@@ -129,13 +141,25 @@ def to_device(x: Any, dtype: Any = None) -> Array:
     -------
     array
         An array of `backend`.
+
+    Raises
+    ------
+    ValueError
+        If a masked array hides some of its values.
     """
+    if has_masked_values(x):
+        raise ValueError("x has masked values: leave them out, or fill them in")
     xp = backend()
     return xp.asarray(x, dtype=dtype)
 
 
 def to_host(x: Array) -> np.ndarray:
-    """Copy an array of any backend to a NumPy array (NumPy arrays are returned as they are)."""
+    """Copy an array of any backend to a NumPy array (NumPy arrays are returned as they are).
+
+    Masked values are a ``ValueError``.
+    """
+    if has_masked_values(x):
+        raise ValueError("x has masked values: leave them out, or fill them in")
     if is_numpy_array(x):
         return x
     if is_cupy_array(x):

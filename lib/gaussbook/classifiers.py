@@ -75,9 +75,9 @@ class NaiveBayes(NamedTuple):
         xp = namespace(self.means)
         if bool(xp.any(self.variances <= 0)):
             raise ValueError("variances must be positive; give naive_bayes_fit a smoothing")
-        # Measured from their centre, the means of a constant feature are zero, and a tiny
-        # variance does not turn their rounding into a preference for a class.
-        centre = xp.mean(self.means, axis=-2, keepdims=True)
+        # Measured from one of them, the means of a constant feature are exactly zero, and a tiny
+        # variance cannot turn a rounding into a preference for a class.
+        centre = self.means[..., :1, :]
         offsets = self.means - centre
         weights = offsets / self.variances[..., None, :]
         square = xp.sum(weights * (offsets / 2 + centre), axis=-1)
@@ -127,10 +127,14 @@ def naive_bayes_fit(
     if bool(xp.any(divisor <= 0)):
         raise ValueError("y must hold two points of each class for an unbiased variance")
     priors = counts / X.shape[-2]
-    means = xp.matrix_transpose(Y) @ X / counts[..., None]
-    square = (X - Y @ means) ** 2
+    # Measured from a point of its class, a feature that is constant in each class is exactly zero.
+    first = xp.argmax(xp.matrix_transpose(Y), axis=-1)[..., None]
+    reference = xp.take_along_axis(X, first, axis=-2)
+    offsets = X - Y @ reference
+    shift = xp.matrix_transpose(Y) @ offsets / counts[..., None]
+    square = (offsets - Y @ shift) ** 2
     share = xp.matrix_transpose(Y @ (priors / divisor)[..., None])
-    return NaiveBayes(priors, means, (share @ square)[..., 0, :] + smoothing)
+    return NaiveBayes(priors, reference + shift, (share @ square)[..., 0, :] + smoothing)
 
 
 def softmax_regression(
@@ -185,8 +189,9 @@ def softmax_regression(
     L-BFGS in coordinates in which the Hessian is at most the identity.  The classes' Hessian
     :math:`\operatorname{diag}p-pp^\top` is at most :math:`\frac12(I-\frac1K11^\top)` (Böhning,
     1992), so the whole one is at most :math:`\frac12X^\top X+\frac1CI` for each contrast of the
-    classes.  One eigendecomposition of the smaller of :math:`X^\top X` and :math:`XX^\top` makes
-    that diagonal; each iteration then costs :math:`4m\min(m,n)K` flops for each data set.
+    classes.  One decomposition makes that diagonal: of :math:`X^\top X`, or of :math:`X` itself
+    where it has no more rows than columns.  Each iteration then costs :math:`4m\min(m,n)K` flops
+    for each data set.
     """
     X, Y = _checked(X, y, n_classes)
     C = check_scalar("C", C, above=0)
@@ -252,19 +257,14 @@ def _whitened(X: Array, C: float) -> tuple[Array, Array, Array]:
     """
     xp = namespace(X)
     *batch, m, n = X.shape
-    transposed = xp.matrix_transpose(X)
+    # Any orthonormal basis of the rows' span will do, and the nearer to the principal axes the
+    # better the coordinates; so the lengths are taken from the points themselves.
     if m > n:
-        square, basis = xp.linalg.eigh(transposed @ X)
-        Z = X @ basis
-    else:  # the weights lie in the span of the points
-        square, Q = xp.linalg.eigh(X @ transposed)
-        largest = xp.max(square, axis=-1, keepdims=True)
-        kept = square > 1e-11 * largest
-        length = xp.sqrt(xp.where(kept, square, xp.ones_like(square)))
-        directions = xp.astype(kept, X.dtype) / length
-        basis, Z = transposed @ (Q * directions[..., None, :]), Q * length[..., None, :]
-        Z = Z * xp.astype(kept, X.dtype)[..., None, :]
-    bound = xp.where(square > 0, square, xp.zeros_like(square)) / 2 + 1 / C
+        basis = xp.linalg.eigh(xp.matrix_transpose(X) @ X)[1]
+    else:
+        basis = xp.matrix_transpose(xp.linalg.svd(X, full_matrices=False)[2])
+    Z = X @ basis
+    bound = xp.sum(Z**2, axis=-2) / 2 + 1 / C
     factor = 1 / xp.sqrt(bound)[..., None, :]
     constant = xp.full((*batch, m, 1), math.sqrt(2 / m), dtype=X.dtype)
     penalty = xp.concat([1 / (C * bound), xp.zeros_like(bound[..., :1])], axis=-1)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from array_api_compat import is_cupy_array
 
 from gaussbook.arrays import Array, namespace
+from gaussbook.distances import SquaredDistances
 from gaussbook.validation import check_array
 
 __all__ = ["Estimate", "estimate", "log_density", "participation_ratio", "score"]
@@ -19,7 +20,6 @@ _TOLERANCE = 1e-10  # rounding error of an exponent that is left as it is
 _NEGLIGIBLE = 45.0  # e^-45 of the largest term changes no digit of the sum
 _UNDERFLOW = 700.0  # exp takes ten times as long where its result is below e^-708
 _FLOOR = -300.0  # in place of exponents that may be so deep: e^-300 changes no digit either
-_GATHERED = 2**18  # coordinates of pairs held at once while they are recomputed
 
 
 class Estimate(NamedTuple):
@@ -92,21 +92,19 @@ def estimate(
     -----
     For each tile of queries × data points the energies are one product of matrices with ``d + 2``
     columns.  The bandwidths share them and their running minimum, so that a further bandwidth
-    costs one exponential for each pair; the score costs a second product.  The product takes an
-    energy from numbers of the size of :math:`\lVert x\rVert^2` and so loses the digits of near
-    neighbours: where that would move an exponent :math:`E_i/h^2` by more than 1e-10, the pairs
-    that count are computed again from the differences of their coordinates.
+    costs one exponential for each pair; the score costs a second product.  Where the rounding of
+    that product (`gaussbook.distances`) could move an exponent :math:`E_i/h^2` by more than 1e-10,
+    the pairs that count are computed again from the differences of their coordinates.
     """
     x, data, weights = _check_points(x, data, weights, leave_one_out)
     xp = namespace(x, data)
     widths, single = _check_bandwidth(bandwidth)
     unit = min(widths)  # lengths are counted in the smallest bandwidth
-    middle = xp.mean(data, axis=0)
-    pairs = _Pairs((x - middle) / unit, (data - middle) / unit, weights, leave_one_out)
+    pairs = _Pairs(x, data, unit, weights, leave_one_out)
     betas = [(unit / h) ** 2 for h in widths]
     sums = [
         _sum_over_data(pairs, rows, betas, with_score, with_participation)
-        for rows in _slices(x.shape[0], pairs.tile[0])
+        for rows in pairs.blocks(x.shape[0], 0)
     ]
     peak = xp.concat([s.peak for s in sums])
     total = xp.concat([s.total for s in sums], axis=1)
@@ -120,7 +118,7 @@ def estimate(
     ]
     fields = [xp.stack(densities), None, None]
     if with_score:
-        pulls = xp.concat([s.first for s in sums], axis=1) / total[..., None] - pairs.x
+        pulls = xp.concat([s.first for s in sums], axis=1) / total[..., None]
         squares = xp.asarray([h * h / unit for h in widths], dtype=xp.float64)
         fields[1] = pulls / squares[:, None, None]
     if with_participation:
@@ -252,41 +250,38 @@ def _check_bandwidth(bandwidth: float | Sequence[float] | Array) -> tuple[list[f
     return widths, single
 
 
-def _slices(n: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, n)) for start in range(0, n, step))
-
-
 class _Pairs:
     """Minus the energies of pairs of queries and data points, a tile at a time.
 
-    Lengths are in units of the smallest bandwidth, around the mean of the data.
+    Lengths are in units of the smallest bandwidth.
     """
 
-    def __init__(self, x: Array, y: Array, weights: Array | None, leave_one_out: bool):
+    def __init__(self, x: Array, y: Array, unit: float, weights: Array | None, leave_one_out: bool):
         xp = namespace(x)
-        self.x, self.y, self.weights, self.leave_one_out = x, y, weights, leave_one_out
-        self.tile = _DEVICE_TILE if is_cupy_array(x) else _TILE
-        half_x, half_y = xp.vecdot(x, x) / 2, xp.vecdot(y, y) / 2
-        largest = float(xp.max(half_x)) + float(xp.max(half_y))
-        if not math.isfinite(largest):
+        self.x, self.weights, self.leave_one_out, self._unit = x, weights, leave_one_out, unit
+        self._tile = _DEVICE_TILE if is_cupy_array(x) else _TILE
+        middle = xp.mean(y, axis=0)
+        self._x_offsets, self._y_offsets = ((z - middle) / unit for z in (x, y))
+        self.y = y
+        self._to_data = SquaredDistances(y, xp.full(x.shape[1], unit, dtype=xp.float64))
+        largest = [float(xp.max(xp.vecdot(z, z))) for z in (self._x_offsets, self._y_offsets)]
+        if not math.isfinite(sum(largest)):
             raise ValueError("x or data holds points whose squared distances overflow")
-        # -|x - y|^2 / 2 = (x, -|x|^2/2, 1) . (y, 1, -|y|^2/2)
-        self._left = xp.concat([x, -half_x[:, None], xp.ones((x.shape[0], 1))], axis=1)
-        right = xp.concat([y, xp.ones((y.shape[0], 1)), -half_y[:, None]], axis=1)
-        self._right = xp.matrix_transpose(right)
-        self.rounding = 4 * float(xp.finfo(xp.float64).eps) * largest
+        self.rounding = self._to_data.rounding(sum(largest)) / 2
         self.spread = 0.0 if weights is None else -math.log(float(xp.min(weights)))
-        radii = math.sqrt(2 * float(xp.max(half_x))) + math.sqrt(2 * float(xp.max(half_y)))
-        self.highest_energy = radii**2 / 2
-        ones = xp.ones(y.shape[0]) if weights is None else weights
-        self.mass = xp.sum(ones)
-        if leave_one_out:
-            self.mass = self.mass - ones
+        self.highest_energy = sum(map(math.sqrt, largest)) ** 2 / 2
+        ones = xp.ones(y.shape[0], dtype=xp.float64) if weights is None else weights
+        self.mass = _mass_of_others(ones) if leave_one_out else xp.sum(ones)
+
+    def blocks(self, n: int, axis: int) -> Iterator[slice]:
+        """Iterate over slices of `n` queries (axis 0) or data points (axis 1)."""
+        side = self._tile[axis]
+        return (slice(start, min(start + side, n)) for start in range(0, n, side))
 
     def negative_energies(self, rows: slice, columns: slice) -> Array:
         """Return the tile; a point left out has minus infinity."""
         xp = namespace(self.x)
-        tile = self._left[rows, :] @ self._right[:, columns]
+        tile = -0.5 * self._to_data.uncorrected(self.x[rows, :], columns)
         low, high = max(rows.start, columns.start), min(rows.stop, columns.stop)
         if self.leave_one_out and low < high:  # the tile meets the diagonal
             k = xp.arange(high - low)
@@ -295,21 +290,36 @@ class _Pairs:
             tile[across, down] = xp.where(k[:, None] == k, -math.inf, tile[across, down])
         return tile
 
+    def pull(self, kernel: Array, rows: slice, columns: slice, exact: bool) -> Array:
+        """Return Σ k (y − x) over the data of a tile, by a product where that is `exact` enough."""
+        xp = namespace(self.x)
+        if exact and self.x.shape[1] > 3:
+            total = xp.sum(kernel, axis=1)[:, None]
+            return kernel @ self._y_offsets[columns, :] - total * self._x_offsets[rows, :]
+        x, y = self.x[rows, :], self.y[columns, :]
+        pulls = [
+            xp.vecdot(kernel, (y[:, d] - x[:, d][:, None]) / self._unit)
+            for d in range(self.x.shape[1])
+        ]
+        return xp.stack(pulls, axis=1)
+
     def recompute(self, tile: Array, counting: Array, rows: slice, columns: slice) -> None:
         """Replace the energies that count by those from the differences of coordinates."""
-        xp = namespace(self.x)
-        i, j = xp.nonzero(counting)
-        energies = []
-        for part in _slices(i.shape[0], max(1, _GATHERED // self.x.shape[1])):
-            difference = xp.take(self.x[rows, :], i[part], axis=0)
-            difference -= xp.take(self.y[columns, :], j[part], axis=0)
-            energies.append(xp.vecdot(difference, difference) / 2)
-        if energies:
-            tile[counting] = -xp.concat(energies)
+        tile *= -2
+        self._to_data.correct(tile, counting, self.x[rows, :], columns)
+        tile *= -0.5
+
+
+def _mass_of_others(weights: Array) -> Array:
+    """Return the sum of all other weights for each point: sums from both ends, no difference."""
+    xp = namespace(weights)
+    before = xp.cumulative_sum(weights, include_initial=True)[:-1]
+    behind = xp.flip(xp.cumulative_sum(xp.flip(weights), include_initial=True)[:-1])
+    return before + behind
 
 
 class _Sums(NamedTuple):
-    """For some queries: the largest −E, and Σ a k, Σ a k y, Σ (a k)² with k = exp β(−E − peak)."""
+    """For some queries the largest −E, and Σ a k, Σ a k (y − x), Σ (a k)²; k = e^β(−E − peak)."""
 
     peak: Array  # (m,)
     total: Array  # (H, m)
@@ -329,7 +339,7 @@ def _sum_over_data(
     square = xp.zeros((len(betas), m)) if with_square else None
     window = _recompute_window(pairs, betas)
     floor = xp.asarray(_FLOOR - pairs.spread)
-    for columns in _slices(n, pairs.tile[1]):
+    for columns in pairs.blocks(n, 1):
         tile = pairs.negative_energies(rows, columns)
         nearest = xp.maximum(peak, xp.max(tile, axis=1))
         if window is not None:
@@ -350,7 +360,8 @@ def _sum_over_data(
             shrink = xp.exp(beta * drop)
             total[k, :] = total[k, :] * shrink + xp.sum(kernel, axis=1)
             if with_score:
-                first[k, ...] = first[k, ...] * shrink[:, None] + kernel @ pairs.y[columns, :]
+                pull = pairs.pull(kernel, rows, columns, window is None)
+                first[k, ...] = first[k, ...] * shrink[:, None] + pull
             if with_square:
                 square[k, :] = square[k, :] * shrink**2 + xp.vecdot(kernel, kernel)
     return _Sums(peak, total, first, square)

@@ -7,8 +7,10 @@ import operator
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_cupy_array, is_numpy_array
+from scipy import sparse
 
-from gaussbook.arrays import Array, namespace
+from gaussbook.arrays import Array, has_masked_values, namespace
 
 __all__ = [
     "check_array",
@@ -17,6 +19,7 @@ __all__ = [
     "check_integer",
     "check_probabilities",
     "check_scalar",
+    "try_cholesky",
 ]
 
 
@@ -57,7 +60,8 @@ def check_array(
     Raises
     ------
     ValueError
-        If `x` does not fit; the message begins with `name`.
+        If `x` does not fit, or a masked array hides some of its values; the message begins with
+        `name`.
     """
     x = _as_array(name, x)
     xp = namespace(x)
@@ -86,13 +90,19 @@ def check_array(
 
 
 def _as_array(name: str, x: Any) -> Array:
+    if has_masked_values(x):
+        raise ValueError(f"{name} has masked values: leave them out, or fill them in")
     try:
         namespace(x)
-        return x
+        # Subclasses of NumPy's array have other rules (a matrix's product, a mask).
+        return np.asarray(x) if isinstance(x, np.ndarray) else x
     except TypeError:
         pass
+    if sparse.issparse(x):
+        raise ValueError(f"{name} is sparse, which is not supported: pass {name}.toarray()")
     try:
-        return np.asarray(x, dtype=None if np.size(x) else float)
+        array = np.asarray(x)
+        return array if array.size else array.astype(float)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name} is not an array of numbers: {error}") from error
 
@@ -145,14 +155,17 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
-def check_probabilities(name: str, weights: Any, *, tolerance: float = 1e-8) -> Array:
-    """Return `weights`, checked to be non-negative along the last axis and to sum to one."""
+def check_probabilities(name: str, weights: Any, *, tolerance: float | None = None) -> Array:
+    """Return `weights`, checked to be non-negative along the last axis and to sum to one.
+
+    The sum, taken in float64, may be off by `tolerance`, or by half the digits of the type.
+    """
     weights = check_array(name, weights)
     xp = namespace(weights)
     if bool(xp.any(weights < 0)):
         raise ValueError(f"{name} holds negative values")
-    error = float(xp.max(xp.abs(xp.sum(weights, axis=-1) - 1)))
-    if error > tolerance:
+    error = float(xp.max(xp.abs(xp.sum(xp.astype(weights, xp.float64), axis=-1) - 1)))
+    if error > (tolerance or float(xp.finfo(weights.dtype).eps) ** 0.5):
         raise ValueError(f"{name} must sum to 1, off by {error:.3g}")
     return weights
 
@@ -175,14 +188,39 @@ def check_covariance(name: str, covariance: Any) -> tuple[Array, Array]:
     xp = namespace(covariance)
     if covariance.ndim < 2 or covariance.shape[-1] != covariance.shape[-2]:
         raise ValueError(f"{name} must be square, got shape {tuple(covariance.shape)}")
-    asymmetry = float(xp.max(xp.abs(covariance - xp.matrix_transpose(covariance))))
+    difference = xp.abs(covariance - xp.matrix_transpose(covariance))
+    asymmetry, size = (xp.max(v, axis=(-2, -1)) for v in (difference, xp.abs(covariance)))
     tolerance = float(xp.finfo(covariance.dtype).eps) ** 0.5
-    if asymmetry > tolerance * float(xp.max(xp.abs(covariance))):
-        raise ValueError(f"{name} is not symmetric (entries differ by {asymmetry:.3g})")
-    try:
-        cholesky = xp.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError as error:
-        raise ValueError(f"{name} is not positive definite") from error
-    if not bool(xp.all(xp.isfinite(cholesky))):  # CuPy reports failure as NaN, not as an error
+    if bool(xp.any(asymmetry > tolerance * size)):
+        worst = float(xp.max(asymmetry))
+        raise ValueError(f"{name} is not symmetric (entries differ by {worst:.3g})")
+    cholesky = try_cholesky(covariance)
+    if cholesky is None:
         raise ValueError(f"{name} is not positive definite")
     return covariance, cholesky
+
+
+def try_cholesky(matrix: Array) -> Array | None:
+    """Return lower Cholesky factors (..., n, n), or None if a matrix is not positive definite.
+
+    Of symmetric matrices the lower triangle is read; what each backend does about a failure (an
+    error on the host, NaN or garbage on a GPU) stays in here.
+    """
+    xp = namespace(matrix)
+    try:
+        if is_cupy_array(matrix):
+            import cupyx
+
+            with cupyx.errstate(linalg="raise"):
+                factor = xp.linalg.cholesky(matrix)
+        elif is_numpy_array(matrix) and matrix.ndim == 2:
+            from scipy.linalg import cholesky
+
+            # LAPACK reads our rows as its columns, so the upper factor of the transpose costs
+            # no copy in the other layout: half the time of numpy.linalg.
+            factor = cholesky(matrix.T, lower=False, check_finite=False).T
+        else:
+            factor = xp.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return None
+    return factor if bool(xp.all(xp.isfinite(factor))) else None

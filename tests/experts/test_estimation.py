@@ -153,6 +153,51 @@ class TestFit:
             np.testing.assert_array_equal(found.tau, 1)
 
 
+class TestHardCases:
+    @pytest.mark.parametrize("method", [fit, refine])
+    @pytest.mark.parametrize("gate", [Gate(), Gate(2), Gate(3, "slope")])
+    @pytest.mark.parametrize("shift", [-3.0, 1e5, 1e7, -1e9])
+    def test_inputs_far_from_zero(self, method, gate, shift):
+        x, y, truth = sample(300, gate=gate)
+        x = np.round(x * 2**20) / 2**20  # so that the shift rounds nothing
+        start = shaken(truth, 0.3)
+        near = method(x, y, start, gate, max_iter=60)
+        far = method(x + shift, y, start.shifted(np.full((2, 1), -shift)), gate, max_iter=60)
+        # the start's biases are rounded at 1e-16 of the shift
+        tolerance = 1e-5 + 1e-10 * abs(shift)
+        np.testing.assert_allclose(far.log_likelihood, near.log_likelihood, atol=tolerance)
+        assert np.all(np.diff(far.history, axis=0) >= 0)
+        np.testing.assert_allclose(far.experts.a, near.experts.a, atol=1e-2)
+
+    @pytest.mark.parametrize("gate", [Gate(activation=tanh), Gate(2, "slope")])
+    def test_gates_that_depend_on_the_place_never_fall_either(self, gate):
+        x, y, truth = sample(200)
+        history = fit(x + 1e4, y, shaken(truth, 0.1), gate, max_iter=20).history
+        assert np.all(np.diff(history, axis=0) >= 0) and np.all(np.isfinite(history))
+
+    def test_a_saturated_gate(self, xp):
+        x = np.linspace(-1, 1, 20)
+        y = np.abs(x) + 0.2 * np.sin(37 * x)
+        a = np.array([[[-1.0], [1.0]]])
+        start = {"beta1": a, "beta0": np.zeros((1, 2)), "a": a, "b": np.zeros((1, 2))}
+        start = Experts(**{k: xp.asarray(v) for k, v in start.items()}, sigma=xp.full((1, 2), 0.2))
+        found = fit(xp.asarray(x[None, :, None]), xp.asarray(y[None]), start)
+        assert float(found.log_likelihood[0]) == pytest.approx(11.075153, abs=1e-6)
+
+    @pytest.mark.parametrize("method", [fit, refine])
+    def test_one_bad_replication_leaves_the_others(self, method):
+        x, y, truth = sample(100, B=4)
+        start = shaken(truth, 0.1)
+        alone = method(x[:1], y[:1], start.take(np.array([0])), max_iter=30)
+        x[1], x[2] = 0.5, np.where(x[2] > 0, 1.0, -1.0)  # no slope to be found; two inputs only
+        y[3] = 2 * x[3, :, 0] + 1  # one line through all points
+        found = method(x, y, start, max_iter=30)
+        np.testing.assert_allclose(found.log_likelihood[0], alone.log_likelihood[0], rtol=1e-6)
+        assert np.all(np.isfinite(found.history[-1])) and np.all(
+            np.diff(found.history, axis=0) >= 0
+        )
+
+
 class TestRefine:
     @pytest.mark.parametrize("gate", [Gate(), Gate(2, "slope")])
     def test_ends_where_the_gradient_is_zero(self, gate):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gaussbook.arrays import namespace
 from gaussbook.gp.cholesky import (
+    add_to_diagonal,
     cholesky_inverse,
     jittered_cholesky,
     log_determinant,
@@ -35,6 +36,34 @@ def test_factor_solve_inverse_and_determinant(n, seed):
     np.testing.assert_allclose(solve_triangular(L, b[:, 0]), solve_triangular(L, b)[:, 0])
     np.testing.assert_allclose(K @ cholesky_inverse(L), np.eye(n), atol=1e-9)
     assert log_determinant(L) == pytest.approx(np.linalg.slogdet(K)[1], abs=1e-9)
+
+
+@pytest.mark.parametrize("order", ["C", "F", "strided"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_order_in_memory_does_not_matter(order, dtype):
+    K = _positive(5, dtype=dtype)
+    other = np.repeat(np.repeat(K, 2, 0), 2, 1)[::2, ::2] if order == "strided" else K.copy(order)
+    shifted = add_to_diagonal(other, 2.0)
+    np.testing.assert_array_equal(shifted, K + 2 * np.eye(5, dtype=dtype))
+    np.testing.assert_array_equal(other, K)  # a copy was changed
+    for matrix in (other, shifted if order == "C" else np.asarray(shifted, order="F")):
+        L, _ = jittered_cholesky(matrix)
+        tolerance = 1e-5 if dtype == np.float32 else 1e-12
+        np.testing.assert_allclose(L @ L.T, matrix, atol=tolerance * 5, rtol=tolerance)
+        copy = np.asarray(L, order="F") if order == "F" else L
+        inverse = cholesky_inverse(copy)
+        np.testing.assert_allclose(inverse @ matrix, np.eye(5), atol=100 * tolerance)
+        right = solve_triangular(copy, np.asarray(matrix, order="F"))
+        np.testing.assert_allclose(np.tril(L) @ right, matrix, atol=10 * tolerance * 5)
+
+
+def test_the_jitter_is_relative_to_the_scale_that_was_rounded():
+    K = 1e-13 * (np.eye(3) - 1.001 * np.ones((3, 3)) / 3)  # below zero by 1e-16 of a prior 1
+    with pytest.raises(ValueError, match="^covariance is not positive definite"):
+        jittered_cholesky(K)
+    L, jitter = jittered_cholesky(K, scale=1.0)
+    assert jitter == pytest.approx(1e-12)
+    np.testing.assert_allclose(L @ L.T, K + jitter * np.eye(3), atol=1e-26)
 
 
 def test_jitter_escalates_and_is_reported():

@@ -9,11 +9,8 @@ from gaussbook.arrays import generator
 from gaussbook.gp import (
     covariances,
     exact,
-    inducing,
-    kronecker,
     network,
     sampling,
-    spectral,
     statespace,
 )
 from gaussbook.gp.cholesky import jittered_cholesky
@@ -48,15 +45,6 @@ def _fit_exact(covariance, noise_variance, x, y, new):
     return model.fit(x, y, optimise=False).predict(new, return_std=True)
 
 
-def _fit_grid(covariance, noise_variance, axis, y, new):
-    return kronecker.GridRegressor([covariance], noise_variance).fit([axis], y).predict([new])
-
-
-def _fit_sparse(covariance, noise_variance, z, x, y, new):
-    model = inducing.SparseRegressor(covariance, z, noise_variance)
-    return model.fit(x, y, optimise=False).predict(new, return_std=True)
-
-
 def _fit_line(covariance, noise_variance, t, y, new):
     return statespace.StateSpaceRegressor(covariance, noise_variance).fit(t, y).predict(new)
 
@@ -68,19 +56,6 @@ def _kernel(kind):
 STATIONARY = {"x": X, "y": X[:3], "variance": 1.0, "lengthscale": 0.5}
 CALLS = {
     "Matern12": (_kernel(covariances.Matern12), STATIONARY),
-    "RationalQuadratic": (_kernel(covariances.RationalQuadratic), STATIONARY | {"alpha": 2.0}),
-    "Periodic": (_kernel(spectral.Periodic), STATIONARY | {"period": 1.0}),
-    "SpectralMixture": (
-        _kernel(spectral.SpectralMixture),
-        {
-            "x": X,
-            "y": X,
-            "weights": [1.0],
-            "rates": [1.0],
-            "frequencies": [1.0],
-            "shape": "student",
-        },
-    ),
     "NeuralNetwork": (
         _kernel(network.NeuralNetwork),
         {"x": X, "y": X, "depth": 2, "activation": "erf", "variance": 1.0, "bias_variance": 0.1},
@@ -105,23 +80,6 @@ CALLS = {
             "noise_variance": 0.1,
         },
     ),
-    "condition_on_value": (
-        exact.condition_on_value,
-        {"mean": Y, "covariance": K(X), "index": 3, "value": 1.0, "noise_variance": 0.1},
-    ),
-    "grid": (
-        _fit_grid,
-        {"covariance": K, "noise_variance": 0.1, "axis": X, "y": Y, "new": X[:2]},
-    ),
-    "kronecker_multiply": (
-        kronecker.kronecker_multiply,
-        {"factors": [np.eye(2), np.eye(3)], "tensor": np.ones((2, 3))},
-    ),
-    "sparse": (
-        _fit_sparse,
-        {"covariance": K, "noise_variance": 0.1, "z": X[:4], "x": X, "y": Y, "new": X[:2]},
-    ),
-    "greedy": (inducing.greedy_inducing_points, {"covariance": K, "x": X, "m": 3}),
     "line": (_fit_line, {"covariance": K, "noise_variance": 0.1, "t": X, "y": Y, "new": X[:2]}),
     "matern_transitions": (statespace.matern_transitions, {"covariance": K, "gaps": X}),
     "circulant_embedding": (
@@ -140,10 +98,6 @@ CALLS = {
         sampling.sample_gaussian,
         {"mean": Y, "covariance": K(X), "n": 2, "rng": generator(0)},
     ),
-    "random_fourier_features": (
-        sampling.random_fourier_features,
-        {"covariance": K, "columns": 1, "features": 5, "rng": generator(0)},
-    ),
 }
 CASES = [
     pytest.param(name, argument, kind, id=f"{name}-{argument}-{kind}")
@@ -156,8 +110,6 @@ CASES = [
 def _arrays(result):
     if isinstance(result, tuple | list):
         return [array for part in result for array in _arrays(part)]
-    if isinstance(result, sampling.RandomFourierFeatures):
-        return [result.frequencies]
     return [np.asarray(result)]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans as Peer
 
-from gaussbook.arrays import generator
+from gaussbook.arrays import generator, to_host
 from gaussbook.mixture import assign, k_means, kmeans_plus_plus
 
 
@@ -96,6 +96,50 @@ def test_permutation_and_shift_invariance(seed, shift):
     moved = k_means(x[rows] + shift, 4, init=x[:4] + shift)
     np.testing.assert_allclose(moved.centres, plain.centres + shift, atol=1e-9)
     np.testing.assert_array_equal(moved.labels, plain.labels[rows])
+
+
+@pytest.mark.parametrize("d", [1, 2, 4, 7])
+@pytest.mark.parametrize("far", [1e3, 1e8, 1e12])
+def test_neighbours_in_clusters_far_apart(xp, d, far):
+    x = np.zeros((6, d))
+    x[:, 0] = [far, far + 1, far + 2, -far, -far - 1, -far - 2]
+    x[:, -1] = x[:, 0]
+    for seed in range(5):
+        seeds = to_host(kmeans_plus_plus(xp.asarray(x), 6, seed=seed))
+        assert len(np.unique(seeds, axis=0)) == 6
+    found = k_means(xp.asarray(x), 6, n_init=3)
+    assert found.inertia == 0 and len(np.unique(to_host(found.labels))) == 6
+    labels, squares = assign(xp.asarray(x), xp.asarray(x[::-1].copy()))
+    np.testing.assert_array_equal(to_host(labels), np.arange(6)[::-1])
+    np.testing.assert_array_equal(to_host(squares), 0)
+
+
+def test_single_precision_finds_the_nearest_codeword():
+    rng = np.random.default_rng(0)
+    centres = (1000 + rng.standard_normal((50, 8))).astype(np.float32)
+    x = centres[rng.integers(0, 50, 400)] + np.float32(0.01)
+    labels, squares = assign(x, centres)
+    distances = cdist(x.astype(float), centres.astype(float), "sqeuclidean")
+    np.testing.assert_array_equal(labels, distances.argmin(axis=1))
+    np.testing.assert_allclose(squares, distances.min(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-18, 1e300, 5e-320])
+def test_a_point_of_weight_zero_is_absent(xp, scale):
+    x = np.array([[0.0], [1.0], [10.0], [11.0], [1e6]])
+    weight = xp.asarray(scale * np.array([1.0, 1, 1, 1, 0]))
+    init = xp.asarray([[0.0], [1.0]])
+    for far in (1e6, 1e200):
+        x[4] = far
+        found = k_means(xp.asarray(x), 2, init=init, sample_weight=weight)
+        np.testing.assert_allclose(to_host(found.centres)[:, 0], [0.5, 10.5])
+        np.testing.assert_array_equal(to_host(found.labels)[:4], [0, 0, 1, 1])
+        assert found.inertia == pytest.approx(scale, rel=1e-3) and found.converged
+        alone = kmeans_plus_plus(xp.asarray(x[:4]), 2, sample_weight=weight[:4])
+        seeds = kmeans_plus_plus(xp.asarray(x), 2, sample_weight=weight)
+        np.testing.assert_array_equal(to_host(seeds), to_host(alone))
+    with pytest.raises(ValueError, match="^n_clusters must be at most 4"):
+        k_means(xp.asarray(x), 5, sample_weight=weight)
 
 
 def test_strict_arrays():

@@ -35,6 +35,35 @@ def updates(result, a, b, M, reg, rho=(np.inf, np.inf)):
     return factors[0] * f, factors[1] * g
 
 
+class TestEndings:
+    @pytest.mark.parametrize("max_iter", [1, 2, 3, 20, 60])
+    @pytest.mark.parametrize("reg", [1e-1, 1e-3, 1e-5])
+    @pytest.mark.parametrize("reg_m", [None, 1.0])
+    def test_an_early_end_leaves_a_plan_of_the_last_regularisation(self, max_iter, reg, reg_m):
+        M = np.random.default_rng(0).uniform(0, 10, (30, 20))
+        with pytest.warns(ConvergenceWarning):
+            result = sinkhorn(None, None, M, reg, reg_m=reg_m, max_iter=max_iter, tol=1e-14)
+        assert result.iterations == max_iter and not result.converged
+        assert 0 <= result.cost <= 10 and np.all(np.isfinite(result.plan))
+        if reg_m is None:  # the last update has been that of the columns
+            np.testing.assert_allclose(np.sum(result.plan, axis=0), 1 / 20, rtol=1e-6)
+
+    def test_the_advice_is_one_that_helps(self):
+        M = np.random.default_rng(0).uniform(0, 1, (6, 6))
+        with pytest.warns(ConvergenceWarning, match="raise max_iter or reg"):
+            sinkhorn(None, None, M, 1e-2, max_iter=3)
+        with pytest.warns(ConvergenceWarning, match="rounding .* so raise reg or tol") as caught:
+            sinkhorn(None, None, M, 1e-9, max_iter=300)
+        assert "max_iter" not in str(caught[0].message)
+
+    def test_an_iteration_looks_at_the_host_once(self, monkeypatch):
+        looks = []
+        original = entropic._numbers
+        monkeypatch.setattr(entropic, "_numbers", lambda *v: looks.append(1) or original(*v))
+        result = sinkhorn(None, None, np.random.default_rng(0).uniform(0, 1, (9, 9)), 0.05)
+        assert result.iterations <= len(looks) <= result.iterations + 20
+
+
 class TestBalanced:
     @pytest.mark.parametrize("reg", [10.0, 1.0, 0.1, 0.01, 1e-3])
     def test_agrees_with_pot(self, reg):

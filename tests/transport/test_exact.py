@@ -43,6 +43,37 @@ class TestPlan:
         np.testing.assert_allclose(scaled, plan, atol=1e-12)
         assert scaled_cost == pytest.approx(scale * cost)
 
+    @pytest.mark.parametrize("forbidden", [1e4, 1e12, 1e20, 1e150])
+    @pytest.mark.parametrize("unit", [1.0, 1e-9, 1e9])
+    def test_forbidden_pairs_hide_nothing(self, forbidden, unit):
+        M = np.array([[1.0, 5.0, forbidden], [forbidden, 1.0, 2.0], [4.0, forbidden, 1.0]])
+        plan, cost = exact_plan(None, None, unit * M)
+        assert cost == pytest.approx(unit)
+        np.testing.assert_allclose(plan, np.eye(3) / 3, atol=1e-12)
+
+    @settings(max_examples=30, deadline=None)
+    @given(
+        st.integers(2, 9), st.integers(0, 2**31), st.floats(0.1, 0.7), st.sampled_from([1e9, 1e25])
+    )
+    def test_nor_in_an_assignment_with_many_of_them(self, n, seed, share, forbidden):
+        rng = np.random.default_rng(seed)
+        M = rng.uniform(1, 5, (n, n))
+        hidden = rng.random((n, n)) < share
+        hidden[np.arange(n), rng.permutation(n)] = False  # at least one assignment is left
+        allowed = np.where(hidden, 1e4, M)
+        rows, columns = linear_sum_assignment(allowed)
+        _, cost = exact_plan(None, None, np.where(hidden, forbidden, M))
+        assert cost == pytest.approx(allowed[rows, columns].mean(), rel=1e-9)
+
+    def test_a_forbidden_pair_is_paid_where_no_plan_goes_round_it(self):
+        _, cost = exact_plan([0.5, 0.5], [0.9, 0.1], [[1.0, 2.0], [1e20, 3.0]])
+        assert cost == pytest.approx(0.4 * 1e20)
+
+    def test_a_pair_that_pays_is_taken_and_hides_nothing(self):
+        M = np.array([[-1e20, 1.0, 1.0], [1.0, 1.0, 3.0], [1.0, 4.0, 2.0]])
+        plan, _ = exact_plan(None, None, M)
+        np.testing.assert_allclose(plan, np.eye(3) / 3, atol=1e-12)
+
     def test_stops_with_an_error_where_the_simplex_does_not_finish(self):
         x, y, a, b = clouds(60, 60)
         with pytest.raises(RuntimeError, match="no optimal plan"):
@@ -113,6 +144,15 @@ class TestCosts:
         x, y, _, _ = clouds()
         np.testing.assert_allclose(cost_matrix(x, y, p), cdist(x, y) ** p, rtol=1e-10)
         np.testing.assert_allclose(cost_matrix(x + 1e6, y + 1e6, p), cdist(x, y) ** p, rtol=1e-6)
+
+    @pytest.mark.parametrize("d", [2, 5])
+    @pytest.mark.parametrize("p", [1, 2, 3])
+    def test_neighbours_in_clusters_far_apart(self, d, p):
+        x = np.repeat(1e7 * np.random.default_rng(0).standard_normal((4, d)), 2, axis=0)
+        x[::2, 0] += 0.25
+        costs = cost_matrix(x, x, p)
+        assert np.all(np.diag(costs) == 0)
+        np.testing.assert_allclose(np.diag(costs, 1)[::2], cdist(x, x)[::2, 1::2].diagonal() ** p)
 
     def test_overflow_is_refused(self):
         with pytest.raises(ValueError, match="^p "):

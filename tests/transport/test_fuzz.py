@@ -42,16 +42,13 @@ NONSENSE = {
 CALLS = {
     "wasserstein_1d": {"x": X.T, "y": Y.T, "p": 2, "a": A, "b": B, "axis": -1},
     "sliced_wasserstein_terms": {"x": X, "y": Y, "theta": THETA, "p": 2},
-    "sliced_wasserstein_gradient": {"x": X, "y": Y, "theta": THETA, "p": 3, "weights": np.ones(4)},
     "projected_moments": {"x": X, "theta": THETA},
     "cost_matrix": {"x": X, "y": Y, "p": 2},
     "exact_plan": {"a": A, "b": B, "M": M, "max_iter": 1000},
     "wasserstein": {"x": X, "y": Y, "p": 2, "a": A, "b": B},
     "sinkhorn": {"a": A, "b": B, "M": M, "reg": 0.1, "tol": 1e-6, "max_iter": 50},
     "sinkhorn_divergence": {"x": X, "y": Y, "reg": 0.1, "p": 2, "a": A, "b": B, "max_iter": 50},
-    "maximum_mean_discrepancy": {"x": X, "y": Y, "lengthscale": 1.0},
     "energy_distance": {"x": X, "y": Y},
-    "gaussian_map": {"m0": X[0], "C0": C, "m1": Y[0], "C1": C},
 }
 UNBALANCED = {"a": A, "b": B, "M": M, "reg": 0.1, "reg_m": 1.0, "max_iter": 50}
 UNBALANCED |= {"warm_start": (np.zeros(6), np.zeros(5))}

@@ -18,7 +18,6 @@ from gaussbook.experts.model import (
     conditional_density,
     gate_log_weights,
     log_likelihood,
-    responsibilities,
     topk_gate,
 )
 from gaussbook.experts.voronoi import voronoi_loss
@@ -33,7 +32,6 @@ __all__ = [
     "gradient",
     "log_likelihood",
     "refine",
-    "responsibilities",
     "topk_gate",
     "voronoi_loss",
 ]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gaussbook.arrays import Array, namespace
 from gaussbook.experts.model import Experts, Gate, Pass, check_data, one_pass
 from gaussbook.gp.cholesky import solve_triangular
-from gaussbook.validation import check_integer, check_scalar
+from gaussbook.validation import check_integer, check_scalar, try_cholesky
 
 __all__ = ["Fit", "fit", "gradient", "refine"]
 
@@ -104,13 +104,39 @@ def _gate_step(p: Pass, experts: Experts, free: Array) -> Array:
     slope = xp.sum(excess[:, :, None, :] * p.features, axis=3)
     slope = free * _vector(slope, xp.sum(excess * shared, axis=(1, 2)))
     information = _covariance(p.weights, p.features, shared) * free[:, :, None] * free[:, None, :]
-    diagonal = xp.linalg.diagonal(information)
-    # A coordinate that is held, or never in doubt, has no information and makes no step.
-    ridge = 1e-8 * diagonal + xp.astype(diagonal <= 0, diagonal.dtype)
-    information = information + ridge[:, :, None] * xp.eye(free.shape[1], dtype=free.dtype)
-    L = xp.linalg.cholesky(information)
-    step = solve_triangular(L, solve_triangular(L, slope[..., None]), transpose=True)
-    return _shortened(step[..., 0], step.shape[1])
+    step = _solve(information, slope[..., None], ridge=1e-8)[..., 0]
+    return _shortened(step, step.shape[1])
+
+
+def _solve(matrix: Array, b: Array, ridge: float = 0.0) -> Array:
+    """Solve positive semidefinite systems (..., q, q), each in units that make its diagonal one.
+
+    A coordinate without information (nothing positive on the diagonal) makes no step, and neither
+    does a direction in which rounding has left nothing: one singular system of a batch leaves the
+    others as they are.
+    """
+    xp = namespace(matrix)
+    diagonal = xp.linalg.diagonal(matrix)
+    known = (diagonal > 0) & xp.isfinite(diagonal)
+    unit = xp.where(known, 1 / xp.sqrt(xp.where(known, diagonal, 1.0)), 0.0)
+    identity = xp.eye(matrix.shape[-1], dtype=matrix.dtype)
+    scaled = _finite(unit[..., :, None] * matrix * unit[..., None, :])
+    scaled = scaled + (ridge + xp.astype(~known, matrix.dtype))[..., None] * identity
+    b = unit[..., None] * _finite(b)
+    L = try_cholesky(scaled)
+    if L is not None:
+        return unit[..., None] * solve_triangular(L, solve_triangular(L, b), transpose=True)
+    values, vectors = xp.linalg.eigh(scaled)
+    smallest = max(ridge, matrix.shape[-1] * float(xp.finfo(matrix.dtype).eps))
+    inverse = xp.where(values >= smallest, 1 / xp.where(values >= smallest, values, 1.0), 0.0)
+    along = inverse[..., None] * (xp.matrix_transpose(vectors) @ b)
+    return unit[..., None] * (vectors @ along)
+
+
+def _finite(x: Array) -> Array:
+    """Return an array in which what is infinite or NaN is zero."""
+    xp = namespace(x)
+    return xp.where(xp.isfinite(x), x, xp.zeros_like(x))
 
 
 def _moved_gate(experts: Experts, step: Array) -> Experts:
@@ -129,24 +155,34 @@ def _moved_gate(experts: Experts, step: Array) -> Experts:
 def _expert_step(p: Pass, y: Array, experts: Experts) -> Experts:
     """Return weighted least squares for (a, b) and sigma.
 
-    An expert with no more than d + 1 points' worth of shares keeps its line: it could pass
-    through them all, at an infinite likelihood.
+    An expert with no more than d + 1 points' worth of shares keeps its line, and so does one whose
+    line passes through all of its points: at an infinite likelihood.
     """
     xp = namespace(p.shares)
     d = experts.shape[2]
-    alive = xp.sum(p.shares, axis=2) > d + 1
+    total = xp.sum(p.shares, axis=2)
+    alive = total > d + 1
     shares = xp.where(alive[:, :, None], p.shares, 1.0)
-    weighted = shares[:, :, None, :] * p.columns[:, None, :, :]
-    gram = weighted @ xp.matrix_transpose(p.columns)[:, None, :, :]
-    moment = weighted @ y[:, None, :, None]
-    L = xp.linalg.cholesky(gram)
-    line = solve_triangular(L, solve_triangular(L, moment), transpose=True)
-    residuals = y[:, None, :] - xp.matrix_transpose(line)[:, :, 0, :] @ p.columns
-    variance = xp.sum(shares * residuals**2, axis=2) / xp.sum(shares, axis=2)
+    total = xp.where(alive, total, float(p.shares.shape[2]))
+    rows = p.columns[:, :-1, :]
+    # About the means of its own points, a line's slope needs no digits for its place.
+    x_mean = (shares @ xp.matrix_transpose(rows)) / total[:, :, None]
+    y_mean = xp.sum(shares * y[:, None, :], axis=2) / total
+    x_offsets, y_offsets = (
+        rows[:, None, :, :] - x_mean[..., None],
+        y[:, None, :] - y_mean[..., None],
+    )
+    weighted = shares[:, :, None, :] * x_offsets
+    gram, moment = weighted @ xp.matrix_transpose(x_offsets), weighted @ y_offsets[..., None]
+    a = _solve(gram, moment)[..., 0]
+    residuals = y_offsets - (a[:, :, None, :] @ x_offsets)[:, :, 0, :]
+    variance = xp.sum(shares * residuals**2, axis=2) / total
+    rounding = float(xp.finfo(y.dtype).eps) * xp.max(xp.abs(y), axis=1)[:, None]
+    alive = alive & (variance > rounding**2)
     return replace(
         experts,
-        a=xp.where(alive[:, :, None], line[:, :, :d, 0], experts.a),
-        b=xp.where(alive, line[:, :, d, 0], experts.b),
+        a=xp.where(alive[:, :, None], a, experts.a),
+        b=xp.where(alive, y_mean - xp.sum(a * x_mean, axis=2), experts.b),
         sigma=xp.where(alive, xp.sqrt(variance), experts.sigma),
     )
 
@@ -180,7 +216,8 @@ def fit(
     One iteration takes the responsibilities r, the experts' weighted least squares, and one Newton
     step of :math:`\sum_{in}r_{in}\log w_i(x_n)` for the gate with the active sets frozen.  Then
     the active sets are found anew, and where the log-likelihood fell the gate's step is halved, at
-    last to nothing: the experts' step alone never lowers it.
+    last to nothing: the experts' step alone never lowers it.  Inputs are measured from their mean
+    on the way, where the gate allows it.
 
     Parameters
     ----------
@@ -221,34 +258,64 @@ def fit(
     max_iter = check_integer("max_iter", max_iter, at_least=1)
     xp = namespace(x, y)
     free = _free(start, start.shape[2] + 1, reference, learn_tau)
-    experts, p = start, one_pass(x, y, start, gate)
+    x, experts, centre = _centred(x, start, gate)
+    p = one_pass(x, y, experts, gate)
     history = [xp.sum(p.log_density, axis=1)]
     gain = xp.full_like(history[0], math.inf)
     for _ in range(max_iter):
         step = _gate_step(p, experts, free)
         moved = _expert_step(p, y, experts)
-        experts, p = _line_search(x, y, moved, step, gate, history[-1])
+        experts, p = _line_search(x, y, moved, step, gate, experts, p)
         history.append(xp.sum(p.log_density, axis=1))
         gain = history[-1] - history[-2]
         if bool(xp.all(gain < tol * x.shape[1])):
             break
+    experts = _uncentred(experts, start, centre)
     return Fit(experts, history[-1], xp.stack(history), gain < tol * x.shape[1])
 
 
+def _centred(x: Array, experts: Experts, gate: Gate) -> tuple[Array, Experts, Array]:
+    """Return inputs measured from their mean, the parameters that go with them, and the mean.
+
+    Where the gate depends on where the inputs lie (see `Gate.follows_shifts`), the mean is zero.
+    """
+    xp = namespace(x)
+    centre = xp.mean(x, axis=1)
+    if not gate.follows_shifts(experts.shape[1]):
+        centre = xp.zeros_like(centre)
+    return x - centre[:, None, :], experts.shifted(centre), centre
+
+
+def _uncentred(experts: Experts, start: Experts, centre: Array) -> Experts:
+    """Return the parameters for the inputs as they came; a gate that has not moved stays as is."""
+    moved = replace(
+        experts,
+        beta1=experts.beta1 - start.beta1,
+        beta0=experts.beta0 - start.shifted(centre).beta0,
+    ).shifted(-centre)
+    return replace(moved, beta1=experts.beta1, beta0=start.beta0 + moved.beta0)
+
+
 def _line_search(
-    x: Array, y: Array, experts: Experts, step: Array, gate: Gate, before: Array
+    x: Array, y: Array, experts: Experts, step: Array, gate: Gate, old: Experts, last: Pass
 ) -> tuple[Experts, Pass]:
-    """Halve the gate's step in the replications whose log-likelihood would fall."""
+    """Halve the gate's step in the replications whose log-likelihood would fall.
+
+    Those whose likelihood falls all the same, by rounding, stay as they were.
+    """
     xp = namespace(x, y)
+    before = xp.sum(last.log_density, axis=1)
     fraction = xp.ones_like(before)
     for _ in range(_HALVINGS):
         moved = _moved_gate(experts, fraction[:, None] * step)
         p = one_pass(x, y, moved, gate)
-        fell = xp.sum(p.log_density, axis=1) < before
+        fell = ~(xp.sum(p.log_density, axis=1) >= before)
         if not bool(xp.any(fell)):
             return moved, p
         fraction = xp.where(fell, fraction / 2, fraction)
     moved = _moved_gate(experts, xp.where(fell, 0.0, fraction)[:, None] * step)
+    fell = ~(xp.sum(one_pass(x, y, moved, gate).log_density, axis=1) >= before)
+    moved = _select(~fell, moved, old)
     return moved, one_pass(x, y, moved, gate)
 
 
@@ -398,7 +465,8 @@ def refine(
     max_iter = check_integer("max_iter", max_iter, at_least=1)
     xp = namespace(x, y)
     free = _free(start, 2 * start.shape[2] + 3, reference, learn_tau)
-    rows, whole, part = xp.arange(x.shape[0]), start, start
+    x, part, centre = _centred(x, start, gate)
+    rows, whole = xp.arange(x.shape[0]), part
     p = one_pass(x, y, part, gate)
     value = xp.sum(p.log_density, axis=1)
     mu, history = xp.full_like(value, 1e-3), [value]
@@ -423,7 +491,7 @@ def refine(
         if not bool(xp.all(running & better)):
             p = one_pass(x, y, part, gate)
     converged = ~xp.any(xp.arange(start.shape[0])[:, None] == rows[None, :], axis=1)
-    return Fit(whole, history[-1], xp.stack(history), converged)
+    return Fit(_uncentred(whole, start, centre), history[-1], xp.stack(history), converged)
 
 
 def _put_back(
@@ -444,9 +512,9 @@ def _damped_step(
     """Return the Newton step of `refine` and the gain that the quadratic model promises."""
     xp = namespace(gradient)
     root = xp.where(scale > 0, free / xp.sqrt(xp.where(scale > 0, scale, 1.0)), 0.0)
-    matrix = root[:, :, None] * curvature * root[:, None, :]
+    matrix = _finite(root[:, :, None] * curvature * root[:, None, :])
     values, vectors = xp.linalg.eigh((matrix + xp.matrix_transpose(matrix)) / 2)
-    along = xp.matrix_transpose(vectors) @ (root * gradient)[..., None]
+    along = xp.matrix_transpose(vectors) @ _finite(root * gradient)[..., None]
     damped = along[..., 0] / (xp.abs(values) + mu[:, None])
     step = root * (vectors @ damped[..., None])[..., 0]
     return step, xp.sum(along[..., 0] * damped, axis=1) / 2

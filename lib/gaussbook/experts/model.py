@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gaussbook.arrays import Array, namespace
+from gaussbook.logsumexp import log_sum_exp, normalise
 from gaussbook.validation import check_array, check_choice, check_integer
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "gate_log_weights",
     "log_likelihood",
     "one_pass",
-    "responsibilities",
     "topk_gate",
 ]
 
@@ -85,6 +85,24 @@ class Experts:
         taken = {name: xp.take(getattr(self, name), indices, axis=axis) for name in names}
         return Experts(**taken, tau=self.tau if axis else xp.take(self.tau, indices))
 
+    def shifted(self, offset: Array) -> Experts:
+        r"""Return the parameters of the same mixtures for inputs :math:`x-c`.
+
+        (With an activation, or a gate that ranks slopes, there are none: see
+        `Gate.follows_shifts`.)
+
+        Parameters
+        ----------
+        offset : array, shape (B, d)
+            The offsets :math:`c`.
+        """
+        along = namespace(offset).matrix_transpose(offset[:, None, :])
+        return replace(
+            self,
+            beta0=self.beta0 + (self.beta1 @ along)[..., 0],
+            b=self.b + (self.a @ along)[..., 0],
+        )
+
     def relative_to(self, reference: int = -1) -> Experts:
         r"""Return the same mixture with the gate of one expert at zero.
 
@@ -128,6 +146,11 @@ class Gate:
         check_choice("select_on", self.select_on, ("logit", "slope"))
         if self.n_active is not None:
             check_integer("n_active", self.n_active, at_least=1)
+
+    def follows_shifts(self, k: int) -> bool:
+        """Return whether new biases make up for a shift of the inputs of `k` experts."""
+        ranks_slopes = self.select_on == "slope" and self.n_active not in (None, k)
+        return self.activation is None and not ranks_slopes
 
 
 class Pass(NamedTuple):
@@ -200,14 +223,7 @@ def _log_softmax(logits: Array, active: Array | None) -> Array:
     xp = namespace(logits)
     if active is not None:
         logits = xp.where(active, logits, xp.asarray(-math.inf, dtype=logits.dtype))
-    return logits - log_sum_exp(logits)[:, None, :]
-
-
-def log_sum_exp(values: Array) -> Array:
-    """Return log sum exp over axis 1, of which at least one entry is finite."""
-    xp = namespace(values)
-    largest = xp.max(values, axis=1)
-    return largest + xp.log(xp.sum(xp.exp(values - largest[:, None, :]), axis=1))
+    return logits - log_sum_exp(logits, axis=1)[:, None, :]
 
 
 def _gate(x: Array, experts: Experts, gate: Gate) -> tuple[Array, Array | None, Array]:
@@ -267,8 +283,7 @@ def one_pass(x: Array, y: Array, experts: Experts, gate: Gate) -> Pass:
     xp = namespace(x, y)
     log_weights, slope, z = _gate(x, experts, gate)
     log_normal, residuals = _expert_log_densities(x, y, experts)
-    joint = log_weights + log_normal
-    log_density = log_sum_exp(joint)
+    log_density, shares = normalise(log_weights + log_normal, axis=1)
     rows = xp.matrix_transpose(x)
     columns = xp.concat([rows, xp.ones_like(rows[:, :1, :])], axis=1)
     features = columns[:, None, :, :] / experts.tau[:, None, None, None]
@@ -277,7 +292,6 @@ def one_pass(x: Array, y: Array, experts: Experts, gate: Gate) -> Pass:
         last = xp.broadcast_to(features[:, :, -1:, :], (*sloped.shape[:2], 1, sloped.shape[3]))
         features = xp.concat([sloped, last], axis=2)
     weights = xp.exp(log_weights)
-    shares = xp.exp(joint - log_density[:, None, :])
     return Pass(columns, z, features, weights, residuals, shares, log_density)
 
 
@@ -316,33 +330,7 @@ def log_likelihood(x: Array, y: Array, experts: Experts, gate: Gate | None = Non
     xp = namespace(x, y)
     log_weights = gate_log_weights(x, experts, gate)
     joint = log_weights + _expert_log_densities(x, y, experts)[0]
-    return xp.sum(log_sum_exp(joint), axis=1)
-
-
-def responsibilities(
-    x: Array, y: Array, experts: Experts, gate: Gate | None = None
-) -> tuple[Array, Array]:
-    r"""Return the E-step: :math:`r_{in}=w_i(x_n)N(y_n\mid\dots)/g(y_n\mid x_n)`, and log g.
-
-    Parameters
-    ----------
-    x, y, experts, gate
-        As for `log_likelihood`.
-
-    Returns
-    -------
-    shares : array, shape (B, k, n)
-        Responsibilities; they sum to one over the experts.
-    log_density : array, shape (B, n)
-        :math:`\log g(y_n\mid x_n)`.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a number is not finite.
-    """
-    result = one_pass(*check_data(x, y), experts, gate or Gate())
-    return result.shares, result.log_density
+    return xp.sum(log_sum_exp(joint, axis=1), axis=1)
 
 
 def conditional_density(x: Array, grid: Array, experts: Experts, gate: Gate | None = None) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 from array_api_compat import is_cupy_array, is_numpy_array
 
 from gaussbook.arrays import Array, namespace
-from gaussbook.validation import check_array, check_scalar
+from gaussbook.validation import check_array, check_scalar, try_cholesky
 
 __all__ = [
     "add_to_diagonal",
@@ -20,18 +20,21 @@ __all__ = [
 def add_to_diagonal(matrix: Array, value: float) -> Array:
     """Return a copy of a square matrix (n, n) with `value` added to its diagonal."""
     xp = namespace(matrix)
-    result = xp.asarray(matrix, copy=True)
+    result = xp.empty(matrix.shape, dtype=matrix.dtype)  # row by row, whatever the matrix's order
+    result[:, :] = matrix
     flat = xp.reshape(result, (-1,), copy=False)  # a view: one pass over the memory, not three
     flat[:: matrix.shape[0] + 1] += value
     return result
 
 
-def jittered_cholesky(covariance: Array, *, largest: float = 1e-4) -> tuple[Array, float]:
+def jittered_cholesky(
+    covariance: Array, *, largest: float = 1e-4, scale: float | None = None
+) -> tuple[Array, float]:
     r"""Return the Cholesky factor of a covariance matrix and the jitter it took.
 
     A matrix that is positive definite only up to rounding gets :math:`\epsilon\,\bar k` added to
-    its diagonal, where :math:`\bar k` is the mean of the diagonal and :math:`\epsilon` is tried
-    as 0, :math:`10^{-12}` (in single precision :math:`10^{-6}`), ten times that, and so on.
+    its diagonal, where :math:`\epsilon` is tried as 0, :math:`10^{-12}` (in single precision
+    :math:`10^{-6}`), ten times that, and so on.
 
     Parameters
     ----------
@@ -39,6 +42,10 @@ def jittered_cholesky(covariance: Array, *, largest: float = 1e-4) -> tuple[Arra
         Symmetric matrices, of which the lower triangle is read.
     largest : float
         The largest :math:`\epsilon` to try.
+    scale : float, optional
+        The variance :math:`\bar k` whose rounding the matrix carries: that of the prior, where it
+        is a posterior covariance and so a difference of larger ones.  The mean of the diagonal if
+        not given.
 
     Returns
     -------
@@ -57,36 +64,22 @@ def jittered_cholesky(covariance: Array, *, largest: float = 1e-4) -> tuple[Arra
     if K.ndim < 2 or K.shape[-1] != K.shape[-2]:
         raise ValueError(f"covariance must be square, got shape {tuple(K.shape)}")
     xp = namespace(K)
-    L = _try_cholesky(K)
+    L = try_cholesky(K)
     if L is not None:
         return L, 0.0
     identity = xp.eye(K.shape[-1], dtype=K.dtype)
-    mean = float(xp.sum(K * identity)) / (K.size // K.shape[-1])
+    if scale is None:
+        scale = float(xp.mean(xp.linalg.diagonal(K)))
+    scale = check_scalar("scale", scale)
     epsilon = 1e-12 if K.dtype == xp.float64 else 1e-6
-    while 0 < mean and epsilon <= largest * (1 + 1e-9):
-        L = _try_cholesky(K + epsilon * mean * identity)
+    while 0 < scale and epsilon <= largest * (1 + 1e-9):
+        L = try_cholesky(K + epsilon * scale * identity)
         if L is not None:
-            return L, epsilon * mean
+            return L, epsilon * scale
         epsilon *= 10
     raise ValueError(
-        f"covariance is not positive definite, even with {largest:g} of its mean variance added"
+        f"covariance is not positive definite, even with {largest:g} of a variance {scale:g} added"
     )
-
-
-def _try_cholesky(K: Array) -> Array | None:
-    xp = namespace(K)
-    try:
-        if is_numpy_array(K) and K.ndim == 2:
-            from scipy.linalg import cholesky
-
-            # LAPACK reads our rows as its columns, so the upper factor of the transpose costs
-            # no copy in the other layout: half the time of numpy.linalg.
-            L = cholesky(K.T, lower=False, check_finite=False).T
-        else:
-            L = xp.linalg.cholesky(K)
-    except np.linalg.LinAlgError:
-        return None
-    return L if bool(xp.all(xp.isfinite(L))) else None  # CuPy reports failure as NaN
 
 
 def solve_triangular(cholesky: Array, b: Array, *, transpose: bool = False) -> Array:

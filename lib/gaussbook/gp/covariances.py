@@ -1,11 +1,11 @@
-r"""Covariance functions, their sums and products, and their gradients.
+r"""Covariance functions and their gradients.
 
 A covariance holds its hyper-parameters as one flat vector ``theta`` on the host: positive ones as
 logarithms, frequencies as they are.  Its gradient is offered as a *pullback*: from a matrix
 :math:`M` it computes all :math:`\sum_{ij} M_{ij}\,\partial K_{ij}/\partial\theta_p` at once,
 without ever forming the matrices :math:`\partial K/\partial\theta_p`.
 
->>> k = SquaredExponential(variance=2.0, lengthscale=[1.0, 3.0]) + Matern12().on([0])
+>>> k = SquaredExponential(variance=2.0, lengthscale=[1.0, 3.0])
 >>> K, pullback = k.vjp(x)  # doctest: +SKIP
 """
 
@@ -20,18 +20,15 @@ from typing import Any
 import numpy as np
 
 from gaussbook.arrays import Array, namespace, to_host
-from gaussbook.validation import check_array, check_integer, check_scalar
+from gaussbook.distances import contract_squares, squared_distances
+from gaussbook.validation import check_array, check_scalar
 
 __all__ = [
-    "Columns",
     "Covariance",
     "Matern12",
     "Matern32",
     "Matern52",
-    "Product",
-    "RationalQuadratic",
     "SquaredExponential",
-    "Sum",
     "as_points",
     "check_process",
 ]
@@ -40,7 +37,7 @@ Pullback = Callable[[Array], np.ndarray]
 
 
 class Covariance(ABC):
-    """A covariance function; ``+`` and ``*`` combine two of them.
+    """A covariance function.
 
     Attributes
     ----------
@@ -128,16 +125,6 @@ class Covariance(ABC):
         """Return the variances and the pullback of a vector (n,) to the hyper-parameters."""
         return self._variances_vjp(as_points(x, None)[0])
 
-    def on(self, columns: Sequence[int]) -> Columns:
-        """Return this covariance of some columns of the points only."""
-        return Columns(self, columns)
-
-    def __add__(self, other: Covariance) -> Sum:
-        return Sum(self, other)
-
-    def __mul__(self, other: Covariance) -> Product:
-        return Product(self, other)
-
     @abstractmethod
     def _evaluate(self, x: Array, y: Array | None) -> Array: ...
 
@@ -209,132 +196,6 @@ def as_points(x: Array, y: Array | None) -> tuple[Array, Array | None]:
     return x, y
 
 
-class Columns(Covariance):
-    """A covariance that sees only some columns of the points."""
-
-    def __init__(self, covariance: Covariance, columns: Sequence[int]):
-        self.columns = tuple(check_integer("columns", c, at_least=0) for c in columns)
-        if not self.columns:
-            raise ValueError("columns is empty")
-        self.covariance = covariance
-        super().__init__(covariance.theta, covariance.names)
-
-    def with_theta(self, theta: Any) -> Columns:
-        """Return a copy with other hyper-parameters."""
-        return Columns(self.covariance.with_theta(theta), self.columns)
-
-    def _select(self, x: Array | None) -> Array | None:
-        if x is None:
-            return None
-        if max(self.columns) >= x.shape[1]:
-            raise ValueError(f"x has {x.shape[1]} columns, but {max(self.columns)} is asked for")
-        xp = namespace(x)
-        return xp.stack([x[:, c] for c in self.columns], axis=1)
-
-    def _evaluate(self, x: Array, y: Array | None) -> Array:
-        return self.covariance._evaluate(self._select(x), self._select(y))
-
-    def _variances(self, x: Array) -> Array:
-        return self.covariance._variances(self._select(x))
-
-    def _vjp(self, x: Array, y: Array | None) -> tuple[Array, Pullback]:
-        return self.covariance._vjp(self._select(x), self._select(y))
-
-    def _variances_vjp(self, x: Array) -> tuple[Array, Pullback]:
-        return self.covariance._variances_vjp(self._select(x))
-
-
-class _Pair(Covariance):
-    """Two covariances combined; ``theta`` is that of the first, then that of the second."""
-
-    def __init__(self, first: Covariance, second: Covariance):
-        self.first, self.second = check_process("first", first), check_process("second", second)
-        super().__init__(np.concatenate([first.theta, second.theta]), first.names + second.names)
-
-    def with_theta(self, theta: Any) -> _Pair:
-        """Return a copy with other hyper-parameters."""
-        theta = to_host(check_array("theta", theta, shape=self.theta.shape))
-        split = len(self.first.theta)
-        return type(self)(
-            self.first.with_theta(theta[:split]), self.second.with_theta(theta[split:])
-        )
-
-    def _vjp(self, x: Array, y: Array | None) -> tuple[Array, Pullback]:
-        return self._combine(self.first._vjp(x, y), self.second._vjp(x, y))
-
-    def _variances_vjp(self, x: Array) -> tuple[Array, Pullback]:
-        return self._combine(self.first._variances_vjp(x), self.second._variances_vjp(x))
-
-    @staticmethod
-    @abstractmethod
-    def _combine(first, second): ...
-
-
-class Sum(_Pair):
-    """The covariance of the sum of two independent processes."""
-
-    def _evaluate(self, x: Array, y: Array | None) -> Array:
-        return self.first._evaluate(x, y) + self.second._evaluate(x, y)
-
-    def _variances(self, x: Array) -> Array:
-        return self.first._variances(x) + self.second._variances(x)
-
-    @staticmethod
-    def _combine(first, second):
-        (a, pull_a), (b, pull_b) = first, second
-        return a + b, lambda M: np.concatenate([pull_a(M), pull_b(M)])
-
-
-class Product(_Pair):
-    """The covariance of the product of two independent centred processes."""
-
-    def _evaluate(self, x: Array, y: Array | None) -> Array:
-        return self.first._evaluate(x, y) * self.second._evaluate(x, y)
-
-    def _variances(self, x: Array) -> Array:
-        return self.first._variances(x) * self.second._variances(x)
-
-    @staticmethod
-    def _combine(first, second):
-        (a, pull_a), (b, pull_b) = first, second
-        return a * b, lambda M: np.concatenate([pull_a(M * b), pull_b(M * a)])
-
-
-def _squared_distances(x: Array, y: Array | None) -> Array:
-    """Return the squared distances (n, m): exact differences in few dimensions, else one GEMM."""
-    xp = namespace(x)
-    other = x if y is None else y
-    if x.shape[1] <= 3:
-        s = (x[:, 0][:, None] - other[:, 0][None, :]) ** 2
-        for k in range(1, x.shape[1]):
-            s = s + (x[:, k][:, None] - other[:, k][None, :]) ** 2
-        return s
-    centre = xp.mean(x, axis=0)  # the product cancels less near the origin
-    x, other = x - centre, other - centre
-    norms, others = xp.sum(x * x, axis=1), xp.sum(other * other, axis=1)
-    # Two more columns let the product add the norms on its way.
-    left = xp.concat([-2 * x, norms[:, None], xp.ones_like(norms)[:, None]], axis=1)
-    right = xp.concat([other, xp.ones_like(others)[:, None], others[:, None]], axis=1)
-    s = left @ xp.matrix_transpose(right)
-    rounding = s < 0
-    if y is None:
-        rounding = rounding | xp.eye(x.shape[0], dtype=xp.bool)
-    return xp.where(rounding, 0.0, s)
-
-
-def _contract_squares(G: Array, x: Array, y: Array | None) -> Array:
-    r"""Return :math:`\sum_{ij} G_{ij} (x_{id} - y_{jd})^2` for each column d, by one GEMM."""
-    xp = namespace(G)
-    centre = xp.mean(x, axis=0)
-    x = x - centre
-    other = x if y is None else y - centre
-    ones = xp.ones((other.shape[0], 1), dtype=other.dtype)
-    product = G @ xp.concat([other, ones], axis=1)
-    rows = xp.sum(x * x * product[:, -1:], axis=0)
-    columns = xp.sum(other * other * xp.sum(G, axis=0)[:, None], axis=0)
-    return rows + columns - 2 * xp.sum(x * product[:, :-1], axis=0)
-
-
 class _Stationary(Covariance):
     r"""A variance times a profile of :math:`s = \sum_d (x_d - y_d)^2 / \ell_d^2`.
 
@@ -367,22 +228,19 @@ class _Stationary(Covariance):
     @property
     def lengthscale(self) -> np.ndarray:
         """The lengths: one, or one for each column."""
-        return np.exp(self.theta[1 : 1 + self._lengths])
+        return np.exp(self.theta[1:])
 
-    @property
-    def _lengths(self) -> int:
-        return sum(name.startswith("log lengthscale") for name in self.names)
-
-    def _scaled(self, x: Array | None) -> Array | None:
-        if x is None:
-            return None
-        if self.ard and x.shape[1] != self._lengths:
-            raise ValueError(f"x has {x.shape[1]} columns but lengthscale has {self._lengths}")
+    def _units(self, x: Array) -> Array:
+        """Return the length of each column of `x`, in its type."""
+        lengths = self.lengthscale
+        if self.ard and x.shape[1] != len(lengths):
+            raise ValueError(f"x has {x.shape[1]} columns but lengthscale has {len(lengths)}")
         xp = namespace(x)
-        return x / xp.asarray(self.lengthscale.tolist(), dtype=x.dtype)
+        lengths = np.broadcast_to(lengths, (x.shape[1],)).tolist()
+        return xp.asarray(lengths, dtype=x.dtype)
 
     def _evaluate(self, x: Array, y: Array | None) -> Array:
-        s = _squared_distances(self._scaled(x), self._scaled(y))
+        s = squared_distances(x, x if y is None else y, self._units(x))
         return self.variance * self._profile(s)[0]
 
     def _variances(self, x: Array) -> Array:
@@ -390,22 +248,20 @@ class _Stationary(Covariance):
         return xp.full((x.shape[0],), self.variance, dtype=x.dtype)
 
     def _vjp(self, x: Array, y: Array | None) -> tuple[Array, Pullback]:
-        x, y = self._scaled(x), self._scaled(y)
         xp = namespace(x)
-        s = _squared_distances(x, y)
+        other, units = x if y is None else y, self._units(x)
+        s = squared_distances(x, other, units)
         profile, slope = self._profile(s)
         K = self.variance * profile
 
         def pullback(M: Array) -> np.ndarray:
             weighted = M * K
-            lengths = _contract_squares(
-                weighted if slope is profile else self.variance * (M * slope), x, y
-            )
-            if not self.ard:
-                lengths = xp.sum(lengths, keepdims=True)
-            shape = [self.variance * xp.sum(M * g) for g in self._shape_gradients(s, profile)]
-            parts = [xp.reshape(g, (-1,)) for g in (xp.sum(weighted), lengths, *shape)]
-            return to_host(xp.concat(parts))
+            by_square = weighted if slope is profile else self.variance * (M * slope)
+            if self.ard:
+                lengths = contract_squares(by_square, x, other, units)
+            else:
+                lengths = xp.reshape(xp.sum(by_square * s), (1,))
+            return to_host(xp.concat([xp.reshape(xp.sum(weighted), (1,)), lengths]))
 
         return K, pullback
 
@@ -422,10 +278,6 @@ class _Stationary(Covariance):
     @abstractmethod
     def _profile(self, s: Array) -> tuple[Array, Array]:
         r"""Return :math:`f(s)` and :math:`-2 f'(s)`; where they are equal, the same array twice."""
-
-    def _shape_gradients(self, s: Array, profile: Array) -> list[Array]:
-        """Return the derivatives of the profile with respect to further hyper-parameters."""
-        return []
 
 
 class SquaredExponential(_Stationary):
@@ -496,40 +348,3 @@ class Matern52(_Stationary):
         a = xp.sqrt(5 * s)
         linear = (1 + a) * xp.exp(-a)
         return linear + 5 / 3 * s * xp.exp(-a), 5 / 3 * linear
-
-
-class RationalQuadratic(_Stationary):
-    r""":math:`k = \sigma^2 (1 + s/2\alpha)^{-\alpha}`: squared exponentials of many lengths.
-
-    Parameters
-    ----------
-    variance, lengthscale
-        As for `SquaredExponential`.
-    alpha : float
-        The shape :math:`\alpha`; infinity would be the squared exponential.
-    """
-
-    def __init__(
-        self,
-        variance: float = 1.0,
-        lengthscale: float | Sequence[float] = 1.0,
-        alpha: float = 1.0,
-    ):
-        super().__init__(variance, lengthscale)
-        alpha = check_scalar("alpha", alpha, above=0)
-        Covariance.__init__(self, [*self.theta, math.log(alpha)], (*self.names, "log alpha"))
-
-    @property
-    def alpha(self) -> float:
-        """The shape."""
-        return math.exp(self.theta[-1])
-
-    def _profile(self, s: Array) -> tuple[Array, Array]:
-        xp = namespace(s)
-        f = xp.exp(-self.alpha * xp.log1p(s / (2 * self.alpha)))
-        return f, f / (1 + s / (2 * self.alpha))
-
-    def _shape_gradients(self, s: Array, profile: Array) -> list[Array]:
-        xp = namespace(s)
-        t = s / (2 * self.alpha)
-        return [self.alpha * profile * (t / (1 + t) - xp.log1p(t))]

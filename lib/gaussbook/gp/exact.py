@@ -8,9 +8,11 @@ Williams, 2006, algorithm 2.1).
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
+from sklearn.exceptions import ConvergenceWarning
 
 from gaussbook.arrays import Array, Generator, namespace, to_host
 from gaussbook.gp.cholesky import (
@@ -27,7 +29,6 @@ from gaussbook.validation import check_array, check_integer, check_scalar
 __all__ = [
     "GaussianProcessRegressor",
     "condition_on_data",
-    "condition_on_value",
     "log_marginal_likelihood",
     "regression_data",
 ]
@@ -128,7 +129,8 @@ class GaussianProcessRegressor:
     Parameters
     ----------
     covariance : Covariance
-        The prior's covariance; its hyper-parameters are where the search starts.
+        The prior's covariance; its hyper-parameters are where the search starts, beside the data's
+        own scales (see `fit`).
     noise_variance : float
         The noise's variance, likewise.
     fixed_noise : bool
@@ -162,7 +164,7 @@ class GaussianProcessRegressor:
         restarts: int = 0,
         rng: Generator | None = None,
     ) -> GaussianProcessRegressor:
-        """Find the hyper-parameters and factor the covariance of the data.
+        r"""Find the hyper-parameters and factor the covariance of the data.
 
         Parameters
         ----------
@@ -171,7 +173,11 @@ class GaussianProcessRegressor:
         y : array, shape (n,) or (n, c)
             Targets, with prior mean zero.
         optimise : bool
-            Search the hyper-parameters by L-BFGS-B; else keep them.
+            Search the hyper-parameters by L-BFGS-B; else keep them.  So that a fit finds the same
+            process in any units, there are two searches, from the lengths given and from the
+            spread of `x`, each with the variances given or, if that is likelier, multiplied so
+            that they explain the mean square of `y`; the better end is kept.  A search goes as far
+            as :math:`e^{\pm12}` from its start.
         restarts : int
             Further searches, from starts whose parameters are shifted by normal numbers of
             standard deviation 1.5 (in the logarithm); the best one is kept.
@@ -187,17 +193,26 @@ class GaussianProcessRegressor:
         ------
         ValueError
             If the data do not fit or `rng` is missing.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If a hyper-parameter ends at the end of its range: the likelihood has no maximum within.
         """
-        self._x, self._y, self._single = regression_data(x, y)
+        x, y, self._single = regression_data(x, y)
+        xp = namespace(x, y)
+        self._x, self._y = xp.asarray(x, copy=True), xp.asarray(y, copy=True)
         restarts = check_integer("restarts", restarts, at_least=0)
         if restarts and rng is None:
             raise ValueError("rng is needed to draw the restarts")
         start = np.append(self.covariance.theta, math.log(self.noise_variance))
         if optimise:
-            starts = [start]
+            starts = self._starts(start)
             for _ in range(restarts):
-                starts.append(start + 1.5 * to_host(rng.standard_normal(len(start))))
-            start = min((self._search(s) for s in starts), key=lambda found: found[1])[0]
+                starts.append(starts[0] + 1.5 * to_host(rng.standard_normal(len(start))))
+            found = min((self._search(s) for s in starts), key=lambda found: found.fun)
+            self._warn_at_bounds(found)
+            start = found.x
         self.covariance_ = self.covariance.with_theta(start[:-1])
         self.noise_variance_ = math.exp(start[-1])
         K = add_to_diagonal(self.covariance_(self._x), self.noise_variance_)
@@ -210,24 +225,60 @@ class GaussianProcessRegressor:
         self.log_marginal_likelihood_ = -0.5 * (float(xp.sum(half * half)) + outputs * logs)
         return self
 
-    def _search(self, start: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return the best hyper-parameters from one start and minus their log-likelihood."""
+    def _starts(self, given: np.ndarray) -> list[np.ndarray]:
+        """Return where to search: from the lengths given, and from the data's."""
+        names = (*self.covariance.names, "log variance of the noise")
+        variances = np.array([name.startswith("log variance") for name in names])
+        lengths = np.array([name.startswith("log lengthscale") for name in names])
+        variances[-1] &= not self.fixed_noise
+        xp = namespace(self._x)
+        noise = self.noise_variance
+        explained = float(xp.mean(self.covariance.diagonal(self._x)))
+        seen = float(xp.mean(self._y**2))
+        factor = (seen - noise) / explained if self.fixed_noise else seen / (explained + noise)
+        spread = to_host(xp.std(self._x, axis=0))
+        if np.sum(lengths) == 1:
+            spread = np.sqrt(np.mean(spread**2, keepdims=True))
+        of_y, of_x = given.copy(), given.copy()
+        if factor > 0 and math.isfinite(factor):
+            of_y[variances] += math.log(factor)
+        if np.any(lengths) and np.all(spread > 0):
+            of_x[lengths] = np.log(spread)
+        pairs = (given, of_y), (of_x, np.where(lengths, of_x, of_y))
+        starts = [min(pair, key=lambda start: self._objective(start)[0]) for pair in pairs]
+        return starts if np.any(of_x != given) else starts[:1]
 
-        def objective(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            covariance = self.covariance.with_theta(parameters[:-1])
-            try:
-                value, gradient = log_marginal_likelihood(
-                    covariance, math.exp(parameters[-1]), self._x, self._y
-                )
-            except ValueError:  # not positive definite: the line search turns back
-                return 1e25, np.zeros_like(parameters)
-            return -value, -gradient
+    def _objective(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return minus the log-likelihood and its gradient."""
+        try:
+            value, gradient = log_marginal_likelihood(
+                self.covariance.with_theta(parameters[:-1]),
+                math.exp(parameters[-1]),
+                self._x,
+                self._y,
+            )
+        except ValueError:  # not positive definite: the line search turns back
+            return 1e25, np.zeros_like(parameters)
+        return -value, -gradient
 
-        wide = [(v - 12, v + 12) for v in start]
+    def _search(self, start: np.ndarray) -> OptimizeResult:
+        """Return SciPy's account of a search from one start, with the ``bounds`` it had."""
+        wide = np.stack([start - 12, start + 12], axis=1)
         if self.fixed_noise:
-            wide[-1] = (math.log(self.noise_variance),) * 2
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=wide)
-        return found.x, float(found.fun)
+            wide[-1] = start[-1] = math.log(self.noise_variance)
+        found = minimize(self._objective, start, jac=True, method="L-BFGS-B", bounds=wide)
+        return OptimizeResult(found, bounds=wide)
+
+    def _warn_at_bounds(self, found: OptimizeResult) -> None:
+        names = (*self.covariance.names, "log noise variance")
+        for name, value, ends in zip(names, found.x, found.bounds, strict=True):
+            if ends[0] < ends[1] and np.min(np.abs(value - ends)) < 1e-6:
+                warnings.warn(
+                    f"{name} has gone to {value:.3g}, the end of the range of the search: the data "
+                    "do not determine it, or the search needs another start",
+                    ConvergenceWarning,
+                    stacklevel=3,
+                )
 
     def predict(
         self, x: Array, *, return_std: bool = False, return_cov: bool = False
@@ -271,7 +322,9 @@ class GaussianProcessRegressor:
     def sample(self, x: Array, n: int, rng: Generator) -> Array:
         """Draw `n` functions from the posterior at `m` points, of the first output; (n, m)."""
         mean, covariance = self.predict(x, return_cov=True)
-        return sample_gaussian(mean if self._single else mean[:, 0], covariance, n, rng)
+        prior = float(namespace(mean).max(self.covariance_.diagonal(x)))
+        mean = mean if self._single else mean[:, 0]
+        return sample_gaussian(mean, covariance, n, rng, scale=prior)
 
 
 def condition_on_data(
@@ -317,48 +370,3 @@ def condition_on_data(
     whitened = solve_triangular(L, targets)
     half, z = whitened[..., :-1], whitened[..., -1:]
     return xp.sum(half * z, axis=-2), variances - xp.sum(half * half, axis=-2)
-
-
-def condition_on_value(
-    mean: Array, covariance: Array, index: int, value: float, noise_variance: float
-) -> tuple[Array, Array]:
-    r"""Return a Gaussian on a grid after one more noisy observation, by a rank-one update.
-
-    .. math:: m \leftarrow m + \frac{C_{\cdot i}}{C_{ii} + \tau^2}(y - m_i), \qquad
-              C \leftarrow C - \frac{C_{\cdot i}C_{i\cdot}}{C_{ii} + \tau^2}.
-
-    Parameters
-    ----------
-    mean : array, shape (m,)
-        Mean on the grid.
-    covariance : array, shape (m, m)
-        Covariance on the grid.
-    index : int
-        Where it was observed.
-    value : float
-        What was observed.
-    noise_variance : float
-        The variance :math:`\tau^2` of the observation.
-
-    Returns
-    -------
-    mean, covariance : array
-        The updated Gaussian; :math:`m^2` flops.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, `index` is off the grid, or the observation has no variance at all.
-    """
-    mean = check_array("mean", mean, ndim=1)
-    m = mean.shape[0]
-    covariance = check_array("covariance", covariance, shape=(m, m))
-    index = check_integer("index", index, at_least=0, at_most=m - 1)
-    value = check_scalar("value", value)
-    noise_variance = check_scalar("noise_variance", noise_variance, at_least=0)
-    total = float(covariance[index, index]) + noise_variance
-    if not total > 0:
-        raise ValueError(f"noise_variance is {noise_variance:g} where the value is known already")
-    column = covariance[:, index]
-    gain = column / total
-    return mean + gain * (value - mean[index]), covariance - gain[:, None] * column[None, :]

@@ -1,4 +1,4 @@
-r"""Draws of Gaussian processes: exact, on grids by the Fourier transform, and by random features.
+r"""Draws of Gaussian processes: exact, and on grids by the Fourier transform.
 
 On a regular grid the covariance matrix of a stationary process is the corner of a circulant matrix
 of some order :math:`m`, whose eigenvectors are the Fourier modes and whose eigenvalues
@@ -13,147 +13,83 @@ Comput.* 18, 1997).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gaussbook.arrays import Array, Generator, namespace
-from gaussbook.gp.cholesky import jittered_cholesky
-from gaussbook.gp.covariances import Matern12, Matern32, Matern52, SquaredExponential
-from gaussbook.validation import check_array, check_integer, check_scalar
+from gaussbook.validation import check_array, check_integer, check_scalar, try_cholesky
 
 __all__ = [
-    "RandomFourierFeatures",
     "circulant_embedding",
-    "random_fourier_features",
     "sample_gaussian",
 ]
 
-_DEGREES = {Matern12: 1, Matern32: 3, Matern52: 5, SquaredExponential: math.inf}
 
-
-def sample_gaussian(mean: Array, covariance: Array, n: int, rng: Generator) -> Array:
-    """Draw from multivariate normal distributions by Cholesky factors.
+def sample_gaussian(
+    mean: Array, covariance: Array, n: int, rng: Generator, *, scale: float | None = None
+) -> Array:
+    """Draw from multivariate normal distributions, also from degenerate ones.
 
     Parameters
     ----------
     mean : array, shape (m,) or that of a batch, (..., m)
         The means.
     covariance : array, shape (..., m, m)
-        The covariances, one or a batch; semidefinite ones get the jitter of
-        `gaussbook.gp.cholesky.jittered_cholesky`.
+        The covariances, one or a batch; they may be singular, or zero.
     n : int
         Number of draws from each.
     rng : Generator
         Source of the noise.
+    scale : float, optional
+        The variance whose rounding the covariances carry: that of the prior, where they are a
+        posterior's.  Their own largest variances if not given.
 
     Returns
     -------
     array, shape (n, ..., m)
-        The draws; ``m**3 / 3 + 2 * n * m**2`` flops for each covariance.
+        The draws; ``m**3 / 3 + 2 * n * m**2`` flops for each covariance, and some ``10 * m**3``
+        more where one has no Cholesky factor and eigenvectors serve instead.
 
     Raises
     ------
     ValueError
-        If the shapes do not fit or the covariance is not positive semidefinite.
+        If the shapes do not fit, or an eigenvalue of a covariance lies farther below zero than
+        rounding explains: 1e-8 of the scale (in single precision 1e-4).
     """
     n = check_integer("n", n, at_least=1)
-    L, _ = jittered_cholesky(covariance)
+    covariance = check_array("covariance", covariance)
+    if covariance.ndim < 2 or covariance.shape[-1] != covariance.shape[-2]:
+        raise ValueError(f"covariance must be square, got shape {tuple(covariance.shape)}")
+    root = try_cholesky(covariance)
+    if root is None:
+        root = _semidefinite_root(covariance, scale)
     mean = check_array("mean", mean)
-    if tuple(mean.shape) not in {tuple(L.shape[-1:]), tuple(L.shape[:-1])}:
-        raise ValueError(f"mean must have shape {tuple(L.shape[:-1])}, got {tuple(mean.shape)}")
-    xp = namespace(L, mean)
-    noise = _checked(rng).standard_normal((*L.shape[:-2], n, L.shape[-1]))
-    return mean + xp.moveaxis(noise @ xp.matrix_transpose(L), -2, 0)
+    if tuple(mean.shape) not in {tuple(root.shape[-1:]), tuple(root.shape[:-1])}:
+        raise ValueError(f"mean must have shape {tuple(root.shape[:-1])}, got {tuple(mean.shape)}")
+    xp = namespace(root, mean)
+    noise = _checked(rng).standard_normal((*root.shape[:-2], n, root.shape[-1]))
+    return mean + xp.moveaxis(noise @ xp.matrix_transpose(root), -2, 0)
+
+
+def _semidefinite_root(covariance: Array, scale: float | None) -> Array:
+    """Return matrices R with R R' = covariance; what rounding has left below zero is zero."""
+    xp = namespace(covariance)
+    values, vectors = xp.linalg.eigh(covariance)
+    if scale is None:
+        size = xp.max(xp.abs(xp.linalg.diagonal(covariance)), axis=-1, keepdims=True)
+    else:
+        scale = check_scalar("scale", scale, above=0)
+        size = xp.full_like(values[..., :1], scale)
+    rounding = 1e-8 if covariance.dtype == xp.float64 else 1e-4
+    if bool(xp.any(values < -rounding * size)):
+        smallest = float(xp.min(values))
+        raise ValueError(f"covariance is not positive semidefinite (eigenvalue {smallest:.3g})")
+    return vectors * xp.sqrt(xp.where(values > 0, values, 0.0))[..., None, :]
 
 
 def _checked(rng: Generator) -> Generator:
     if not callable(getattr(rng, "standard_normal", None)):
         raise ValueError(f"rng must be a gaussbook.arrays.Generator, got {type(rng).__name__}")
     return rng
-
-
-@dataclass(frozen=True)
-class RandomFourierFeatures:
-    r"""A finite feature map whose inner products estimate a stationary covariance.
-
-    :math:`\phi(x) = \sigma D^{-1/2}(\cos\omega_1^\top x, \ldots, \sin\omega_1^\top x, \ldots)`, so
-    that :math:`\mathbb E\,\phi(x)^\top\phi(y) = k(x, y)`; weights :math:`N(0, I)` give a path.
-
-    Attributes
-    ----------
-    frequencies : array, shape (D, d)
-        The angular frequencies :math:`\omega`.
-    variance : float
-        The variance :math:`\sigma^2`.
-    """
-
-    frequencies: Array
-    variance: float
-
-    def __call__(self, x: Array) -> Array:
-        """Return the features of points (n, d) or (n,), shape (n, 2 D)."""
-        x = check_array("x", x, ndim=(1, 2))
-        x = x[:, None] if x.ndim == 1 else x
-        count, d = self.frequencies.shape
-        if x.shape[1] != d:
-            raise ValueError(f"x must have {d} column(s), got {x.shape[1]}")
-        xp = namespace(x, self.frequencies)
-        angle = x @ xp.matrix_transpose(self.frequencies)
-        scale = math.sqrt(self.variance / count)
-        return scale * xp.concat([xp.cos(angle), xp.sin(angle)], axis=1)
-
-
-def random_fourier_features(
-    covariance: SquaredExponential | Matern12 | Matern32 | Matern52,
-    columns: int,
-    features: int,
-    rng: Generator,
-) -> RandomFourierFeatures:
-    r"""Draw the frequencies of a feature map from a covariance's spectrum.
-
-    The spectrum of the squared exponential is normal with deviation :math:`1/\ell`; that of a
-    Matérn of smoothness :math:`\nu` is Student's t with :math:`2\nu` degrees of freedom, drawn as
-    :math:`z\sqrt{2\nu/\chi^2_{2\nu}}` (Rahimi and Recht, 2007).
-
-    Parameters
-    ----------
-    covariance : SquaredExponential or Matern12, Matern32, Matern52
-        The covariance to estimate.
-    columns : int
-        Dimension d of the points.
-    features : int
-        Number D of frequencies; the map has twice as many features.
-    rng : Generator
-        Source of the frequencies.
-
-    Returns
-    -------
-    RandomFourierFeatures
-        The map; its estimate of :math:`k(x, y)` has a standard error of at most
-        :math:`\sigma^2/\sqrt{D}`.
-
-    Raises
-    ------
-    ValueError
-        If the covariance is of another kind, or its length scales do not fit `columns`.
-    """
-    if type(covariance) not in _DEGREES:
-        names = ", ".join(kind.__name__ for kind in _DEGREES)
-        raise ValueError(f"covariance must be one of {names}, got {type(covariance).__name__}")
-    columns = check_integer("columns", columns, at_least=1)
-    features = check_integer("features", features, at_least=1)
-    if covariance.ard and len(covariance.lengthscale) != columns:
-        raise ValueError(
-            f"columns is {columns}, but there are {len(covariance.lengthscale)} lengths"
-        )
-    frequencies = _checked(rng).standard_normal((features, columns))
-    xp = namespace(frequencies)
-    degrees = _DEGREES[type(covariance)]
-    if degrees < math.inf:
-        frequencies = frequencies * xp.sqrt(degrees / rng.chisquare(degrees, (features, 1)))
-    lengths = xp.asarray(covariance.lengthscale.tolist(), dtype=frequencies.dtype)
-    return RandomFourierFeatures(frequencies / lengths, covariance.variance)
 
 
 def circulant_embedding(

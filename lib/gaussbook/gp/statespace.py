@@ -366,9 +366,10 @@ class StateSpaceRegressor:
         ValueError
             If the data do not fit.
         """
-        self._t = check_array("t", t, ndim=1)
-        self._y = check_array("y", y, shape=tuple(self._t.shape))
-        xp = namespace(self._t)
+        t = check_array("t", t, ndim=1)
+        y = check_array("y", y, shape=tuple(t.shape))
+        xp = namespace(t, y)
+        self._t, self._y = xp.asarray(t, copy=True), xp.asarray(y, copy=True)
         everywhere = xp.ones(self._t.shape, dtype=xp.bool)
         *self._fitted, self.log_marginal_likelihood_ = self._smooth(self._t, self._y, everywhere)
         return self

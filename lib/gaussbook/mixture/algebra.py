@@ -60,7 +60,7 @@ def _check(
 def _check_indices(name: str, indices: Sequence[int], d: int) -> list[int]:
     try:
         result = [int(i) for i in indices if not isinstance(i, bool)]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be a sequence of coordinates, got {indices!r}") from error
     if len(result) != len(set(result)) or not result or min(result) < 0 or max(result) >= d:
         raise ValueError(f"{name} must hold different coordinates from 0 to {d - 1}, got {indices}")

@@ -17,6 +17,8 @@ from array_api_compat import is_cupy_array
 
 from gaussbook import kernels
 from gaussbook.arrays import Array, namespace
+from gaussbook.blocks import row_blocks
+from gaussbook.logsumexp import normalise
 from gaussbook.mixture.launch import LARGEST_KERNEL_DIMENSION, posterior_launch
 from gaussbook.validation import check_array, check_covariance
 
@@ -24,11 +26,10 @@ __all__ = ["component_log_densities", "posterior"]
 
 _LOG_2PI = math.log(2 * math.pi)
 _EXPANSION_ERROR = 1e-11  # largest rounding error accepted for the expanded square
-# Numbers in a temporary of a block, and in the memory kept from block to block.  In float64 the
-# first is just below the 128 KiB from which on the C library may ask the system for fresh pages
-# every time, as it does in Dask's workers: three times slower.
-_CACHE_ELEMENTS = (2**14 - 64, 2**17)
-_GPU_ELEMENTS = 2**27  # 1 GiB: there a block only bounds the memory in use
+# Numbers in a temporary of a block.  In float64 it is just below the 128 KiB from which on the C
+# library may ask the system for fresh pages every time, as it does in Dask's workers: three times
+# slower.
+_CACHE_ELEMENTS = 2**14 - 64
 _FEWEST_ROWS = 256
 _OVERFLOW = "x holds points so far from the components that their log-density overflows"
 _LARGEST_EXPANDED_DIMENSION = 32  # beyond it the d(d+1)/2 features no longer pay
@@ -198,8 +199,8 @@ def feature_count(d: int, diagonal: bool) -> int:
     return 1 + 2 * d if diagonal else 1 + d + d * (d + 1) // 2
 
 
-def row_blocks(x: Array, width: int, n_features: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield ``(start, stop)`` of row blocks that stay in the cache.
+def feature_blocks(x: Array, width: int, n_features: int = 0) -> Iterator[slice]:
+    """Iterate over row blocks of `x` that stay in the cache.
 
     Parameters
     ----------
@@ -208,38 +209,34 @@ def row_blocks(x: Array, width: int, n_features: int = 0) -> Iterator[tuple[int,
     width : int
         Numbers that a row's temporaries hold.
     n_features : int
-        Numbers that a row has in the memory kept from block to block.
+        Numbers that a row has in the memory kept from block to block, of which eight times as many
+        may be held.
     """
-    temporary, kept = _CACHE_ELEMENTS
-    if is_cupy_array(x):
-        temporary = kept = _GPU_ELEMENTS
-    n = x.shape[0]
-    step = max(_FEWEST_ROWS, min(temporary // width, kept // max(n_features, 1)))
-    for start in range(0, n, step):
-        yield start, min(start + step, n)
+    width = max(width, n_features // 8)
+    return row_blocks(x.shape[0], width, x, elements=_CACHE_ELEMENTS, fewest=_FEWEST_ROWS)
 
 
-def block_columns(x: Array, start: int, stop: int, dtype: Any = None) -> Array:
-    """Return rows ``start:stop`` as columns, each coordinate side by side in memory."""
+def block_columns(x: Array, rows: slice, dtype: Any = None) -> Array:
+    """Return some rows as columns, each coordinate side by side in memory."""
     xp = namespace(x)
-    columns = xp.empty((x.shape[1], stop - start), dtype=dtype or x.dtype)
-    columns[:, :] = xp.astype(xp.matrix_transpose(x[start:stop, :]), columns.dtype, copy=False)
+    columns = xp.empty((x.shape[1], rows.stop - rows.start), dtype=dtype or x.dtype)
+    columns[:, :] = xp.astype(xp.matrix_transpose(x[rows, :]), columns.dtype, copy=False)
     return columns
 
 
 def log_density_blocks(
     x: Array, gaussians: Gaussians, dtype: Any = None
-) -> Iterator[tuple[int, int, Array]]:
-    """Yield ``(start, stop, log-densities of shape (K, stop - start))`` of row blocks."""
+) -> Iterator[tuple[slice, Array]]:
+    """Yield row blocks and their log-densities, of shape (K, rows)."""
     n_components, d = gaussians.means.shape
     n_features = feature_count(d, gaussians.diagonal) if gaussians.expanded else 0
     memory = features = None
-    for start, stop in row_blocks(x, max(n_components, d), n_features):
-        columns = block_columns(x, start, stop, dtype)
+    for rows in feature_blocks(x, max(n_components, d), n_features):
+        columns = block_columns(x, rows, dtype)
         if gaussians.expanded:
             features = quadratic_features(columns, gaussians.centre, gaussians.diagonal, memory)
             memory = features if memory is None else memory
-        yield start, stop, gaussians.log_densities(columns, features)
+        yield rows, gaussians.log_densities(columns, features)
 
 
 def check_components(
@@ -311,41 +308,26 @@ def component_log_densities(x: Array, means: Array, covariances: Array) -> Array
     x, gaussians = _prepare(x, means, covariances)
     xp = namespace(x)
     result = xp.empty((x.shape[0], gaussians.means.shape[0]), dtype=x.dtype)
-    for start, stop, block in log_density_blocks(x, gaussians):
-        result[start:stop, :] = xp.matrix_transpose(block)
+    for rows, block in log_density_blocks(x, gaussians):
+        result[rows, :] = xp.matrix_transpose(block)
     if not bool(xp.all(xp.isfinite(result))):
         raise ValueError(_OVERFLOW)
     return result
 
 
 def normalise_columns(log_joint: Array) -> tuple[Array, Array]:
-    r"""Return :math:`\log\sum_k e^{a_{ki}}` and the columns of :math:`e^{a}` scaled to sum 1.
-
-    Parameters
-    ----------
-    log_joint : array, shape (K, n)
-        The exponents :math:`a`.
-
-    Returns
-    -------
-    log_sum : array, shape (n,)
-        Log-sum-exp over the components.
-    shares : array, shape (K, n)
-        Softmax over the components.
+    """Return the log-sum-exp of each column (K, n), and the columns' softmax.
 
     Raises
     ------
     ValueError
         If a column is -inf throughout: the density of that point underflows even as a logarithm.
     """
-    xp = namespace(log_joint)
-    largest = xp.max(log_joint, axis=0)
-    if not bool(xp.all(xp.isfinite(largest))):
+    log_sum, shares = normalise(log_joint, axis=0)
+    xp = namespace(log_sum)
+    if not bool(xp.all(xp.isfinite(log_sum))):
         raise ValueError(_OVERFLOW)
-    shares = xp.exp(log_joint - largest)
-    total = xp.sum(shares, axis=0)
-    shares /= total
-    return largest + xp.log(total), shares
+    return log_sum, shares
 
 
 def posterior(
@@ -403,9 +385,9 @@ def _posterior_arrays(x: Array, gaussians: Gaussians) -> tuple[Array, Array]:
     xp = namespace(x)
     log_likelihood = xp.empty(x.shape[0], dtype=x.dtype)
     responsibilities = xp.empty((x.shape[0], gaussians.means.shape[0]), dtype=x.dtype)
-    for start, stop, log_joint in log_density_blocks(x, gaussians):
-        log_likelihood[start:stop], shares = normalise_columns(log_joint)
-        responsibilities[start:stop, :] = xp.matrix_transpose(shares)
+    for rows, log_joint in log_density_blocks(x, gaussians):
+        log_likelihood[rows], shares = normalise_columns(log_joint)
+        responsibilities[rows, :] = xp.matrix_transpose(shares)
     return log_likelihood, responsibilities
 
 

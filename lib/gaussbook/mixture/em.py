@@ -8,7 +8,6 @@ n × K is kept, and the data may be larger than the memory (`gaussbook.mixture.o
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import is_dask_array
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gaussbook.arrays import Array, Generator, generator, namespace, to_host
 from gaussbook.mixture.densities import (
@@ -23,7 +24,7 @@ from gaussbook.mixture.densities import (
     log_density_blocks,
     normalise_columns,
 )
-from gaussbook.mixture.kmeans import check_sample_weight, k_means, kmeans_plus_plus
+from gaussbook.mixture.kmeans import check_sample_weight, k_means, kmeans_plus_plus, present
 from gaussbook.mixture.parameters import (
     COVARIANCE_TYPES,
     Parameters,
@@ -71,7 +72,7 @@ def _by_chunks_of_dask(method: Callable[[Any, Array], Array]) -> Callable[[Any, 
     return on_any_array
 
 
-class GaussianMixture:
+class GaussianMixture(DensityMixin, BaseEstimator):
     r"""Gaussian mixture by maximum likelihood (EM), with scikit-learn's interface.
 
     .. math::
@@ -183,30 +184,6 @@ class GaussianMixture:
         self.reseed_below = reseed_below
         self.init_size = init_size
 
-    @classmethod
-    def _parameter_names(cls) -> tuple[str, ...]:
-        return tuple(inspect.signature(cls.__init__).parameters)[1:]
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's arguments by name (`deep` is there for scikit-learn)."""
-        return {name: getattr(self, name) for name in self._parameter_names()}
-
-    def set_params(self, **params: Any) -> GaussianMixture:
-        """Change constructor's arguments; an unknown name is a ``ValueError``."""
-        for name, value in params.items():
-            check_choice("params", name, self._parameter_names())
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        defaults = inspect.signature(type(self).__init__).parameters
-        shown = (
-            f"{name}={value!r}"
-            for name, value in self.get_params().items()
-            if value is not defaults[name].default
-        )
-        return f"GaussianMixture({', '.join(shown)})"
-
     # -- fitting ---------------------------------------------------------------------------------
 
     def fit(self, X: Array, y: None = None, sample_weight: Array | None = None) -> GaussianMixture:
@@ -219,7 +196,8 @@ class GaussianMixture:
         y : None
             Ignored; there for scikit-learn's pipelines.
         sample_weight : array, shape (n,), optional
-            Non-negative weights: a point of weight 2 counts as two points.
+            Non-negative weights: a point of weight 2 counts as two points, one of weight 0 as
+            none.  Weights have no unit: twice all of them is the same fit.
 
         Returns
         -------
@@ -233,6 +211,7 @@ class GaussianMixture:
         """
         self._check_settings()
         source = _source(X, sample_weight)
+        validate_data(self, X, skip_check_array=True)  # remembers number and names of the columns
         n, d = source.shape
         if n < self.n_components:
             raise ValueError(f"X has {n} rows, fewer than n_components={self.n_components}")
@@ -387,16 +366,17 @@ class GaussianMixture:
             self.precisions_ = factors**2
 
     def _parameters(self) -> Parameters:
-        if not hasattr(self, "means_"):
-            raise ValueError("X: call fit before asking for the mixture's predictions")
+        check_is_fitted(self)
         return Parameters(self.covariance_type, self.weights_, self.means_, self.covariances_)
 
     def _blocks(self, X: Array) -> Iterator[Array]:
         """Yield the log-joint densities of one block of rows after another, shape (K, rows)."""
         gaussians = self._parameters().gaussians()
-        X = check_array("X", X, shape=(None, self.means_.shape[1]))
+        points = check_array("X", X, ndim=2)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        X = check_array("X", points, shape=(None, self.means_.shape[1]))
         xp = namespace(X, self.means_)
-        for _, _, log_joint in log_density_blocks(X, gaussians, xp.float64):
+        for _, log_joint in log_density_blocks(X, gaussians, xp.float64):
             yield log_joint
 
     @_by_chunks_of_dask
@@ -420,16 +400,25 @@ class GaussianMixture:
 
     def score(self, X: Array, y: None = None) -> float:
         """Return the mean log-density of the points."""
+        n, log_likelihood = self._log_likelihood(X)
+        return log_likelihood / n
+
+    def _log_likelihood(self, X: Array) -> tuple[int, float]:
+        """Return the number of points and the sum of their log-densities."""
         log_densities = self.score_samples(X)
-        return float(namespace(log_densities).mean(log_densities))
+        if is_dask_array(log_densities):
+            log_densities = log_densities.compute()
+        xp = namespace(log_densities)
+        return log_densities.shape[0], float(xp.sum(log_densities))
 
     def bic(self, X: Array) -> float:
         r"""Return Schwarz's criterion, :math:`-2\log L + p\log n` (lower is better)."""
-        return -2 * self.score(X) * X.shape[0] + self._n_parameters() * math.log(X.shape[0])
+        n, log_likelihood = self._log_likelihood(X)
+        return -2 * log_likelihood + self._n_parameters() * math.log(n)
 
     def aic(self, X: Array) -> float:
         r"""Return Akaike's criterion, :math:`-2\log L + 2p` (lower is better)."""
-        return -2 * self.score(X) * X.shape[0] + 2 * self._n_parameters()
+        return -2 * self._log_likelihood(X)[1] + 2 * self._n_parameters()
 
     def _n_parameters(self) -> int:
         n_components, d = self._parameters().means.shape
@@ -501,7 +490,7 @@ def _source(X: Array, sample_weight: Array | None) -> Any:
 
         return Chunks.of(X, sample_weight)
     X = check_array("X", X, ndim=2)
-    return Rows(X, check_sample_weight(sample_weight, X))
+    return Rows(*present(X, check_sample_weight(sample_weight, X)))
 
 
 def _invert(precisions: Array, covariance_type: str, n_components: int, d: int) -> Array:

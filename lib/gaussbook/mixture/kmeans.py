@@ -8,10 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from gaussbook.arrays import Array, Generator, generator, namespace, to_host
-from gaussbook.mixture.densities import row_blocks
+from gaussbook.blocks import row_blocks
+from gaussbook.distances import SquaredDistances, squared_distances
 from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = ["KMeans", "assign", "k_means", "kmeans_plus_plus"]
+
+_OVERFLOW = "x holds points whose squared distance to the centres overflows"
 
 
 class KMeans(NamedTuple):
@@ -54,7 +57,7 @@ def assign(x: Array, centres: Array) -> tuple[Array, Array]:
     Returns
     -------
     labels : array of int64, shape (n,)
-        The nearest centre; of several equally near ones, up to rounding, any.
+        The nearest centre; of several equally near ones, the first.
     squared_distances : array, shape (n,)
         :math:`\lVert x - c_{k(x)}\rVert^2`, in squared units of `x`.
 
@@ -70,38 +73,48 @@ def assign(x: Array, centres: Array) -> tuple[Array, Array]:
     """
     x = check_array("x", x, ndim=2)
     centres = check_array("centres", centres, shape=(None, x.shape[1]))
-    xp = namespace(x, centres)
-    dtype = xp.result_type(x, centres)
-    centres = xp.astype(centres, dtype, copy=False)
-    labels = xp.empty(x.shape[0], dtype=xp.int64)
-    squares = xp.empty(x.shape[0], dtype=dtype)
-    for start, stop in row_blocks(x, max(centres.shape)):
-        labels[start:stop], squares[start:stop] = nearest(x[start:stop, :], centres)
-    if not bool(xp.all(xp.isfinite(squares))):
-        raise ValueError("x holds points whose squared distance to the centres overflows")
+    labels, squares = _assign(x, centres)
+    if not bool(namespace(squares).all(namespace(squares).isfinite(squares))):
+        raise ValueError(_OVERFLOW)
     return labels, squares
 
 
-def nearest(rows: Array, centres: Array) -> tuple[Array, Array]:
+def _assign(x: Array, centres: Array) -> tuple[Array, Array]:
+    xp = namespace(x, centres)
+    to_centres = SquaredDistances(xp.astype(centres, xp.result_type(x, centres), copy=False))
+    parts = [
+        nearest(x[rows, :], to_centres) for rows in row_blocks(x.shape[0], max(centres.shape), x)
+    ]
+    labels, squares = (xp.concat(part) for part in zip(*parts, strict=True))
+    return labels, squares
+
+
+def nearest(rows: Array, to_centres: SquaredDistances) -> tuple[Array, Array]:
     """Return labels and squared distances of one block of rows, unchecked."""
     xp = namespace(rows)
-    middle = xp.mean(centres, axis=0)  # expand the square about the middle: fewer digits cancel
-    offsets = centres - middle
-    shifted = rows - middle
-    scores = shifted @ xp.matrix_transpose(offsets) - 0.5 * xp.sum(offsets**2, axis=1)
-    labels = xp.argmax(scores, axis=1)
-    shifted -= xp.take(offsets, labels, axis=0)
-    return labels, xp.vecdot(shifted, shifted)
+    squares = to_centres(rows)
+    labels = xp.argmin(squares, axis=1)
+    return labels, xp.take_along_axis(squares, labels[:, None], axis=1)[:, 0]
 
 
-def _check(
-    x: Array, n_clusters: int, sample_weight: Array | None
-) -> tuple[Array, int, Array | None]:
-    x = check_array("x", x, ndim=2)
-    xp = namespace(x)
-    x = xp.astype(x, xp.float64, copy=False)
-    n_clusters = check_integer("n_clusters", n_clusters, at_least=1, at_most=x.shape[0])
-    return x, n_clusters, check_sample_weight(sample_weight, x)
+class _Points(NamedTuple):
+    """The points that count, with weights of mean one, or None where all count the same."""
+
+    x: Array
+    weight: Array | None
+
+    @classmethod
+    def of(cls, x: Array, sample_weight: Array | None) -> _Points:
+        xp = namespace(x)
+        x = xp.astype(check_array("x", x, ndim=2), xp.float64, copy=False)
+        return cls(*present(x, check_sample_weight(sample_weight, x)))
+
+    def mean(self, values: Array) -> Array:
+        """Return the weighted mean of values (n, ...), one for each point."""
+        xp = namespace(values)
+        if self.weight is None:
+            return xp.mean(values, axis=0)
+        return self.weight @ values / self.x.shape[0]
 
 
 def check_sample_weight(sample_weight: Array | None, x: Array) -> Array | None:
@@ -111,11 +124,27 @@ def check_sample_weight(sample_weight: Array | None, x: Array) -> Array | None:
     sample_weight = check_array("sample_weight", sample_weight, shape=(x.shape[0],))
     xp = namespace(x)
     sample_weight = xp.astype(xp.asarray(sample_weight), xp.float64, copy=False)
-    if bool(xp.any(sample_weight < 0)) or not math.isfinite(float(xp.sum(sample_weight))):
-        raise ValueError("sample_weight holds negative values, or its sum overflows")
+    if bool(xp.any(sample_weight < 0)):
+        raise ValueError("sample_weight holds negative values")
     if not bool(xp.any(sample_weight > 0)):
         raise ValueError("sample_weight is zero throughout")
     return sample_weight
+
+
+def present(x: Array, sample_weight: Array | None) -> tuple[Array, Array | None]:
+    """Return the rows of positive weight and their weights, of mean one.
+
+    A point of weight zero is absent: it must not even reach a tolerance, a centre or a check.  And
+    only ratios of weights have a meaning: brought to mean one, no sum of them over- or underflows.
+    """
+    if sample_weight is None:
+        return x, None
+    xp = namespace(x)
+    rows = xp.nonzero(sample_weight > 0)[0]
+    if rows.shape[0] < x.shape[0]:
+        x, sample_weight = xp.take(x, rows, axis=0), xp.take(sample_weight, rows)
+    sample_weight = sample_weight / xp.max(sample_weight)
+    return x, sample_weight / xp.mean(sample_weight)
 
 
 def kmeans_plus_plus(
@@ -140,7 +169,7 @@ def kmeans_plus_plus(
     seed : int or Generator
         Source of the draws.
     sample_weight : array, shape (n,), optional
-        Non-negative weights of the points.
+        Non-negative weights of the points; a point of weight zero is absent.
 
     Returns
     -------
@@ -156,45 +185,39 @@ def kmeans_plus_plus(
     -----
     :math:`nKd(2+\log K)` multiply-adds.
     """
-    x, n_clusters, sample_weight = _check(x, n_clusters, sample_weight)
-    return _seed_centres(x, n_clusters, _host_generator(seed), sample_weight)
+    points = _Points.of(x, sample_weight)
+    n_clusters = check_integer("n_clusters", n_clusters, at_least=1, at_most=points.x.shape[0])
+    return _seed_centres(points, n_clusters, _host_generator(seed))
 
 
 def _host_generator(seed: int | Generator) -> np.random.Generator:
     return (seed if isinstance(seed, Generator) else generator(seed)).host
 
 
-def _seed_centres(
-    x: Array, n_clusters: int, rng: np.random.Generator, sample_weight: Array | None
-) -> Array:
+def _seed_centres(points: _Points, n_clusters: int, rng: np.random.Generator) -> Array:
+    x, weight = points
     xp = namespace(x)
     n, _ = x.shape
-    weight = xp.ones(n, dtype=xp.float64) if sample_weight is None else sample_weight
-    middle = xp.mean(x, axis=0)
-    x = x - middle
-    norms = xp.vecdot(x, x)
+    weight = xp.ones(n, dtype=xp.float64) if weight is None else weight
     trials = 2 + int(math.log(n_clusters))
 
     def draw(density: Array, count: int) -> Array:
         """Draw indices with probability proportional to a density (any, where it is zero)."""
         cumulative = xp.cumulative_sum(density)
         levels = xp.asarray(rng.random(count)) * cumulative[-1]
-        return xp.clip(xp.searchsorted(cumulative, levels, side="right"), 0, n - 1)
+        indices = xp.searchsorted(cumulative, levels, side="right")
+        return xp.where(indices < n, indices, xp.argmax(density))  # beyond the end by rounding
 
     chosen = draw(weight, 1)
-    first = xp.take(x, chosen, axis=0)
-    squares = xp.vecdot(x - first, x - first)
-    centres = [first]
+    centres = [xp.take(x, chosen, axis=0)]
+    squares = squared_distances(x, centres[0])[:, 0]
     for _ in range(n_clusters - 1):
-        candidates = draw(weight * squares, trials)
-        points = xp.take(x, candidates, axis=0)
-        distances = xp.take(norms, candidates)[:, None] - 2 * (points @ xp.matrix_transpose(x))
-        distances = xp.clip(distances + norms, 0.0, None)  # rounding may leave them below zero
-        distances = xp.minimum(distances, squares)
-        best = int(xp.argmin(distances @ weight))
-        squares = distances[best, :]
-        centres.append(points[best : best + 1, :])
-    return xp.concat(centres, axis=0) + middle
+        candidates = xp.take(x, draw(weight * squares, trials), axis=0)
+        after = xp.minimum(squared_distances(x, candidates), squares[:, None])
+        best = int(xp.argmin(weight @ after))
+        squares = after[:, best]
+        centres.append(candidates[best : best + 1, :])
+    return xp.concat(centres, axis=0)
 
 
 def k_means(
@@ -227,7 +250,7 @@ def k_means(
     seed : int or Generator
         Source of the draws.
     sample_weight : array, shape (n,), optional
-        Non-negative weights :math:`w_i` of the points.
+        Non-negative weights :math:`w_i` of the points; a point of weight zero is absent.
 
     Returns
     -------
@@ -243,64 +266,75 @@ def k_means(
     -----
     An iteration takes ``2 n K d`` multiply-adds and reads the points twice.
     """
-    x, n_clusters, sample_weight = _check(x, n_clusters, sample_weight)
+    x = check_array("x", x, ndim=2)
+    points = _Points.of(x, sample_weight)
+    n_clusters = check_integer("n_clusters", n_clusters, at_least=1, at_most=points.x.shape[0])
     n_init = check_integer("n_init", n_init, at_least=1)
     max_iter = check_integer("max_iter", max_iter, at_least=1)
     xp = namespace(x)
-    threshold = check_scalar("tol", tol, at_least=0) * _mean_variance(x)
+    threshold = check_scalar("tol", tol, at_least=0) * _mean_variance(points)
     rng = _host_generator(seed)
     if init is not None:
         init = check_array("init", init, shape=(n_clusters, x.shape[1]))
         init, n_init = xp.astype(xp.asarray(init), xp.float64), 1
     results = []
     for _ in range(n_init):
-        centres = _seed_centres(x, n_clusters, rng, sample_weight) if init is None else init
-        results.append(_lloyd(x, centres, sample_weight, max_iter, threshold))
-    return min(results, key=lambda result: result.inertia)
+        centres = _seed_centres(points, n_clusters, rng) if init is None else init
+        results.append(_lloyd(points, centres, max_iter, threshold))
+    best = min(results, key=lambda result: result.inertia)
+    if sample_weight is None:
+        return best
+    # Labels for all rows, and the inertia in the unit in which the weights came.
+    labels, squares = _assign(xp.astype(x, xp.float64, copy=False), best.centres)
+    weights = check_sample_weight(sample_weight, x)
+    inertia = float(xp.sum(xp.where(weights > 0, squares, 0.0) * weights))
+    return best._replace(labels=labels, inertia=inertia)
 
 
-def _mean_variance(x: Array) -> float:
-    xp = namespace(x)
-    variance = float(xp.mean(xp.var(x, axis=0)))
+def _mean_variance(points: _Points) -> float:
+    xp = namespace(points.x)
+    variance = float(xp.mean(points.mean((points.x - points.mean(points.x)) ** 2)))
     if not math.isfinite(variance):
         raise ValueError("x holds values whose squares overflow")
     return variance
 
 
-def _lloyd(
-    x: Array, centres: Array, sample_weight: Array | None, max_iter: int, threshold: float
-) -> KMeans:
-    xp = namespace(x)
+def _lloyd(points: _Points, centres: Array, max_iter: int, threshold: float) -> KMeans:
+    xp = namespace(points.x)
     converged = False
     for _n_iter in range(1, max_iter + 1):
         previous = centres
-        centres = _update(x, previous, sample_weight)
+        centres = _update(points, previous)
         if float(xp.sum((centres - previous) ** 2)) <= threshold:
             converged = True
             break
-    labels, squares = assign(x, centres)
-    inertia = float(xp.sum(squares if sample_weight is None else squares * sample_weight))
+    labels, squares = _assign(points.x, centres)
+    inertia = float(xp.sum(squares if points.weight is None else squares * points.weight))
+    if not math.isfinite(inertia):
+        raise ValueError(_OVERFLOW)
     return KMeans(centres, labels, inertia, _n_iter, converged)
 
 
-def _update(x: Array, centres: Array, sample_weight: Array | None) -> Array:
+def _update(points: _Points, centres: Array) -> Array:
     """Return the means of the points nearest to each centre."""
+    x, sample_weight = points
     xp = namespace(x)
+    to_centres = SquaredDistances(centres)
     n_clusters, d = centres.shape
     sums = xp.zeros((n_clusters, d), dtype=x.dtype)
     counts = xp.zeros(n_clusters, dtype=x.dtype)
     farthest, clusters = [], xp.arange(n_clusters)
-    for start, stop in row_blocks(x, max(n_clusters, d)):
-        rows = x[start:stop, :]
-        labels, squares = nearest(rows, centres)
+    for block in row_blocks(x.shape[0], max(n_clusters, d), x):
+        rows = x[block, :]
+        labels, squares = nearest(rows, to_centres)
         members = xp.astype(clusters[:, None] == labels, x.dtype)
         if sample_weight is not None:
-            members = members * sample_weight[start:stop]
-            squares = squares * sample_weight[start:stop]
+            members = members * sample_weight[block]
+            squares = squares * sample_weight[block]
         sums += members @ rows
         counts += xp.sum(members, axis=1)
         row = xp.argmax(squares)
-        farthest.append((squares[row], start + row))
+        farthest.append((squares[row], block.start + row))
     means = sums / xp.where(counts > 0, counts, 1.0)[:, None]
     empty = [int(k) for k in np.flatnonzero(to_host(counts == 0))]
     # The farthest points of different blocks, so that several empty clusters part.

@@ -17,8 +17,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_dask_array
 
-from gaussbook.arrays import Array, namespace
+from gaussbook.arrays import Array, namespace, to_host
 from gaussbook.mixture.kmeans import check_sample_weight
 from gaussbook.mixture.statistics import Statistics, Step
 from gaussbook.validation import check_array
@@ -47,10 +48,17 @@ class Chunks:
         The points, in chunks of whole rows.
     sample_weight : dask.array.Array, shape (n,), or None
         Their weights, in the same chunks.
+    counts : tuple of int
+        How many points of each chunk have a positive weight: the others are absent.
+    largest_weight, weight_sum : float
+        The largest weight, and the sum of all in that unit.
     """
 
     x: Any
-    sample_weight: Any = None
+    sample_weight: Any
+    counts: tuple[int, ...]
+    largest_weight: float = 1.0
+    weight_sum: float = 1.0
     in_memory = False
 
     @classmethod
@@ -60,7 +68,7 @@ class Chunks:
         Parameters
         ----------
         X : dask.array.Array, shape (n, d)
-            The points; chunks that part columns are joined.
+            The points; chunks that part columns are joined, and chunks of unknown length counted.
         sample_weight : array or dask.array.Array, shape (n,), optional
             Non-negative weights.
 
@@ -72,24 +80,33 @@ class Chunks:
         Raises
         ------
         ValueError
-            If the shape is not that of a matrix, not known or empty, or the weights do not fit.
+            If the shape is not that of a matrix or empty, or the weights do not fit.
         """
-        if X.ndim != 2 or 0 in X.shape:
+        if X.ndim != 2:
             raise ValueError(f"X must be a matrix with rows and columns, got shape {X.shape}")
-        if math.isnan(X.shape[0]):
-            raise ValueError("X has chunks of unknown length: call its compute_chunk_sizes() first")
+        X = _of_known_length(X)
+        if 0 in X.shape:
+            raise ValueError(f"X must be a matrix with rows and columns, got shape {X.shape}")
         if X.dtype.kind not in "fiub":
             raise ValueError(f"X must hold real numbers, got {X.dtype}")
         X = X.rechunk({1: -1})
-        if sample_weight is not None:
-            if tuple(sample_weight.shape) != (X.shape[0],):
-                raise ValueError(
-                    f"sample_weight must have shape ({X.shape[0]},), got {sample_weight.shape}"
-                )
-            sample_weight = dask.array.asarray(sample_weight).rechunk(X.chunks[0])
-            extremes = dask.compute(sample_weight.min(), sample_weight.sum())
-            check_sample_weight(np.asarray(extremes), np.empty(2))
-        return cls(X, sample_weight)
+        if sample_weight is None:
+            return cls(X, None, X.chunks[0])
+        if not is_dask_array(sample_weight):
+            sample_weight = check_array("sample_weight", sample_weight)
+        sample_weight = _of_known_length(dask.array.asarray(sample_weight))
+        if tuple(sample_weight.shape) != (X.shape[0],):
+            raise ValueError(
+                f"sample_weight must have shape ({X.shape[0]},), got {sample_weight.shape}"
+            )
+        sample_weight = sample_weight.rechunk((X.chunks[0],))
+        extremes = dask.compute(sample_weight.min(), sample_weight.max())
+        check_sample_weight(np.asarray(extremes), np.empty(2))
+        counts, total = dask.compute(
+            [(block > 0).sum() for block in sample_weight.blocks],
+            (sample_weight / extremes[1]).sum(),
+        )
+        return cls(X, sample_weight, tuple(map(int, counts)), float(extremes[1]), float(total))
 
     @property
     def namespace(self) -> ModuleType:
@@ -98,40 +115,57 @@ class Chunks:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Numbers of points and of coordinates."""
-        return self.x.shape
+        """Numbers of points of positive weight and of coordinates."""
+        return sum(self.counts), self.x.shape[1]
+
+    def _of_mean_one(self, weight: Any) -> Any:
+        """Return weights divided by the mean of the positive ones."""
+        return weight / self.largest_weight * (sum(self.counts) / self.weight_sum)
 
     def reduce(self, step: Step) -> Statistics:
         """Return the statistics of all points: a map over the chunks and a tree of sums."""
         chunks = self.x.to_delayed().ravel()
         weights = [None] * len(chunks)
         if self.sample_weight is not None:
-            weights = self.sample_weight.to_delayed().ravel()
-        starts = np.cumsum([0, *self.x.chunks[0][:-1]])
+            weights = self._of_mean_one(self.sample_weight).to_delayed().ravel()
+        starts = np.cumsum([0, *self.counts[:-1]])
         of_chunk, total = dask.delayed(_of_chunk, pure=False), dask.delayed(_total, pure=False)
         step = dask.delayed(step, pure=False, traverse=False)  # sent to each worker once
         parts = [
             of_chunk(step, chunk, weight, int(start))
-            for chunk, weight, start, rows in zip(
-                chunks, weights, starts, self.x.chunks[0], strict=True
+            for chunk, weight, start, count in zip(
+                chunks, weights, starts, self.counts, strict=True
             )
-            if rows > 0
+            if count > 0
         ]
         while len(parts) > 1:
             parts = [total(parts[i : i + _FAN_IN]) for i in range(0, len(parts), _FAN_IN)]
         return parts[0].compute()
 
     def sample(self, indices: np.ndarray | None) -> tuple[Array, Array | None]:
-        """Return the given rows (all, for None) and their weights, in memory."""
-        rows = slice(None) if indices is None else indices
+        """Return the given ones (all, for None) of the points that count, and their weights."""
         if self.sample_weight is None:
+            rows = slice(None) if indices is None else indices
             return check_array("X", self.x[rows].compute()), None
-        x, weight = dask.compute(self.x[rows], self.sample_weight[rows])
-        return check_array("X", x), check_sample_weight(weight, x)
+        rows = np.flatnonzero(to_host((self.sample_weight > 0).compute()))
+        rows = rows if indices is None else rows[indices]
+        x, weight = dask.compute(self.x[rows], self._of_mean_one(self.sample_weight)[rows])
+        return check_array("X", x), weight
+
+
+def _of_known_length(x: Any) -> Any:
+    """Return a Dask array that knows how long its chunks are."""
+    if not any(math.isnan(n) for n in x.shape):
+        return x
+    return x.copy().compute_chunk_sizes()  # in the copy: an argument is left as it is
 
 
 def _of_chunk(step: Step, x: Array, sample_weight: Array | None, first_row: int) -> Statistics:
-    return step(check_array("X", x), sample_weight, first_row)
+    x = check_array("X", x)
+    if sample_weight is not None:
+        rows = namespace(x).nonzero(sample_weight > 0)[0]
+        x, sample_weight = x[rows, :], sample_weight[rows]
+    return step(x, sample_weight, first_row)
 
 
 def _total(parts: list[Statistics]) -> Statistics:
@@ -162,7 +196,11 @@ def map_rows(function: Callable[[Array], Array], X: Any) -> Any:
         raise ValueError(f"X must have 2 dimension(s), got shape {X.shape}")
     X = X.rechunk({1: -1})
     probe = function(namespace(X._meta).zeros((1, X.shape[1])))
+
+    def of_rows(block: Array) -> Array:
+        return function(block) if block.shape[0] > 0 else probe[:0, ...]
+
     if probe.ndim == 1:
-        return X.map_blocks(function, dtype=probe.dtype, drop_axis=1, meta=probe[:0])
+        return X.map_blocks(of_rows, dtype=probe.dtype, drop_axis=1, meta=probe[:0])
     columns = {"chunks": (X.chunks[0], (probe.shape[1],))}
-    return X.map_blocks(function, dtype=probe.dtype, meta=probe[:0], **columns)
+    return X.map_blocks(of_rows, dtype=probe.dtype, meta=probe[:0, ...], **columns)

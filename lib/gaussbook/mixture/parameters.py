@@ -9,6 +9,7 @@ import numpy as np
 from gaussbook.arrays import Array, namespace, to_host
 from gaussbook.mixture.densities import Gaussians
 from gaussbook.mixture.statistics import Statistics
+from gaussbook.validation import try_cholesky
 
 __all__ = ["COVARIANCE_TYPES", "Parameters", "estimate", "lost_digits", "split_heaviest"]
 
@@ -60,17 +61,14 @@ class Parameters(NamedTuple):
         covariances = self.component_covariances()
         cholesky = None
         if self.covariance_type in ("full", "tied"):
-            try:
-                cholesky = xp.linalg.cholesky(self.covariances)
-            except np.linalg.LinAlgError as error:
-                raise ValueError(_COLLAPSED) from error
-            if not bool(xp.all(xp.isfinite(cholesky))):  # CuPy reports failure as NaN
+            cholesky = try_cholesky(self.covariances)
+            if cholesky is None:
                 raise ValueError(_COLLAPSED)
             cholesky = xp.broadcast_to(cholesky, covariances.shape)
         elif not bool(xp.all(self.covariances > 0)):
             raise ValueError(_COLLAPSED)
         tiny = float(xp.finfo(self.weights.dtype).smallest_normal)
-        log_weights = xp.log(xp.clip(self.weights, tiny, None))
+        log_weights = xp.log(xp.maximum(self.weights, xp.asarray(tiny, dtype=self.weights.dtype)))
         return Gaussians(self.means, covariances, cholesky, log_weights)
 
 
@@ -128,7 +126,7 @@ def _raise_eigenvalues(covariances: Array, covariance_type: str, floor: float) -
     raised = int(xp.sum(xp.astype(values < floor, xp.int64)))
     if raised == 0:
         return covariances, 0
-    values = xp.clip(values, floor, None)
+    values = xp.maximum(values, xp.asarray(floor, dtype=values.dtype))
     return (vectors * values[..., None, :]) @ xp.matrix_transpose(vectors), raised
 
 

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from gaussbook.arrays import Array, namespace
+from gaussbook.distances import SquaredDistances
 from gaussbook.mixture.densities import (
     Gaussians,
     block_columns,
     can_be_expanded,
+    feature_blocks,
     feature_count,
     normalise_columns,
     quadratic_features,
-    row_blocks,
 )
 from gaussbook.mixture.kmeans import nearest
 
@@ -125,19 +126,20 @@ class Step:
         memory = features = None
         log_likelihood, weight = xp.zeros((), dtype=dtype), xp.zeros((), dtype=dtype)
         sums = 0.0
-        for start, stop in row_blocks(x, max(d, self.n_components), n_features):
-            columns = block_columns(x, start, stop, dtype)
+        for rows in feature_blocks(x, max(d, self.n_components), n_features):
+            columns = block_columns(x, rows, dtype)
             if together:
                 features = quadratic_features(columns, self.reference, self.diagonal, memory)
                 memory = features if memory is None else memory
-            densities, shares = self.shares(columns, features, first_row + start)
-            block_weight = None if sample_weight is None else sample_weight[start:stop]
+            densities, shares = self.shares(columns, features, first_row + rows.start)
+            block_weight = None if sample_weight is None else sample_weight[rows]
             if block_weight is not None:
                 shares = shares * block_weight
                 densities = None if densities is None else densities * block_weight
             if densities is not None:
                 log_likelihood = log_likelihood + xp.sum(densities)
-            weight = weight + (stop - start if block_weight is None else xp.sum(block_weight))
+            own = rows.stop - rows.start if block_weight is None else xp.sum(block_weight)
+            weight = weight + own
             if together:
                 sums = sums + shares @ xp.matrix_transpose(features)
             else:
@@ -215,7 +217,7 @@ class Assignment(Step):
     def shares(self, columns: Array, features: Array | None, first_row: int) -> tuple[None, Array]:
         """Return no log-likelihoods, and memberships 0 or 1."""
         xp = namespace(columns)
-        labels, _ = nearest(xp.matrix_transpose(columns), self.centres)
+        labels, _ = nearest(xp.matrix_transpose(columns), SquaredDistances(self.centres))
         return None, xp.astype(xp.arange(self.n_components)[:, None] == labels, columns.dtype)
 
 

@@ -5,22 +5,21 @@ exact                 linear programming: `exact_plan`, `wasserstein`
 entropic              Sinkhorn: `sinkhorn`, `sinkhorn_divergence`
 one_dimensional       quantile functions: `wasserstein_1d`
 sliced                mean over projections: `sliced_wasserstein` and its gradient
-gaussian              closed forms: `bures_wasserstein`, `gaussian_map`
-kernel                `energy_distance`, `maximum_mean_discrepancy`
+gaussian              closed form: `bures_wasserstein`
+kernel                means over pairs: `energy_distance`
 ====================  ============================================================
 """
 
 from gaussbook.transport.entropic import SinkhornResult, sinkhorn, sinkhorn_divergence
 from gaussbook.transport.exact import exact_plan, wasserstein
-from gaussbook.transport.gaussian import bures_wasserstein, gaussian_map
-from gaussbook.transport.kernel import energy_distance, maximum_mean_discrepancy
+from gaussbook.transport.gaussian import bures_wasserstein
+from gaussbook.transport.kernel import energy_distance
 from gaussbook.transport.one_dimensional import wasserstein_1d
 from gaussbook.transport.pairs import cost_matrix
 from gaussbook.transport.sliced import (
     projected_moments,
     random_directions,
     sliced_wasserstein,
-    sliced_wasserstein_gradient,
     sliced_wasserstein_pullback,
     sliced_wasserstein_terms,
 )
@@ -31,14 +30,11 @@ __all__ = [
     "cost_matrix",
     "energy_distance",
     "exact_plan",
-    "gaussian_map",
-    "maximum_mean_discrepancy",
     "projected_moments",
     "random_directions",
     "sinkhorn",
     "sinkhorn_divergence",
     "sliced_wasserstein",
-    "sliced_wasserstein_gradient",
     "sliced_wasserstein_pullback",
     "sliced_wasserstein_terms",
     "wasserstein",

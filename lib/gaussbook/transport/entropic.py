@@ -23,8 +23,10 @@ from dataclasses import dataclass
 
 from sklearn.exceptions import ConvergenceWarning
 
-from gaussbook.arrays import Array, namespace
-from gaussbook.transport.pairs import check_samples, check_weights, cost_matrix, row_blocks
+from gaussbook.arrays import Array, namespace, to_host
+from gaussbook.blocks import row_blocks
+from gaussbook.logsumexp import log_sum_exp
+from gaussbook.transport.pairs import check_samples, check_weights, cost_matrix
 from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = ["SinkhornResult", "sinkhorn", "sinkhorn_divergence"]
@@ -232,7 +234,7 @@ def _self_transport(a: Array, x: Array, p: float, reg: float, tol: float, max_it
     problem = _Problem(M, a, a, rho, xp.zeros_like(a), xp.zeros_like(a))
     error = problem.anneal(reg, tol, max_iter, _Problem.iterate_symmetric)[1]
     if error > tol:
-        _warn(max_iter, error, tol)
+        _warn(max_iter, error, tol, _rounding(M, a, problem.f, problem.f, reg))
     updated = _softmin(M, problem.f, a, reg)  # with it, the mass of the plan is one
     return rho[0].dual(problem.f, a) + rho[1].dual(updated, a)
 
@@ -275,39 +277,65 @@ class _Problem:
         """Iterate with falling regularisation; return the iterations and the last error."""
         used = 0
         for stage in _stages(self.M, reg) if stages else ():
-            limit = min(_STAGE_ITERATIONS, max_iter - used)
+            # The last iteration is kept for `reg` itself, to which the plan has to belong.
+            limit = min(_STAGE_ITERATIONS, max_iter - 1 - used)
             used += iterate(self, stage, max(tol, _STAGE_TOLERANCE * self.size), limit)[0]
         last, error = iterate(self, reg, tol, max_iter - used)
         return used + last, error
 
     def iterate(self, reg: float, tol: float, max_iter: int) -> tuple[int, float]:
         """Update the potentials in turn; return the number of iterations and the last error."""
-        self.reference, self.near = None, False
-        change = math.inf
-        for k in range(max_iter):
-            softmin = self._softmin(reg, of_rows=True)
-            updated = self.rho[0].factor(reg) * softmin
-            if k > 0:  # before the first update of g, the columns are those of the start
-                change = _change_of_marginal(self.a, self.f, updated, softmin, reg)
-                if change <= tol:
-                    return k, change
-            self._move(updated, self.g, reg)
-            updated = self.rho[1].factor(reg) * self._softmin(reg, of_rows=False)
-            self._move(*self._shifted(self.f, updated), reg)
-        return max_iter, change
+        return self._repeat(self._both, reg, tol, max_iter)
 
     def iterate_symmetric(self, reg: float, tol: float, max_iter: int) -> tuple[int, float]:
         """Do the same for f = g, where the mean of a potential and its update converges fast."""
-        self.reference, self.near = None, False
-        change = math.inf
+        return self._repeat(self._mean, reg, tol, max_iter)
+
+    def _repeat(self, update: Callable, reg: float, tol: float, max_iter: int) -> tuple[int, float]:
+        self.reference, near, error = None, False, math.inf
         for k in range(max_iter):
-            softmin = self._softmin(reg, of_rows=True)
-            change = _change_of_marginal(self.a, self.f, softmin, softmin, reg)
-            if change <= tol:
-                return k, change
-            mean = (self.f + softmin) / 2
-            self._move(mean, mean, reg)
-        return max_iter, change
+            if near and self.reference is None:
+                self._absorb(reg)
+            exact = self.reference is None
+            new, change, in_range = update(reg, exact)
+            moves = self._moves(new)
+            # All that an iteration asks of the device is asked at once.
+            error, in_range, move, drift = _numbers(change, in_range, *moves)
+            if not (exact or in_range):
+                self.reference = None
+                new, change, _ = update(reg, True)
+                error, move = _numbers(change, self._moves(new)[0])
+            if error <= tol:
+                return k, error
+            self.f, self.g = new
+            near = move <= _RANGE * reg
+            if drift > _RANGE * reg:
+                self.reference = None
+        return max_iter, error
+
+    def _both(self, reg: float, exact: bool) -> tuple[tuple[Array, Array], Array, Array]:
+        """Return new potentials, the change of the row sums, and whether the kernel served."""
+        softmin, rows_served = self._softmin(self.g, reg, exact, of_rows=True)
+        f = self.rho[0].factor(reg) * softmin
+        change = _change_of_marginal(self.a, self.f, f, softmin, reg)
+        softmin, columns_served = self._softmin(f, reg, exact, of_rows=False)
+        g = self.rho[1].factor(reg) * softmin
+        return self._shifted(f, g), change, rows_served & columns_served
+
+    def _mean(self, reg: float, exact: bool) -> tuple[tuple[Array, Array], Array, Array]:
+        softmin, served = self._softmin(self.f, reg, exact, of_rows=True)
+        mean = (self.f + softmin) / 2
+        return (mean, mean), _change_of_marginal(self.a, self.f, softmin, softmin, reg), served
+
+    def _moves(self, new: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Return the largest differences of potentials from the current ones and the kernel's."""
+        old = self.f, self.g
+        reference = self.reference or new
+        xp = namespace(*new)
+        return tuple(
+            xp.maximum(*(xp.max(xp.abs(p - q)) for p, q in zip(new, others, strict=True)))
+            for others in (old, reference)
+        )
 
     def _shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
         """Add the best constant to f and take it from g.
@@ -318,48 +346,42 @@ class _Problem:
         rho, sigma = self.rho[0].rho, self.rho[1].rho
         if math.isinf(rho):
             return f, g
-        gap = _log_sum_exp(-f / rho, self.a) - _log_sum_exp(-g / sigma, self.b)
+        xp = namespace(f)
+        log_a, log_b = xp.log(self.a), xp.log(self.b)
+        gap = log_sum_exp(log_a - f / rho) - log_sum_exp(log_b - g / sigma)
         constant = rho * sigma / (rho + sigma) * gap
         return f + constant, g - constant
 
-    def _softmin(self, reg: float, *, of_rows: bool) -> Array:
-        """Return −ε log Σ_j b_j exp((g_j − M_ij)/ε), or the same sum over the rows."""
+    def _softmin(
+        self, potential: Array, reg: float, exact: bool, *, of_rows: bool
+    ) -> tuple[Array, Array]:
+        """Return −ε log Σ_j b_j exp((g_j − M_ij)/ε), or the same over the rows, and if it is right.
+
+        The sums are those of the kernel, or, for `exact`, taken term by term.
+        """
         xp = namespace(self.M)
-        if self.near and self.reference is None:
-            self._absorb(reg)
-        weights, potential = (self.b, self.g) if of_rows else (self.a, self.f)
-        if self.reference is not None:
-            f0, g0 = self.reference
-            here, there = (f0, g0) if of_rows else (g0, f0)
-            kernel = self.kernel if of_rows else xp.matrix_transpose(self.kernel)
-            sums = kernel @ (weights * xp.exp((potential - there) / reg))
-            if bool(xp.all((sums > math.exp(-_RANGE)) & (sums < math.exp(_RANGE)))):
-                return here - reg * xp.log(sums)
-            self.reference = None
-        costs = self.M if of_rows else xp.matrix_transpose(self.M)
-        result = _softmin(costs, potential, weights, reg)
-        now = self.f if of_rows else self.g
-        self.near = float(xp.max(xp.abs(result - now))) <= _RANGE * reg
-        return result
+        weights = self.b if of_rows else self.a
+        if exact:
+            costs = self.M if of_rows else xp.matrix_transpose(self.M)
+            return _softmin(costs, potential, weights, reg), xp.asarray(True)
+        f0, g0 = self.reference
+        here, there = (f0, g0) if of_rows else (g0, f0)
+        kernel = self.kernel if of_rows else xp.matrix_transpose(self.kernel)
+        # No term overflows: where potentials have left the kernel's range, the sum is refused.
+        scaling = xp.exp(xp.minimum((potential - there) / reg, xp.asarray(2 * _RANGE)))
+        sums = kernel @ (weights * scaling)
+        served = xp.all((sums > math.exp(-_RANGE)) & (sums < math.exp(_RANGE)))
+        return here - reg * xp.log(xp.maximum(sums, xp.asarray(math.exp(-_RANGE)))), served
 
     def _absorb(self, reg: float) -> None:
         """Make the current potentials the reference of the kernel."""
         xp = namespace(self.M)
         self.reference = self.f, self.g
-        for start, stop in row_blocks(self.M, self.M.shape[1]):
-            block = self.g - self.M[start:stop, :]
-            block += self.f[start:stop, None]
+        for rows in row_blocks(*self.M.shape, self.M):
+            block = self.g - self.M[rows, :]
+            block += self.f[rows, None]
             block /= reg
-            block = xp.clip(block, min=_FLOOR, max=_CEILING)
-            self.kernel[start:stop, :] = xp.exp(block)
-
-    def _move(self, f: Array, g: Array, reg: float) -> None:
-        xp = namespace(f)
-        self.f, self.g = f, g
-        if self.reference is not None:
-            pairs = zip((f, g), self.reference, strict=True)
-            if max(float(xp.max(xp.abs(p - p0))) for p, p0 in pairs) > _RANGE * reg:
-                self.reference = None
+            self.kernel[rows, :] = xp.exp(_between(block, _FLOOR, _CEILING))
 
 
 def _softmin(M: Array, g: Array, b: Array, reg: float) -> Array:
@@ -367,30 +389,31 @@ def _softmin(M: Array, g: Array, b: Array, reg: float) -> Array:
     xp = namespace(M)
     shift = g / reg + xp.log(b)
     parts = []
-    for start, stop in row_blocks(M, M.shape[1]):
-        exponents = shift - M[start:stop, :] / reg
-        peak = xp.max(exponents, axis=1)
-        exponents -= peak[:, None]
-        # e^-600 of the largest term changes no digit
-        terms = xp.exp(xp.maximum(exponents, xp.asarray(_FLOOR)))
-        parts.append(-reg * (peak + xp.log(xp.sum(terms, axis=1))))
+    for rows in row_blocks(*M.shape, M):
+        parts.append(-reg * log_sum_exp(shift - M[rows, :] / reg))
     return xp.concat(parts)
 
 
-def _log_sum_exp(x: Array, weights: Array) -> float:
+def _between(x: Array, low: float, high: float) -> Array:
     xp = namespace(x)
-    peak = float(xp.max(x))
-    return peak + math.log(float(xp.sum(weights * xp.exp(x - peak))))
+    return xp.minimum(xp.maximum(x, xp.asarray(low)), xp.asarray(high))
 
 
-def _change_of_marginal(a: Array, f: Array, updated: Array, softmin: Array, reg: float) -> float:
+def _numbers(*scalars: Array) -> list[float]:
+    """Return arrays of shape () as numbers, by one transfer to the host."""
+    xp = namespace(*scalars)
+    return to_host(xp.stack([xp.astype(v, xp.float64) for v in scalars])).tolist()
+
+
+def _change_of_marginal(a: Array, f: Array, updated: Array, softmin: Array, reg: float) -> Array:
     """Return how far an update of f moves the row sums of the plan, in the Euclidean norm.
 
     For a constraint, the update makes them equal to `a`.
     """
     xp = namespace(a)
-    before, after = (xp.exp(xp.clip((p - softmin) / reg, max=_CEILING)) for p in (f, updated))
-    return float(xp.linalg.vector_norm(a * (before - after)))
+    ceiling = xp.asarray(_CEILING)
+    before, after = (xp.exp(xp.minimum((p - softmin) / reg, ceiling)) for p in (f, updated))
+    return xp.linalg.vector_norm(a * (before - after))
 
 
 def _stages(M: Array, reg: float) -> list[float]:
@@ -405,14 +428,14 @@ def _result(M, a, b, reg, rho, f, g, iterations, change, tol) -> SinkhornResult:
     xp = namespace(M)
     plan = xp.empty_like(M)
     cost = 0.0
-    for start, stop in row_blocks(M, M.shape[1]):
-        exponents = (f[start:stop, None] + g - M[start:stop, :]) / reg
+    for rows in row_blocks(*M.shape, M):
+        exponents = (f[rows, None] + g - M[rows, :]) / reg
         # weights of zero have potentials that are never used: their exponents may overflow
-        block = xp.exp(xp.clip(exponents, min=_FLOOR, max=_CEILING)) * b
-        block *= a[start:stop, None]
-        cost += float(xp.sum(block * M[start:stop, :]))
-        plan[start:stop, :] = block
-    total = float(xp.sum(plan))
+        block = xp.exp(_between(exponents, _FLOOR, _CEILING)) * b
+        block *= a[rows, None]
+        plan[rows, :] = block
+        cost = cost + xp.sum(block * M[rows, :])
+    cost, total = _numbers(cost, xp.sum(plan))
     if not (math.isfinite(total) and math.isfinite(cost)):
         raise ValueError("reg_m or M make the masses of the plan overflow")
     error = change
@@ -424,14 +447,24 @@ def _result(M, a, b, reg, rho, f, g, iterations, change, tol) -> SinkhornResult:
     value = rho[0].dual(f, a) + rho[1].dual(g, b) - reg * (total - mass)
     converged = error <= tol
     if not converged:
-        _warn(iterations, error, tol)
+        _warn(iterations, error, tol, _rounding(M, a, f, g, reg))
     return SinkhornResult(plan, cost, value, f, g, iterations, error, converged)
 
 
-def _warn(iterations: int, error: float, tol: float) -> None:
+def _rounding(M: Array, a: Array, f: Array, g: Array, reg: float) -> float:
+    """Return the error of the marginals which the digits of costs and potentials leave."""
+    xp = namespace(M)
+    largest = max(_numbers(*(xp.max(xp.abs(v)) for v in (M, f, g))))
+    return float(xp.finfo(M.dtype).eps) * largest / reg * float(xp.linalg.vector_norm(a))
+
+
+def _warn(iterations: int, error: float, tol: float, rounding: float) -> None:
+    advice = "raise max_iter or reg"
+    if rounding > tol:
+        advice = f"rounding alone leaves some {rounding:.1g} at this reg, so raise reg or tol"
     warnings.warn(
         f"Sinkhorn's iteration stopped after {iterations} iterations with marginals off by "
-        f"{error:.3g}, above tol = {tol:.3g}: raise max_iter or reg",
+        f"{error:.3g}, above tol = {tol:.3g}: {advice}",
         ConvergenceWarning,
         stacklevel=4,
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gaussbook.arrays import Array, namespace
-from gaussbook.validation import check_array, check_covariance
+from gaussbook.validation import check_array
 
-__all__ = ["bures_wasserstein", "gaussian_map"]
+__all__ = ["bures_wasserstein"]
 
 
 def bures_wasserstein(m0: Array, C0: Array, m1: Array, C1: Array) -> Array:
@@ -64,51 +64,6 @@ def bures_wasserstein(m0: Array, C0: Array, m1: Array, C1: Array) -> Array:
     overlap = xp.sum(xp.sqrt(_positive_part(xp.linalg.eigvalsh(product))), axis=-1)
     distance = xp.sum((m0 - m1) ** 2, axis=-1)
     return _positive_part(distance + xp.linalg.trace(C0) + xp.linalg.trace(C1) - 2 * overlap)
-
-
-def gaussian_map(m0: Array, C0: Array, m1: Array, C1: Array) -> tuple[Array, Array]:
-    r"""Optimal map between Gaussians for the squared distance: :math:`T(x)=Ax+t`.
-
-    .. math::
-        A = C_0^{-1/2}\bigl(C_0^{1/2}C_1C_0^{1/2}\bigr)^{1/2}C_0^{-1/2},\qquad t=m_1-Am_0
-
-    (Olkin and Pukelsheim, 1982): the symmetric positive solution of :math:`AC_0A=C_1`.
-
-    Parameters
-    ----------
-    m0, m1 : array, shape (d,)
-        Means.
-    C0 : array, shape (d, d)
-        Covariance of the source, positive definite.
-    C1 : array, shape (d, d)
-        Covariance of the target; it may be singular.
-
-    Returns
-    -------
-    A : array, shape (d, d)
-        The linear part.
-    t : array, shape (d,)
-        The shift, in the unit of the data.
-
-    Raises
-    ------
-    ValueError
-        If the shapes disagree, or a covariance is not symmetric or not positive.
-    """
-    m0 = check_array("m0", m0, ndim=1)
-    d = m0.shape[0]
-    m1 = check_array("m1", m1, shape=(d,))
-    C0, L = check_covariance("C0", check_array("C0", C0, shape=(d, d)))
-    C1 = _check_square("C1", check_array("C1", C1, shape=(d, d)), d)
-    C1, _, _ = _check_semidefinite("C1", C1, _sizes(C1))
-    xp = namespace(m0, C0, m1, C1)
-    # with C0 = L L', A = L'^-1 (L' C1 L)^(1/2) L^-1: the Cholesky factor serves as the root
-    product = xp.matrix_transpose(L) @ C1 @ L
-    values, vectors = xp.linalg.eigh((product + xp.matrix_transpose(product)) / 2)
-    half = vectors * _positive_part(values)[None, :] ** 0.25
-    half = xp.linalg.solve(xp.matrix_transpose(L), half)
-    A = half @ xp.matrix_transpose(half)
-    return A, m1 - A @ m0
 
 
 def _check_square(name: str, C: Array, d: int) -> Array:

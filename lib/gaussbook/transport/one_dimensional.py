@@ -89,8 +89,8 @@ def wasserstein_1d(
     of_x = xp.astype(order < n, order.dtype)
     passed_x = xp.cumulative_sum(of_x, axis=-1) - of_x
     passed_y = xp.cumulative_sum(1 - of_x, axis=-1) - (1 - of_x)
-    x = xp.take_along_axis(x, xp.clip(passed_x, max=n - 1), axis=-1)
-    y = xp.take_along_axis(y, xp.clip(passed_y, max=m - 1), axis=-1)
+    x = xp.take_along_axis(x, xp.minimum(passed_x, xp.asarray(n - 1)), axis=-1)
+    y = xp.take_along_axis(y, xp.minimum(passed_y, xp.asarray(m - 1)), axis=-1)
     return _root_mean(x, y, mass, p)
 
 

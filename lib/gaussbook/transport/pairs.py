@@ -1,13 +1,11 @@
-"""What all distances share: two checked samples, their pairwise costs, blocks of bounded memory."""
+"""What all distances share: two checked samples, their weights and pairwise costs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-
-from array_api_compat import is_cupy_array
 
 from gaussbook.arrays import Array, namespace
+from gaussbook.distances import squared_distances
 from gaussbook.validation import check_array, check_probabilities, check_scalar
 
 __all__ = [
@@ -15,12 +13,7 @@ __all__ = [
     "check_samples",
     "check_weights",
     "cost_matrix",
-    "row_blocks",
-    "squared_distances",
 ]
-
-_BLOCK_ELEMENTS = 2**16  # numbers held at once on the host: they stay in the cache
-_DEVICE_BLOCK_ELEMENTS = 2**26  # and on a GPU, which wants large blocks: 512 MiB in float64
 
 
 def check_samples(x: Array, y: Array) -> tuple[Array, Array]:
@@ -60,27 +53,6 @@ def check_order(p: float) -> float:
     return check_scalar("p", p, at_least=1, at_most=16)
 
 
-def squared_distances(x: Array, y: Array) -> Array:
-    """Squared Euclidean distances ``(n, m)``, by one product of matrices.
-
-    Centre the samples first: the expanded square loses digits far from the origin.
-    """
-    xp = namespace(x, y)
-    squares = x @ xp.matrix_transpose(y)
-    squares *= -2
-    squares += xp.sum(x * x, axis=1)[:, None]
-    squares += xp.sum(y * y, axis=1)[None, :]
-    return xp.where(squares > 0, squares, 0.0)  # rounding leaves squares just below zero
-
-
-def row_blocks(x: Array, width: int) -> Iterator[tuple[int, int]]:
-    """Yield ``(start, stop)`` of the rows of `x` which make one block with `width` columns."""
-    elements = _DEVICE_BLOCK_ELEMENTS if is_cupy_array(x) else _BLOCK_ELEMENTS
-    step = max(1, elements // width)
-    for start in range(0, x.shape[0], step):
-        yield start, min(start + step, x.shape[0])
-
-
 def cost_matrix(x: Array, y: Array, p: float = 2) -> Array:
     r"""Costs :math:`M_{ij}=\lVert x_i-y_j\rVert^p` of transport between points.
 
@@ -105,14 +77,12 @@ def cost_matrix(x: Array, y: Array, p: float = 2) -> Array:
 
     Notes
     -----
-    The square of a distance is off by some 1e-16 of the squared distance from the centre of `y`:
-    for p = 1, points which coincide may be 1e-8 of that distance apart.
+    As accurate as `gaussbook.distances.SquaredDistances`: the cost of points which coincide is 0.
     """
     x, y = check_samples(x, y)
     p = check_order(p)
     xp = namespace(x, y)
-    centre = xp.mean(y, axis=0)
-    costs = squared_distances(x - centre, y - centre)
+    costs = squared_distances(x, y)
     if p != 2:
         if p / 2 * math.log(max(float(xp.max(costs)), 1.0)) > 700:
             raise ValueError(f"p = {p:g} makes the largest cost overflow")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gaussbook.arrays import Array, Generator, namespace
+from gaussbook.blocks import row_blocks
 from gaussbook.transport.one_dimensional import Coupling, monotone_coupling, power
-from gaussbook.transport.pairs import check_order, check_samples, row_blocks
+from gaussbook.transport.pairs import check_order, check_samples
 from gaussbook.validation import check_array, check_integer
 
 __all__ = [
     "projected_moments",
     "random_directions",
     "sliced_wasserstein",
-    "sliced_wasserstein_gradient",
     "sliced_wasserstein_pullback",
     "sliced_wasserstein_terms",
 ]
@@ -197,44 +197,6 @@ def sliced_wasserstein_pullback(
     return terms, pullback
 
 
-def sliced_wasserstein_gradient(
-    x: Array, y: Array, theta: Array, p: float = 2, *, weights: Array | None = None
-) -> Array:
-    r"""Gradient of :math:`\sum_lc_lW_l` with respect to the points of the first sample.
-
-    Parameters
-    ----------
-    x, y, theta, p
-        As for `sliced_wasserstein_terms`.
-    weights : array, shape (L,), optional
-        The weights :math:`c_l`; 1/L each, for the gradient of :math:`\mathrm{SW}_p^p`, if not
-        given.
-
-    Returns
-    -------
-    array, shape (n, d)
-        The gradient, from `sliced_wasserstein_pullback` in blocks of bounded memory.
-
-    Raises
-    ------
-    ValueError
-        As `sliced_wasserstein_terms`, or if `weights` has another shape.
-    """
-    x, y, theta, p = _check(x, y, theta, p)
-    xp = namespace(x, y, theta)
-    L = theta.shape[0]
-    if weights is None:
-        weights = xp.full(L, 1 / L, dtype=xp.float64)
-    weights = check_array("weights", weights, shape=(L,))
-    gradient = xp.zeros_like(x)
-    done = 0
-    for block in _blocks(theta, max(x.shape[0], y.shape[0])):
-        _, pullback = sliced_wasserstein_pullback(x, y, block, p)
-        gradient = gradient + pullback(weights[done : done + block.shape[0]])
-        done += block.shape[0]
-    return gradient
-
-
 def projected_moments(x: Array, theta: Array) -> tuple[Array, Array]:
     r"""Means and variances of a sample's projections.
 
@@ -286,7 +248,7 @@ def _check(x: Array, y: Array, theta: Array, p: float) -> tuple[Array, Array, Ar
 
 
 def _blocks(theta: Array, n: int) -> Iterator[Array]:
-    return (theta[start:stop, :] for start, stop in row_blocks(theta, n))
+    return (theta[rows, :] for rows in row_blocks(theta.shape[0], n, theta))
 
 
 def _project(theta: Array, x: Array) -> Array:

@@ -1,0 +1,169 @@
+r"""Squared Euclidean distances, by a product of matrices and yet to full relative accuracy.
+
+The expanded square :math:`\lVert u\rVert^2-2u^\top v+\lVert v\rVert^2` of points measured from the
+middle of one set has an absolute error of the size of :math:`\lVert u\rVert^2+\lVert v\rVert^2`,
+which is all of a distance between neighbours in a cluster far out.  Where more than eight bits
+cancel, the square is therefore taken anew from the differences of the coordinates as they came.
+"""
+
+from __future__ import annotations
+
+from gaussbook.arrays import Array, namespace
+from gaussbook.blocks import row_blocks
+
+__all__ = ["SquaredDistances", "contract_squares", "squared_distances"]
+
+_CANCELLED = 2.0**-8  # of the terms' size: below it, a square is computed again
+_FEW_COLUMNS = 3  # so few differences cost no more than the product
+_MANY = 1 / 8  # of a block's pairs: from here on, differences of whole columns cost less
+
+
+class SquaredDistances:
+    r"""Squared distances to a fixed set of points, a block of others at a time.
+
+    Parameters
+    ----------
+    y : array, shape (m, d)
+        The fixed points, of a real floating type.
+    lengths : array, shape (d,), optional
+        Units :math:`\ell` of the coordinates; 1 if not given.
+
+    Notes
+    -----
+    The relative error of a result is at most :math:`2^9(d+4)\epsilon` with float64's
+    :math:`\epsilon` (9e-13 for d = 4), beside the rounding of the points' own type; under- and
+    overflow of squares aside.  Products are in float64 whatever the type.
+    """
+
+    def __init__(self, y: Array, lengths: Array | None = None):
+        xp = namespace(y)
+        self._y = xp.astype(y, xp.float64, copy=False)
+        self._lengths = None if lengths is None else xp.astype(lengths, xp.float64, copy=False)
+        if y.shape[1] > _FEW_COLUMNS:
+            self._middle = xp.mean(self._y, axis=0)
+            centred = self._scaled(self._y - self._middle)
+            self.norms = xp.vecdot(centred, centred)
+            ones = xp.ones_like(self.norms)[:, None]
+            self._right = xp.concat([centred, ones, self.norms[:, None]], axis=1)
+
+    def __call__(self, x: Array, columns: slice = slice(None)) -> Array:
+        """Return the squared distances (n, m) of points (n, d) to those of a slice of `y`."""
+        xp = namespace(x)
+        dtype = xp.result_type(x, xp.float32)
+        if x.shape[1] <= _FEW_COLUMNS:
+            return xp.astype(self.by_differences(x, columns), dtype, copy=False)
+        squares, sizes = self.expanded(x, columns)
+        wrong = ~(squares > _CANCELLED * sizes)  # also where an overflow has left NaN
+        share = float(xp.sum(xp.astype(wrong, xp.float64))) / max(1, wrong.size)
+        if share > _MANY:
+            squares = self.by_differences(x, columns)
+        elif share > 0:
+            self.correct(squares, wrong, x, columns)
+        return xp.astype(squares, dtype, copy=False)
+
+    def expanded(self, x: Array, columns: slice = slice(None)) -> tuple[Array, Array]:
+        """Return the expanded squares, and the sizes (n, m) of the terms that cancel in them.
+
+        The absolute error of a square is at most `rounding` of its size.
+        """
+        xp = namespace(x)
+        centred = self._scaled(xp.astype(x, xp.float64, copy=False) - self._middle)
+        norms = xp.vecdot(centred, centred)[:, None]
+        # Two more columns let the product add the norms on its way.
+        left = xp.concat([-2 * centred, norms, xp.ones_like(norms)], axis=1)
+        squares = left @ xp.matrix_transpose(self._right[columns, :])
+        return squares, norms + self.norms[columns]
+
+    def rounding(self, size: float) -> float:
+        """Return the largest error of an expanded square whose terms have this size.
+
+        It is zero in so few dimensions that nothing is expanded.
+        """
+        d = self._y.shape[1]
+        xp = namespace(self._y)
+        return 2 * (d + 4) * float(xp.finfo(xp.float64).eps) * size if d > _FEW_COLUMNS else 0.0
+
+    def uncorrected(self, x: Array, columns: slice = slice(None)) -> Array:
+        """Return the squares (n, m) with the absolute error that `rounding` states."""
+        if x.shape[1] <= _FEW_COLUMNS:
+            return self.by_differences(x, columns)
+        return self.expanded(x, columns)[0]
+
+    def correct(self, squares: Array, wrong: Array, x: Array, columns: slice = slice(None)) -> None:
+        """Replace the squares marked in `wrong` by sums of squared differences, in place."""
+        xp = namespace(x)
+        x, y = xp.astype(x, xp.float64, copy=False), self._y[columns, :]
+        rows, others = xp.nonzero(wrong)
+        parts = []
+        for pairs in row_blocks(rows.shape[0], x.shape[1], x):
+            difference = xp.take(x, rows[pairs], axis=0) - xp.take(y, others[pairs], axis=0)
+            difference = self._scaled(difference)
+            parts.append(xp.vecdot(difference, difference))
+        if parts:
+            squares[wrong] = xp.concat(parts)
+
+    def by_differences(self, x: Array, columns: slice = slice(None)) -> Array:
+        """Return the squares (n, m) as sums over the coordinates, to a few units of rounding."""
+        xp = namespace(x)
+        x, y = xp.astype(x, xp.float64, copy=False), self._y[columns, :]
+        squares = xp.zeros((x.shape[0], y.shape[0]), dtype=xp.float64)
+        for d in range(x.shape[1]):
+            difference = x[:, d][:, None] - y[:, d]
+            if self._lengths is not None:
+                difference = difference / self._lengths[d]
+            squares = squares + difference * difference
+        return squares
+
+    def _scaled(self, differences: Array) -> Array:
+        return differences if self._lengths is None else differences / self._lengths
+
+
+def squared_distances(x: Array, y: Array, lengths: Array | None = None) -> Array:
+    r"""Squared distances :math:`\sum_d(x_{id}-y_{jd})^2/\ell_d^2` of all pairs of points.
+
+    Parameters
+    ----------
+    x : array, shape (n, d)
+        Points, of a real floating type.
+    y : array, shape (m, d)
+        Other points.
+    lengths : array, shape (d,), optional
+        Units :math:`\ell` of the coordinates; 1 if not given.
+
+    Returns
+    -------
+    array, shape (n, m)
+        The squares, with the relative error that `SquaredDistances` states.
+    """
+    xp = namespace(x, y)
+    others = SquaredDistances(y, lengths)
+    blocks = [others(x[rows, :]) for rows in row_blocks(x.shape[0], y.shape[0], x)]
+    return xp.concat(blocks) if len(blocks) > 1 else blocks[0]
+
+
+def contract_squares(weights: Array, x: Array, y: Array, lengths: Array | None = None) -> Array:
+    r"""Return :math:`\sum_{ij}W_{ij}(x_{id}-y_{jd})^2/\ell_d^2` for each coordinate d.
+
+    Parameters
+    ----------
+    weights : array, shape (n, m)
+        The weights :math:`W`, of any sign.
+    x, y, lengths
+        As for `squared_distances`.
+
+    Returns
+    -------
+    array, shape (d,)
+        The sums, from differences of coordinates.
+    """
+    xp = namespace(weights, x, y)
+    totals = xp.zeros(x.shape[1], dtype=weights.dtype)
+    for rows in row_blocks(x.shape[0], y.shape[0], x):
+        sums = []
+        for d in range(x.shape[1]):
+            difference = x[rows, d][:, None] - y[:, d]
+            if lengths is not None:
+                difference = difference / lengths[d]
+            sums.append(xp.sum(weights[rows, :] * difference * difference))
+        totals = totals + xp.stack(sums)
+    return totals

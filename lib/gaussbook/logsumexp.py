@@ -1,0 +1,58 @@
+r"""Sums of exponentials in the log domain."""
+
+from __future__ import annotations
+
+from gaussbook.arrays import Array, namespace
+
+__all__ = ["log_sum_exp", "normalise"]
+
+
+def log_sum_exp(exponents: Array, axis: int = -1) -> Array:
+    r"""Return :math:`\log\sum_ke^{a_k}` along an axis; -inf where all :math:`a_k` are.
+
+    Parameters
+    ----------
+    exponents : array of floats
+        The exponents :math:`a`, below inf.
+    axis : int
+        The axis that is summed over.
+
+    Returns
+    -------
+    array
+        The logarithms, of the shape without that axis.
+    """
+    xp = namespace(exponents)
+    # e^-600 of the largest term changes no digit, and smaller ones are subnormal numbers, which
+    # take many times as long.
+    floor = -600.0 if exponents.dtype == xp.float64 else -80.0
+    largest = xp.max(exponents, axis=axis, keepdims=True)
+    peak = xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
+    terms = xp.exp(xp.maximum(exponents - peak, xp.asarray(floor, dtype=exponents.dtype)))
+    total = xp.log(xp.sum(terms, axis=axis))
+    return xp.squeeze(largest, axis=axis) + total
+
+
+def normalise(exponents: Array, axis: int = -1) -> tuple[Array, Array]:
+    r"""Return :math:`\log\sum_ke^{a_k}` and the shares :math:`e^{a_k}/\sum_je^{a_j}` of the terms.
+
+    Parameters
+    ----------
+    exponents : array of floats
+        The exponents :math:`a`, below inf, one along the axis at least above -inf.
+    axis : int
+        The axis along which the shares sum to one.
+
+    Returns
+    -------
+    log_sum : array
+        The logarithms, of the shape without that axis.
+    shares : array, shape of `exponents`
+        The shares.
+    """
+    xp = namespace(exponents)
+    largest = xp.max(exponents, axis=axis, keepdims=True)
+    shares = xp.exp(exponents - largest)
+    total = xp.sum(shares, axis=axis, keepdims=True)
+    shares /= total
+    return xp.squeeze(largest + xp.log(total), axis=axis), shares
