@@ -185,10 +185,14 @@ def condition(K: Array, i: Array, y: Array, lam: float) -> tuple[Array, Array]:
 
 
 def observe(mu: Array, C: Array, i: Array, y: Array, lam: float) -> tuple[Array, Array]:
-    """mu + C_i (y - mu_i) / (C_ii + lam) and C - C_i C_i^T / (C_ii + lam)."""
+    """mu + C_i (y - mu_i) / (C_ii + lam) and C - C_i C_i^T / (C_ii + lam).
+
+    Where only rounding is left of C_ii + lam, the point is known, and nothing changes."""
     r = xp.arange(i.shape[0])
     c = C[r, i]
-    gain = c / (c[r, i] + lam)[:, None]
+    total = c[r, i] + lam
+    new = total > 1e-12 * xp.max(xp.linalg.diagonal(C), axis=1)
+    gain = xp.where(new[:, None], c / xp.where(new, total, 1.0)[:, None], 0.0)
     return mu + gain * (y - mu[r, i])[:, None], C - gain[:, :, None] * c[:, None, :]
 
 
@@ -201,7 +205,9 @@ def observe(mu: Array, C: Array, i: Array, y: Array, lam: float) -> tuple[Array,
 # %%
 def expected_rise(a: Array, b: Array) -> Array:
     """E max_i(a_i + b_i Z) - max_i a_i of each row: the sum of (b_{i+1} - b_i) h(-|c_i|)."""
-    a, b = by_slope(a, xp.round(b * 1e9) / 1e9)
+    unit = xp.max(xp.abs(b), axis=1, keepdims=True)
+    unit = xp.where(unit > 0, unit, 1.0)
+    a, b = by_slope(a, xp.round(b / unit * 1e9) / 1e9 * unit)
     (B, m), r = a.shape, xp.arange(a.shape[0])
     A, S, c = a + 0, b + 0, xp.full((B, m), -xp.inf)  # the stacks; the first line is on
     top, new = xp.zeros(B, dtype=xp.int64), xp.ones(B, dtype=xp.int64)
@@ -233,7 +239,7 @@ def by_slope(a: Array, b: Array) -> tuple[Array, Array]:
 
 # %% [markdown]
 # Now the acquisition functions themselves. Each takes means (R, m), covariances (R, m, m), the indices `seen` (R, n) of the evaluated points and the noise variance $\lambda$, and
-# returns its value at all $m$ candidates. Where $\sigma_n(x) < 10^{-4}$ nothing can be learned and the two that divide by it return zero.
+# returns its value at all $m$ candidates. Where $\sigma_n(x)$ is below $10^{-4}$ of the largest one, nothing can be learned and the two that divide by it return zero.
 
 # %%
 def deviation(C: Array) -> Array:
@@ -251,7 +257,7 @@ def plug_in_ei(mu: Array, C: Array, seen: Array, lam: float) -> Array:
 def sigma_tilde(C: Array, lam: float) -> tuple[Array, Array]:
     """C_n(x, x') / sqrt(C_n(x, x) + lam), rows x, and where it is worth looking."""
     sigma = deviation(C)
-    live = sigma >= 1e-4
+    live = (sigma > 0) & (sigma >= 1e-4 * xp.max(sigma, axis=-1, keepdims=True))
     scale = xp.sqrt(xp.where(live, sigma**2, 1.0) + lam)
     return C / scale[:, :, None], live
 

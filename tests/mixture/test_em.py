@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
 
 from gaussbook.arrays import generator
-from gaussbook.mixture import GaussianMixture
+from gaussbook.mixture import GaussianMixture, densities
 from gaussbook.mixture.statistics import Expectation
 
 TYPES = ("full", "tied", "diag", "spherical")
@@ -407,6 +407,43 @@ def test_strict_arrays(covariance_type, init_params):
         np.testing.assert_allclose(np.asarray(value), getattr(theirs, method)(x), atol=1e-10)
     assert ours.bic(strict) == pytest.approx(theirs.bic(x))
     assert isinstance(ours.sample(3)[0], type(strict))
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_on_a_gpu_the_kernel_serves_where_no_square_is_expanded(covariance_type, monkeypatch):
+    x, means = points(spread=1e5)
+    arguments = start(covariance_type, means) | {"max_iter": 3}
+    plain = GaussianMixture(4, **arguments).fit(x)
+    calls = []
+
+    def kernel(x, gaussians):
+        calls.append(x.shape)
+        return densities._posterior_arrays(x, gaussians)
+
+    monkeypatch.setattr(densities, "is_cupy_array", lambda array: True)
+    monkeypatch.setattr(densities, "_posterior_kernel", kernel)
+    fitted = GaussianMixture(4, **arguments).fit(x)
+    assert sum(n for n, _ in calls) >= 3 * len(x)
+    np.testing.assert_allclose(fitted.means_, plain.means_, rtol=1e-12)
+    calls.clear()
+    np.testing.assert_allclose(fitted.predict_proba(x), plain.predict_proba(x), atol=1e-12)
+    np.testing.assert_allclose(fitted.score_samples(x), plain.score_samples(x), rtol=1e-12)
+    assert sum(n for n, _ in calls) == 4 * len(x)  # both mixtures, both methods
+    near = GaussianMixture(4, max_iter=2).fit(points()[0])
+    calls.clear()
+    near.predict_proba(points()[0])
+    assert not calls  # one product of matrices is enough
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("spread", [3.0, 1e5])
+def test_a_gpu_finds_the_same_mixture(gpu, spread):
+    x, means = points(spread=spread)
+    on_host = GaussianMixture(4, **start("full", means), max_iter=5).fit(x)
+    fitted = GaussianMixture(4, **start("full", means), max_iter=5).fit(gpu.asarray(x))
+    np.testing.assert_allclose(fitted.means_.get(), on_host.means_, rtol=1e-8)
+    shares = fitted.predict_proba(gpu.asarray(x)).get()
+    np.testing.assert_allclose(shares, on_host.predict_proba(x), atol=1e-7)
 
 
 def test_float32_points_are_summed_in_float64():

@@ -224,10 +224,10 @@ def block_columns(x: Array, rows: slice, dtype: Any = None) -> Array:
     return columns
 
 
-def log_density_blocks(
+def column_blocks(
     x: Array, gaussians: Gaussians, dtype: Any = None
-) -> Iterator[tuple[slice, Array]]:
-    """Yield row blocks and their log-densities, of shape (K, rows)."""
+) -> Iterator[tuple[slice, Array, Array | None]]:
+    """Yield row blocks, their points in columns, and the features of these where they are used."""
     n_components, d = gaussians.means.shape
     n_features = feature_count(d, gaussians.diagonal) if gaussians.expanded else 0
     memory = features = None
@@ -236,7 +236,7 @@ def log_density_blocks(
         if gaussians.expanded:
             features = quadratic_features(columns, gaussians.centre, gaussians.diagonal, memory)
             memory = features if memory is None else memory
-        yield rows, gaussians.log_densities(columns, features)
+        yield rows, columns, features
 
 
 def check_components(
@@ -308,8 +308,8 @@ def component_log_densities(x: Array, means: Array, covariances: Array) -> Array
     x, gaussians = _prepare(x, means, covariances)
     xp = namespace(x)
     result = xp.empty((x.shape[0], gaussians.means.shape[0]), dtype=x.dtype)
-    for rows, block in log_density_blocks(x, gaussians):
-        result[rows, :] = xp.matrix_transpose(block)
+    for rows, columns, features in column_blocks(x, gaussians):
+        result[rows, :] = xp.matrix_transpose(gaussians.log_densities(columns, features))
     if not bool(xp.all(xp.isfinite(result))):
         raise ValueError(_OVERFLOW)
     return result
@@ -328,6 +328,22 @@ def normalise_columns(log_joint: Array) -> tuple[Array, Array]:
     if not bool(xp.all(xp.isfinite(log_sum))):
         raise ValueError(_OVERFLOW)
     return log_sum, shares
+
+
+def column_posterior(
+    gaussians: Gaussians, columns: Array, features: Array | None = None
+) -> tuple[Array, Array]:
+    """Return log-likelihoods (n,) and responsibilities (K, n) of points in columns (d, n).
+
+    On a GPU one kernel serves where the square cannot be expanded: it takes the place of several
+    operations for each component.  An expanded square is one product of matrices there, too.
+    """
+    kernel = is_cupy_array(columns) and columns.shape[0] <= LARGEST_KERNEL_DIMENSION
+    if kernel and not gaussians.expanded:
+        xp = namespace(columns)
+        log_likelihood, shares = _posterior_kernel(xp.matrix_transpose(columns), gaussians)
+        return log_likelihood, xp.matrix_transpose(shares)
+    return normalise_columns(gaussians.log_densities(columns, features))
 
 
 def posterior(
@@ -385,8 +401,8 @@ def _posterior_arrays(x: Array, gaussians: Gaussians) -> tuple[Array, Array]:
     xp = namespace(x)
     log_likelihood = xp.empty(x.shape[0], dtype=x.dtype)
     responsibilities = xp.empty((x.shape[0], gaussians.means.shape[0]), dtype=x.dtype)
-    for rows, log_joint in log_density_blocks(x, gaussians):
-        log_likelihood[rows], shares = normalise_columns(log_joint)
+    for rows, *block in column_blocks(x, gaussians):
+        log_likelihood[rows], shares = normalise_columns(gaussians.log_densities(*block))
         responsibilities[rows, :] = xp.matrix_transpose(shares)
     return log_likelihood, responsibilities
 

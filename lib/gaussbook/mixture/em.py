@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +21,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from gaussbook.arrays import Array, Generator, generator, namespace, to_host
 from gaussbook.mixture.densities import (
     Gaussians,
-    log_density_blocks,
-    normalise_columns,
+    column_blocks,
+    column_posterior,
 )
 from gaussbook.mixture.kmeans import check_sample_weight, k_means, kmeans_plus_plus, present
 from gaussbook.mixture.parameters import (
@@ -369,34 +369,40 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return Parameters(self.covariance_type, self.weights_, self.means_, self.covariances_)
 
-    def _blocks(self, X: Array) -> Iterator[Array]:
-        """Yield the log-joint densities of one block of rows after another, shape (K, rows)."""
+    def _by_blocks(self, X: Array, of_block: Callable[..., Array]) -> Array:
+        """Return a function of components, columns and features, applied to all rows of X."""
         gaussians = self._parameters().gaussians()
         points = check_array("X", X, ndim=2)
         validate_data(self, X, reset=False, skip_check_array=True)
         X = check_array("X", points, shape=(None, self.means_.shape[1]))
         xp = namespace(X, self.means_)
-        for _, log_joint in log_density_blocks(X, gaussians, xp.float64):
-            yield log_joint
+        blocks = column_blocks(X, gaussians, xp.float64)
+        return xp.concat([of_block(gaussians, *block) for _, *block in blocks], axis=0)
 
     @_by_chunks_of_dask
     def predict(self, X: Array) -> Array:
         """Return the component most responsible for each point, int64 of shape (n,)."""
-        blocks = [namespace(a).argmax(a, axis=0) for a in self._blocks(X)]
-        return namespace(*blocks).concat(blocks)
+
+        def labels(gaussians: Gaussians, *block: Array) -> Array:
+            densities = gaussians.log_densities(*block)
+            return namespace(densities).argmax(densities, axis=0)
+
+        return self._by_blocks(X, labels)
 
     @_by_chunks_of_dask
     def predict_proba(self, X: Array) -> Array:
         """Return the responsibilities, shape (n, K)."""
-        blocks = [normalise_columns(a)[1] for a in self._blocks(X)]
-        xp = namespace(*blocks)
-        return xp.concat([xp.matrix_transpose(block) for block in blocks], axis=0)
+
+        def shares(*block: Any) -> Array:
+            shares = column_posterior(*block)[1]
+            return namespace(shares).matrix_transpose(shares)
+
+        return self._by_blocks(X, shares)
 
     @_by_chunks_of_dask
     def score_samples(self, X: Array) -> Array:
         """Return the log-density of the mixture at each point, shape (n,)."""
-        blocks = [normalise_columns(a)[0] for a in self._blocks(X)]
-        return namespace(*blocks).concat(blocks)
+        return self._by_blocks(X, lambda *block: column_posterior(*block)[0])
 
     def score(self, X: Array, y: None = None) -> float:
         """Return the mean log-density of the points."""

@@ -19,9 +19,9 @@ from gaussbook.mixture.densities import (
     Gaussians,
     block_columns,
     can_be_expanded,
+    column_posterior,
     feature_blocks,
     feature_count,
-    normalise_columns,
     quadratic_features,
 )
 from gaussbook.mixture.kmeans import nearest
@@ -197,7 +197,7 @@ class Expectation(Step):
 
     def shares(self, columns: Array, features: Array | None, first_row: int) -> tuple[Array, Array]:
         """Return log-likelihoods and responsibilities."""
-        return normalise_columns(self.gaussians.log_densities(columns, features))
+        return column_posterior(self.gaussians, columns, features)
 
 
 @dataclass
