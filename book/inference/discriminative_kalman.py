@@ -684,6 +684,8 @@ claims.check(
     seeds=len(seeds_bits),
     own=True,
 )
+
+# %%
 simulated = [*errors.values(), *bit_errors.values(), *thesis_errors.values()]
 claims.check(
     "C4.d",
