@@ -1,6 +1,5 @@
 from itertools import pairwise
 
-import array_api_strict
 import numpy as np
 import pytest
 from autograd.misc import optimizers
@@ -9,15 +8,14 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize as scipy_minimize
 
 from gaussbook import autodiff as ad
+from gaussbook.arrays import to_host
 from gaussbook.optim import (
     SGD,
     Adam,
     AdamW,
     clip_by_global_norm,
     cosine_decay,
-    linear_decay,
     minimize_lbfgs,
-    step_decay,
     warm_up,
 )
 
@@ -73,12 +71,12 @@ class TestAdam:
         x = Adam().step({"x": np.ones(2, np.float32)}, {"x": np.ones(2, np.float32)})["x"]
         assert x.dtype == np.float32
 
-    def test_runs_on_the_strict_standard(self):
+    def test_same_in_every_namespace(self, xp):
         start = np.array([1.0, -2.0, 3.0])
-        adam, x = Adam(0.05), array_api_strict.asarray(start)
+        adam, x = Adam(0.05), xp.asarray(start)
         for _ in range(5):
-            x = adam.step({"x": x}, {"x": array_api_strict.asarray(CURVATURE) * x})["x"]
-        np.testing.assert_allclose(np.asarray(x), descend(Adam(0.05), start, 5))
+            x = adam.step({"x": x}, {"x": xp.asarray(CURVATURE) * x})["x"]
+        np.testing.assert_allclose(to_host(x), descend(Adam(0.05), start, 5))
 
     @pytest.mark.parametrize(
         ("arguments", "name"),
@@ -156,7 +154,6 @@ class TestTrees:
 
 
 class TestReindex:
-    @pytest.mark.parametrize("xp", [np, array_api_strict])
     def test_rows_keep_their_means(self, xp):
         source = np.array([2, 0, -1, 2])
         rows, other = np.arange(6.0).reshape(3, 2), np.ones(2)
@@ -164,15 +161,15 @@ class TestReindex:
         adam = Adam(0.1)
         for _ in range(3):
             adam.step({"rows": xp.asarray(rows), "other": xp.asarray(other)}, grads)
-        before = np.asarray(adam._means["rows"][0])
+        before = to_host(adam._means["rows"][0])
         adam.reindex({"rows": xp.asarray(source)})
-        after = np.asarray(adam._means["rows"][0])
+        after = to_host(adam._means["rows"][0])
         np.testing.assert_array_equal(after[[0, 1, 3]], before[[2, 0, 2]])
         np.testing.assert_array_equal(after[2], 0)
         larger = xp.asarray(np.zeros((4, 2)))
         moved = adam.step({"rows": larger, "other": xp.asarray(other)}, {**grads, "rows": larger})
         assert moved["rows"].shape == (4, 2)
-        assert np.asarray(moved["rows"])[2, 0] == 0
+        assert to_host(moved["rows"])[2, 0] == 0
 
     def test_one_array_for_all_names_and_before_the_first_step(self):
         sgd = SGD(0.1, momentum=0.5)
@@ -238,8 +235,6 @@ class TestRules:
             (lambda: clip_by_global_norm({}, 1), "grads"),
             (lambda: warm_up(0.1, 0), "steps"),
             (lambda: warm_up(-0.1, 5), "schedule"),
-            (lambda: linear_decay(0.1, 0), "steps"),
-            (lambda: step_decay(0.1, 5, 2), "factor"),
         ],
     )
     def test_bad_settings(self, call, name):
@@ -263,19 +258,15 @@ class TestClipping:
 
 class TestSchedules:
     def test_values(self):
-        assert linear_decay(1.0, 4)(1) == 0.75
-        assert linear_decay(1.0, 4, 0.5)(9) == 0.5
-        assert [step_decay(1.0, 2, 0.5)(t) for t in range(5)] == [1, 1, 0.5, 0.5, 0.25]
-        rate = warm_up(linear_decay(1.0, 10), 4)
+        rate = warm_up(cosine_decay(1.0, 10), 4)
         assert [rate(t) for t in range(5)] == [0.25, 0.5, 0.75, 1, 1]
-        assert rate(9) == 0.5
+        assert rate(9) == pytest.approx(0.5)
 
 
 class TestLBFGS:
     def rosenbrock(self, p):
         return 100 * (p["y"] - p["x"] ** 2) ** 2 + (1 - p["x"]) ** 2
 
-    @pytest.mark.parametrize("xp", [np, array_api_strict])
     def test_rosenbrocks_valley(self, xp):
         start = {"x": xp.asarray(-1.2), "y": xp.asarray(1.0)}
         found = minimize_lbfgs(self.rosenbrock, start)
@@ -351,3 +342,83 @@ class TestExtremes:
             adam.step(grown, grown)
         ours, expected = adam.step(params, params), twin.step(params, params)
         np.testing.assert_array_equal(ours["a"], expected["a"])
+
+
+class TestClippingAtTheEndsOfTheType:
+    @pytest.mark.parametrize(
+        ("grads", "limit", "right"),
+        [
+            ([3e38, 3e38], 1.0, [0.5**0.5] * 2),
+            ([3e38, 0.0], 2.0, [2.0, 0.0]),
+            ([3e38, 3e38], 4e38, [4e38 * 0.5**0.5] * 2),
+            ([3e38, 3e38], 1e300, [3e38 * 1.0, 3e38 * 1.0]),
+            ([1e-40, 1e-40], 1.0, [1e-40, 1e-40]),
+            ([1e-30, 1e-30], 1e-31, [1e-31 * 0.5**0.5] * 2),
+            ([0.1, 0.7], 1.0, [0.1, 0.7]),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore:overflow")
+    def test_single_precision(self, xp, grads, limit, right):
+        given = xp.asarray(grads, dtype=xp.float32)
+        clipped, norm = clip_by_global_norm({"a": given}, limit)
+        got = to_host(clipped["a"])
+        assert got.dtype == np.float32
+        if limit < 1e300:
+            np.testing.assert_allclose(got, np.asarray(right, np.float32), rtol=1e-6)
+        if not float(norm) > limit:
+            np.testing.assert_array_equal(got, to_host(given))  # left as they are, to the bit
+
+    @pytest.mark.filterwarnings("ignore:overflow")
+    def test_halves_of_two_arrays(self):
+        big = np.full(1, 3e38, np.float32)
+        clipped, _ = clip_by_global_norm([big, {"b": -big}], 1.0)
+        np.testing.assert_allclose(clipped[0], 0.5**0.5)
+        np.testing.assert_allclose(clipped[1]["b"], -(0.5**0.5))
+
+
+class TestTypesOfParameters:
+    """A step leaves every parameter in its own type, whatever the gradient's is."""
+
+    @pytest.mark.parametrize(
+        "optimiser", [Adam, AdamW, SGD, lambda: SGD(momentum=0.9), lambda: SGD(0.1, momentum=0.5)]
+    )
+    @pytest.mark.parametrize("slope", ["float32", "float64"])
+    @pytest.mark.parametrize("own", ["float32", "float64"])
+    def test_steps(self, xp, optimiser, own, slope):
+        x = {"a": xp.ones((2, 2), dtype=getattr(xp, own)), "b": [xp.ones(2, dtype=xp.float64)]}
+        rule = optimiser()
+        for _ in range(3):
+            grads = {"a": xp.ones((2, 2), dtype=getattr(xp, slope)), "b": [xp.ones(2)]}
+            x = rule.step(x, grads)
+        assert x["a"].dtype == getattr(xp, own)
+        assert x["b"][0].dtype == xp.float64
+
+    def test_single_parameters_of_double_data(self):
+        data = np.arange(6.0).reshape(3, 2)
+        x = {"w": np.zeros(2, np.float32), "s": np.ones((), np.float32)}
+        slope = ad.grad(lambda p: ad.sum((data @ p["w"] * p["s"] - 1.0) ** 2))
+        for rule in (Adam(), SGD()):
+            for _ in range(3):
+                x = rule.step(x, slope(x))
+            assert {leaf.dtype for leaf in x.values()} == {np.dtype(np.float32)}
+        found = minimize_lbfgs(lambda p: ad.sum((data @ p["w"] - 1.0) ** 2) + p["b"] ** 2,
+                               {"w": x["w"], "b": np.ones(())})  # fmt: skip
+        assert found.converged
+        assert found.params["w"].dtype == np.float32
+        assert found.params["b"].dtype == np.float64
+
+    @pytest.mark.parametrize(
+        ("value", "slope", "name"),
+        [
+            (np.ones(2, int), np.ones(2), "params"),
+            (np.ones(2), np.ones(2, int), "grads"),
+            (np.ones(2), np.ones(2, complex), "grads"),
+            (np.ones(2, complex), np.ones(2), "params"),
+        ],
+    )
+    def test_other_numbers_are_refused(self, value, slope, name):
+        for rule in (Adam(), SGD()):
+            with pytest.raises(ValueError, match=f"^{name}"):
+                rule.step({"x": value}, {"x": slope})
+        with pytest.raises(ValueError, match="^params"):
+            minimize_lbfgs(lambda p: ad.sum(p["x"] ** 2), {"x": np.ones(2, int), "y": np.ones(2)})

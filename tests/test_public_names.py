@@ -28,6 +28,17 @@ KEPT = {
     "mixture.algebra.moments": "distribution_transformer",
     "mixture.algebra.product": "distribution_transformer",
     "data.images": "category_discovery",
+    "nn.initialisers.orthogonal": "mixture_growth",
+    "nn.layers.conv": "score_denoising",
+    "nn.layers.conv_init": "score_denoising",
+    "nn.layers.embedding": "scale_autoregression",
+    "nn.layers.embedding_init": "scale_autoregression",
+    "nn.layers.rms_norm": "scale_autoregression",
+    "optim.AdamW": "scale_autoregression",
+    "optim.SGD": "batch_size_learning_rate",
+    "splatting.loaders.load_colmap": "sparse_view_priors",
+    "splatting.loaders.load_nerf_synthetic": "sparse_view_priors",
+    "splatting.losses.photometric": "sparse_view_priors",
 }
 
 

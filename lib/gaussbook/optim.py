@@ -24,9 +24,7 @@ __all__ = [
     "Minimum",
     "clip_by_global_norm",
     "cosine_decay",
-    "linear_decay",
     "minimize_lbfgs",
-    "step_decay",
     "warm_up",
 ]
 
@@ -71,63 +69,6 @@ def cosine_decay(initial: float, steps: int, final: float = 0.0) -> Schedule:
         return final + (initial - final) * (1 + math.cos(math.pi * min(step / steps, 1))) / 2
 
     return rate
-
-
-def linear_decay(initial: float, steps: int, final: float = 0.0) -> Schedule:
-    """Learning rate that falls from `initial` to `final` along a line, and stays there.
-
-    Parameters
-    ----------
-    initial : float
-        Rate of the first step.
-    steps : int
-        Length of the decay.
-    final : float
-        Rate at its end.
-
-    Returns
-    -------
-    callable
-        The rate as a function of the step, counted from 0.
-
-    Raises
-    ------
-    ValueError
-        If `initial` is not positive, `final` is negative, one of them is not finite, or `steps` is
-        not positive.
-    """
-    initial = check_scalar("initial", initial, above=0)
-    final = check_scalar("final", final, at_least=0)
-    steps = check_integer("steps", steps, at_least=1)
-    return lambda step: initial + (final - initial) * min(step / steps, 1)
-
-
-def step_decay(initial: float, every: int, factor: float = 0.1) -> Schedule:
-    """Learning rate that is multiplied by `factor` every so many steps.
-
-    Parameters
-    ----------
-    initial : float
-        Rate of the first steps.
-    every : int
-        Number of steps at one rate.
-    factor : float
-        Ratio of a rate to the one before, in (0, 1].
-
-    Returns
-    -------
-    callable
-        The rate as a function of the step, counted from 0.
-
-    Raises
-    ------
-    ValueError
-        If a number is outside its range.
-    """
-    initial = check_scalar("initial", initial, above=0)
-    every = check_integer("every", every, at_least=1)
-    factor = check_scalar("factor", factor, above=0, at_most=1)
-    return lambda step: initial * factor ** (step // every)
 
 
 def warm_up(schedule: float | Schedule, steps: int) -> Schedule:
@@ -177,7 +118,7 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, Array]:
     grads : tree of arrays
         The gradients, all multiplied by ``min(1, limit / norm)``.
     norm : array, shape ()
-        The norm before.
+        The norm before; infinite where it is too large for the gradients' type.
 
     Raises
     ------
@@ -189,13 +130,35 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, Array]:
     if not leaves:
         raise ValueError("grads holds no arrays")
     xp = namespace(*leaves)
-    # In units of the largest element: its square may be too large for the type.
+    # In units of the largest element: squares, and even the norm, may be too large for the type.
     peaks = [xp.max(xp.abs(g)) for g in leaves if math.prod(g.shape)]
-    largest = xp.max(xp.stack(peaks)) if peaks else xp.zeros(())
-    largest = xp.where((largest > 0) & xp.isfinite(largest), largest, xp.ones_like(largest))
-    norm = largest * xp.sqrt(sum(xp.sum((g / largest) ** 2) for g in leaves))
-    factor = limit / xp.where(norm > limit, norm, xp.full_like(norm, limit))
-    return tree_map(lambda g: g * xp.astype(factor, g.dtype), grads), norm
+    unit = xp.max(xp.stack(peaks)) if peaks else xp.zeros(())
+    unit = xp.where((unit > 0) & xp.isfinite(unit), unit, xp.ones_like(unit))
+    length = xp.sqrt(sum(xp.sum((g / unit) ** 2) for g in leaves))
+    unit64, length64 = (xp.astype(x, xp.float64) for x in (unit, length))
+    norm = unit64 * length64
+    exceeds = norm > limit
+    ratio = xp.astype(limit / xp.where(exceeds, length64, limit), length.dtype)
+
+    def shortened(g: Array) -> Array:
+        return xp.where(exceeds, xp.astype(g / unit * ratio, g.dtype), g)
+
+    return tree_map(shortened, grads), xp.astype(norm, length.dtype)
+
+
+def _in_type_of(name: str, value: Array, slope: Array) -> Array:
+    """Return the gradient of a parameter in the parameter's own type, which a step may not change.
+
+    Raises
+    ------
+    ValueError
+        If one of them does not hold floating numbers.
+    """
+    xp = namespace(value)
+    for what, x in (("params", value), ("grads", slope)):
+        if not xp.isdtype(x.dtype, "real floating"):
+            raise ValueError(f"{what}[{name!r}] must hold floating numbers, got {x.dtype}")
+    return slope if slope.dtype == value.dtype else xp.astype(slope, value.dtype)
 
 
 class _Optimiser:
@@ -221,7 +184,7 @@ class _Optimiser:
         params : tree of arrays
             The parameters, e.g. a dictionary; they are left as they are.
         grads : tree of arrays
-            The gradient of each parameter, of the same shape.
+            The gradient of each parameter, of the same shape; taken in the parameter's type.
 
         Returns
         -------
@@ -231,9 +194,10 @@ class _Optimiser:
         Raises
         ------
         ValueError
-            If the names or the shapes of parameters and gradients differ, two parameters have one
-            name (a key may hold a slash), or a name in `multipliers` is not a parameter.  Values
-            are not checked: on a GPU looking at them would make every step wait.
+            If the names or the shapes of parameters and gradients differ, one of them does not hold
+            floating numbers, two parameters have one name (a key may hold a slash), or a name in
+            `multipliers` is not a parameter.  Values are not checked: on a GPU looking at them
+            would make every step wait.
         """
         values, slopes = dict(tree_items(params)), dict(tree_items(grads))
         if len(values) < len(tree_leaves(params)):
@@ -247,6 +211,7 @@ class _Optimiser:
                 raise ValueError(
                     f"grads[{name!r}] must have shape {tuple(value.shape)}, got {shape}"
                 )
+            slopes[name] = _in_type_of(name, value, slopes[name])
             means = self._means.get(name, ())
             if any(mean.shape != value.shape for mean in means):
                 raise ValueError(
@@ -531,7 +496,7 @@ def minimize_lbfgs(
         its gradients.
     params : tree of arrays
         Where to begin.  The iteration itself runs on the host in float64; the loss sees arrays of
-        the type and the backend given here (where types differ, of the widest).
+        the types and the backend given here.
     max_steps : int
         Largest number of iterations.
     tolerance : float
@@ -559,8 +524,9 @@ def minimize_lbfgs(
     tolerance = check_scalar("tolerance", tolerance, above=0)
     start, unravel = ravel_tree(params)
     xp = namespace(start)
-    if not xp.isdtype(start.dtype, "real floating"):
-        raise ValueError(f"params must hold floating numbers, got {start.dtype}")
+    types = [leaf.dtype for leaf in tree_leaves(params)]
+    if not all(xp.isdtype(dtype, "real floating") for dtype in types):
+        raise ValueError(f"params must hold floating numbers, got {types}")
     evaluate = loss if has_gradient else value_and_grad(loss)
 
     def on_host(vector: np.ndarray) -> tuple[float, np.ndarray]:
@@ -571,7 +537,7 @@ def minimize_lbfgs(
     first, slope = on_host(begin)
     if not (math.isfinite(first) and np.all(np.isfinite(slope))):
         raise ValueError("params: the loss or its gradient is not finite where it begins")
-    rounding = float(xp.finfo(start.dtype).eps)
+    rounding = max(float(xp.finfo(dtype).eps) for dtype in types)
     wall = 1e6 * (1 + abs(first))
 
     def walled(vector: np.ndarray) -> tuple[float, np.ndarray]:

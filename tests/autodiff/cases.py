@@ -37,7 +37,7 @@ def spread(x):
     )
 
 
-UNARY = ["exp", "expm1", "square", "sin", "cos", "tanh", "sigmoid", "softplus", "erf", "erfc",
+UNARY = ["exp", "expm1", "square", "sin", "cos", "tanh", "sigmoid", "softplus",
          "log_ndtr", "gelu", "silu", "log_sigmoid"]  # fmt: skip
 CASES = {
     **{name: (getattr(ad, name), [(2, 3)]) for name in UNARY},
@@ -72,17 +72,14 @@ CASES = {
     "cumsum": (lambda x: ad.cumsum(x**2, axis=0) ** 2, [(3, 2)]),
     "reshape": (lambda x: ad.reshape(x**2, (3, -1)), [(2, 3)]),
     "permute_dims": (lambda x: ad.permute_dims(x, (2, 0, 1)) ** 3, [(2, 3, 2)]),
-    "transpose": (lambda x: ad.transpose(x) @ x, [(2, 3)]),
-    "expand and squeeze": (
-        lambda x: ad.squeeze(ad.expand_dims(x, 1) ** 2, 1) * ad.expand_dims(x, -1)[..., 0],
+    "squeeze": (
+        lambda x: ad.squeeze(x[:, None, :] ** 2, 1) * ad.squeeze(x[..., None], -1),
         [(2, 3)],
     ),
     "broadcast_to": (lambda x: ad.broadcast_to(x, (2, 3, 3)) ** 2, [(3, 1)]),
     "flip": (lambda x: ad.flip(x, axis=1) * x, [(2, 3)]),
     "concat": (lambda x, y: ad.concat([x**2, y, x], axis=-1) ** 2, [(2, 3), (2, 1)]),
     "stack": (lambda x, y: ad.stack([x * y, y], axis=1) ** 2, [(2, 3), (2, 3)]),
-    "split": (lambda x: ad.split(x, 3, axis=1)[1] ** 2 * ad.split(x, [1, 2], 1)[0], [(2, 3)]),
-    "unstack": (lambda x: sum(part**2 for part in ad.unstack(x, axis=1)), [(2, 3)]),
     "slices": (lambda x: x[1:, ::2] ** 2 * x[0, 1] + x[..., 1:, -1:] ** 3, [(3, 4)]),
     "slices of one array": (lambda x: x[0, :] * x[1, :] + x[0, :] ** 2 + x[2, :], [(3, 4)]),
     "new axis": (lambda x: x[:, None, :] * x[None, :, :], [(2, 3)]),
@@ -100,13 +97,6 @@ CASES = {
     "vector by matrix": (lambda x, y: (x @ y) * (y @ x), [(3,), (3, 3)]),
     "batched matmul": (lambda x, y: x @ y, [(2, 1, 2, 3), (2, 3, 2)]),
     "matmul by one matrix": (lambda x, y: x @ y, [(2, 2, 3), (3, 2)]),
-    "einsum": (lambda x, y: ad.einsum("bik,bjk->bij", x, y), [(2, 2, 3), (2, 3, 3)]),
-    "einsum of three": (
-        lambda x, y, z: ad.einsum("ij,jk,k->i", x, y, z),
-        [(2, 3), (3, 2), (2,)],
-    ),
-    "einsum that sums out": (lambda x, y: ad.einsum("ijk,j->i", x, y), [(2, 3, 2), (3,)]),
-    "einsum with dots": (lambda x, y: ad.einsum("...i,...ij->...j", x, y), [(2, 3), (2, 3, 2)]),
     "cholesky": (lambda x: ad.cholesky(spd(x)), [(3, 3)]),
     "cholesky of a batch": (lambda x: ad.cholesky(spd(x)), [(2, 2, 2)]),
     "solve_triangular": (
@@ -125,17 +115,7 @@ CASES = {
     "solve for a vector": (lambda x, b: ad.solve(spd(x) + x, b), [(3, 3), (3,)]),
     "inv": (lambda x: ad.inv(spd(x) + x), [(3, 3)]),
     "slogdet": (lambda x: ad.slogdet(spd(x) + x)[1], [(2, 3, 3)]),
-    "logdet": (lambda x: ad.logdet(spd(x)), [(2, 3, 3)]),
     "diagonal and trace": (lambda x: ad.diagonal(x) ** 2 * ad.trace(x @ x), [(3, 3)]),
-    "rfft": (lambda x: power_spectrum(ad.rfft(x)), [(2, 5)]),
-    "rfft even": (lambda x: power_spectrum(ad.rfft(x)), [(2, 6)]),
-    "irfft": (lambda x, y: ad.irfft(ad.rfft(x) * ad.rfft(y), 6) ** 2, [(2, 6), (2, 6)]),
-    "irfft odd": (lambda x: ad.irfft(ad.rfft(x) * x[0, 0], 5) ** 2, [(2, 5)]),
-    "fft": (
-        lambda x, y: ad.real(ad.ifft(ad.fft(x + 1j * y) * ad.conj(ad.fft(y + 0j)))),
-        [(4,), (4,)],
-    ),
-    "complex division": (lambda x, y: ad.imag((x + 2j * y) / (y - 1j * x + 4)), [(4,), (4,)]),
     "conv2d": (lambda x, k: ad.conv2d(x, k, pad=1), [(2, 4, 3, 2), (3, 3, 2, 2)]),
     "conv2d with stride": (
         lambda x, k: ad.conv2d(x, k, stride=2, pad=1) ** 2,
@@ -146,14 +126,6 @@ CASES = {
         [(2, 3, 3, 2), (2, 3, 2, 2), (2,)],
     ),
     "conv2d 1 x 1": (lambda x, k: ad.conv2d(x, k), [(2, 2, 2, 2), (1, 1, 2, 3)]),
-    "conv_transpose2d": (
-        lambda y, k: ad.conv_transpose2d(y, k, stride=2, pad=1) ** 2,
-        [(1, 3, 2, 2), (4, 4, 1, 2)],
-    ),
-    "conv_transpose2d, stride 1": (
-        lambda y, k: ad.conv_transpose2d(y, k) ** 2,
-        [(1, 3, 2, 2), (2, 2, 1, 2)],
-    ),
     **{
         f"linear, {name}": (
             lambda x, w, b, name=name: ad.linear(x, w, b, name),
@@ -177,10 +149,6 @@ CASES = {
         [(1, 4, 2), (1, 4, 2), (1, 4, 3)],
     ),
 }  # fmt: skip
-
-
-def power_spectrum(z):
-    return ad.real(z) ** 2 + ad.imag(z) ** 2 * 2
 
 
 def arguments(shapes, seed=0):

@@ -1,10 +1,10 @@
 """Every function against finite differences, to second order, and on strict arrays."""
 
-import array_api_strict
 import numpy as np
 import pytest
 
 from gaussbook import autodiff as ad
+from gaussbook.arrays import namespace, to_host
 
 from .cases import CASES, arguments
 from .finite_differences import assert_gradients
@@ -17,22 +17,22 @@ def test_first_and_second_derivatives(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_same_on_strict_arrays(name):
+def test_same_in_every_namespace(xp, name):
     function, shapes = CASES[name]
     every = tuple(range(len(shapes)))
     host = arguments(shapes)
-    strict = [array_api_strict.asarray(x) for x in host]
+    arrays = [xp.asarray(x) for x in host]
 
     def scalar(*args):
         return ad.sum(ad.sin(function(*args)))
 
     expected, slopes = ad.value_and_grad(scalar, every)(*host)
-    value, got = ad.value_and_grad(scalar, every)(*strict)
-    assert type(value) is type(strict[0])
+    value, got = ad.value_and_grad(scalar, every)(*arrays)
+    assert namespace(value) is namespace(arrays[0])
     np.testing.assert_allclose(float(value), expected, rtol=1e-10)
     for g, e in zip(got, slopes, strict=True):
-        assert type(g) is type(strict[0])
-        np.testing.assert_allclose(np.asarray(g), e, rtol=1e-8, atol=1e-10)
+        assert namespace(g) is namespace(arrays[0])
+        np.testing.assert_allclose(to_host(g), e, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -47,7 +47,7 @@ def test_single_precision_stays_single(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_second_derivatives_on_strict_arrays(name):
+def test_second_derivatives_in_every_namespace(xp, name):
     function, shapes = CASES[name]
     host = arguments(shapes)
     directions = arguments(shapes, seed=1)
@@ -58,5 +58,5 @@ def test_second_derivatives_on_strict_arrays(name):
 
         return ad.hessian_vector_product(scalar)(list(map(to, host)), list(map(to, directions)))
 
-    for g, e in zip(product(array_api_strict.asarray), product(np.asarray), strict=True):
-        np.testing.assert_allclose(np.asarray(g), e, rtol=1e-8, atol=1e-9)
+    for g, e in zip(product(xp.asarray), product(np.asarray), strict=True):
+        np.testing.assert_allclose(to_host(g), e, rtol=1e-8, atol=1e-9)

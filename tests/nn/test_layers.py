@@ -1,12 +1,11 @@
 """Layers: closed forms, gradients by finite differences, strict arrays, bad input."""
 
-import array_api_strict
 import numpy as np
 import pytest
 
 from gaussbook import autodiff as ad
 from gaussbook import nn
-from gaussbook.arrays import generator
+from gaussbook.arrays import generator, namespace, to_host
 
 X = np.random.default_rng(5).standard_normal((2, 4, 6))
 IMAGES = np.random.default_rng(6).standard_normal((2, 5, 4, 3))
@@ -25,18 +24,8 @@ LAYERS = {
         lambda p, x: nn.conv(p, x, stride=2, pad=1, activation="silu"),
         IMAGES,
     ),
-    "conv_transpose": (
-        lambda rng: nn.conv_transpose_init(rng, 3, 2, dtype=D),
-        nn.conv_transpose,
-        IMAGES,
-    ),
     "layer_norm": (lambda rng: nn.norm_init(rng, 6, dtype=D), nn.layer_norm, X),
     "rms_norm": (lambda rng: nn.norm_init(rng, 6, dtype=D), nn.rms_norm, X),
-    "group_norm": (
-        lambda rng: nn.norm_init(rng, 6, dtype=D),
-        lambda p, x: nn.group_norm(p, x[:, :, None, :], 3),
-        X,
-    ),
     "attention": (
         lambda rng: nn.attention_init(rng, 6, dtype=D),
         lambda p, x: nn.multi_head_attention(p, x, heads=2),
@@ -57,12 +46,6 @@ LAYERS = {
         lambda p, x: nn.transformer_block(p, x, heads=2, context=2, pre_norm=False),
         X,
     ),
-    "gru": (lambda rng: nn.gru_init(rng, 6, 3, dtype=D), nn.gru, X),
-    "gru from a state": (
-        lambda rng: nn.gru_init(rng, 6, 3, dtype=D),
-        lambda p, x: nn.gru(p, x, x[:, 0, :3]),
-        X,
-    ),
 }
 
 
@@ -72,11 +55,7 @@ def derivative(f, h=1e-3):
 
 
 def as_like(x, constant):
-    return array_api_strict.asarray(constant) if strict(ad.plain(x)) else constant
-
-
-def strict(x):
-    return type(x).__module__.startswith("array_api_strict")
+    return namespace(ad.plain(x)).asarray(constant)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -105,19 +84,19 @@ def test_gradients_to_second_order(name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_runs_on_strict_arrays(name):
+def test_same_in_every_namespace(xp, name):
     init, layer, x = LAYERS[name]
     params = init(generator(0))
-    other = ad.tree_map(array_api_strict.asarray, params)
+    other = ad.tree_map(xp.asarray, params)
 
     def loss(p, x):
         return ad.sum(layer(p, x) ** 2)
 
     value, grads = ad.value_and_grad(loss)(params, x)
-    got, others = ad.value_and_grad(loss)(other, array_api_strict.asarray(x))
+    got, others = ad.value_and_grad(loss)(other, xp.asarray(x))
     assert float(got) == pytest.approx(float(value), rel=1e-10)
     for a, b in zip(ad.tree_leaves(others), ad.tree_leaves(grads), strict=True):
-        np.testing.assert_allclose(np.asarray(a), b, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(to_host(a), b, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -162,26 +141,12 @@ def test_norms_have_mean_zero_and_size_one():
     np.testing.assert_allclose(out.mean(axis=-1), 0, atol=1e-12)
     np.testing.assert_allclose(out.std(axis=-1), 1)
     np.testing.assert_allclose(np.mean(nn.rms_norm(norm, X, 0.0) ** 2, axis=-1), 1)
-    out = nn.group_norm(norm, X[:, :, None, :], 2, 0.0)
-    np.testing.assert_allclose(out[..., :3].mean(axis=(1, 2, 3)), 0, atol=1e-12)
-    np.testing.assert_allclose(out[..., 3:].std(axis=(1, 2, 3)), 1)
-
-
-def test_gru_is_the_recurrence_written_out():
-    params = nn.gru_init(generator(0), 6, 3, dtype=D)
-    W, U = params["input"]["weight"], params["state"]["weight"]
-    h = np.zeros((2, 3))
-    for t in range(4):
-        a, u = X[:, t] @ W, h @ U
-        r, z = 1 / (1 + np.exp(-(a + u)[:, :3])), 1 / (1 + np.exp(-(a + u)[:, 3:6]))
-        h = (1 - z) * np.tanh(a[:, 6:] + r * u[:, 6:]) + z * h
-        np.testing.assert_allclose(nn.gru(params, X)[:, t], h)
 
 
 class TestInitialisers:
     @pytest.mark.parametrize(
         ("init", "variance"),
-        [(nn.he, 2 / 90), (nn.lecun, 1 / 90), (nn.glorot, 2 / (90 + 270)), (nn.normal, 0.02**2)],
+        [(nn.he, 2 / 90), (nn.glorot, 2 / (90 + 270)), (nn.normal, 0.02**2)],
     )
     def test_variance(self, init, variance):
         draws = init(generator(0), (3, 3, 10, 30), dtype=D)
@@ -206,13 +171,6 @@ class TestInitialisers:
     ("call", "name"),
     [
         (lambda params: nn.rms_norm(params, np.ones((2, 1))), "scale"),
-        (lambda params: nn.group_norm(params, np.ones((1, 2, 2, 1)), 1), "scale"),
-        (
-            lambda params: nn.conv_transpose(
-                {"weight": np.ones((4, 4, 1, 1)), "bias": np.ones(3)}, np.ones((1, 2, 2, 1))
-            ),
-            "bias",
-        ),
     ],
 )
 def test_parameters_of_another_width_are_not_broadcast(call, name):

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from skimage.io import imsave
 
 from gaussbook.splatting import fibonacci_hemisphere
-from gaussbook.splatting.loaders import load_colmap, load_nerf_synthetic
+from gaussbook.splatting.loaders import _same_view, load_colmap, load_nerf_synthetic
 
 CAMERAS = fibonacci_hemisphere(3, width=12, field_of_view=50.0)
 POINTS = np.array([[0.5, -1.25, 2.0], [3.0, 4.0, -5.5]])
@@ -258,3 +258,104 @@ def test_bad_pictures(colmap):
     (colmap / "images" / "r 1.png").unlink()
     with pytest.raises(ValueError, match="^pictures: .*missing"):
         load_colmap(colmap, colmap / "images")
+
+
+class TestLinesOfImages:
+    """Every second line lists points; lines before the first image, or between two, do not."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda text: "\n" + text,
+            lambda text: "\n  \n\t\n" + text,
+            lambda text: "\ufeff" + text,
+            lambda text: text.replace("\n", "\r\n"),
+            lambda text: text.replace("# Image", "  # Image"),
+            lambda text: text + "\n\n# the end\n",
+            lambda text: text.rstrip("\n"),
+            lambda text: text.replace("1.5 2.5 -1 3 4 1\n", "1.5 2.5 -1 3 4 1\n\n# next\n\n", 1),
+        ],
+    )
+    def test_all_cameras_are_found(self, tmp_path, change):
+        write_text(tmp_path)
+        path = tmp_path / "images.txt"
+        path.write_bytes(change(path.read_text()).encode())
+        capture = load_colmap(tmp_path)
+        assert capture.names == ["r 0.png", "r 1.png", "r 2.png"]
+        for found, camera in zip(capture.cameras, CAMERAS, strict=True):
+            same(found, camera)
+
+    @pytest.mark.parametrize("file", ["cameras.txt", "points3D.txt"])
+    def test_blank_lines_elsewhere(self, tmp_path, file):
+        write_text(tmp_path)
+        path = tmp_path / file
+        path.write_text("\n \n" + path.read_text().replace("\n", "\n\n"))
+        capture = load_colmap(tmp_path)
+        assert len(capture.cameras) == 3
+        assert capture.points.shape == (2, 3)
+
+    def test_a_missing_line_of_points(self, tmp_path):
+        write_text(tmp_path)
+        path = tmp_path / "images.txt"
+        path.write_text(path.read_text().replace("1.5 2.5 -1 3 4 1\n", "", 1))
+        with pytest.raises(ValueError, match=r"^folder: .*images\.txt "):
+            load_colmap(tmp_path)
+
+
+class TestShapesOfPictures:
+    @pytest.mark.parametrize("size", [(12, 12), (6, 6), (5, 6), (7, 6), (24, 24)])
+    def test_of_the_camera(self, tmp_path, size):
+        write_text(tmp_path)
+        pictures(tmp_path / "images", size)
+        capture = load_colmap(tmp_path, tmp_path / "images")
+        assert (capture.cameras[0].height, capture.cameras[0].width) == size
+        assert capture.cameras[0].fx == pytest.approx(CAMERAS[0].fx * size[1] / 12)
+
+    @pytest.mark.parametrize("size", [(12, 16), (16, 12), (12, 9), (6, 9), (30, 40)])
+    def test_of_no_such_camera(self, tmp_path, size):
+        write_text(tmp_path)
+        pictures(tmp_path / "images", size)
+        with pytest.raises(ValueError, match=r"^pictures: 'r 0\.png' has .* not the shape"):
+            load_colmap(tmp_path, tmp_path / "images")
+
+    @pytest.mark.parametrize(("width", "height"), [(1959, 1090), (4946, 3286), (4032, 3024)])
+    @pytest.mark.parametrize("divisor", [1, 2, 4, 8])
+    @pytest.mark.parametrize("rounded", [np.floor, np.ceil, np.round])
+    def test_of_a_smaller_copy(self, width, height, divisor, rounded):
+        found = tuple(int(rounded(n / divisor)) for n in (height, width))
+        assert _same_view(found, (height, width))
+        assert not _same_view(found[::-1], (height, width))
+
+
+LEADING_OUT = ["../r 0.png", "/r 0.png", "train/../../r 0.png", "..", ""]
+
+
+@pytest.mark.parametrize("name", LEADING_OUT)
+def test_names_that_lead_out_of_the_folder(nerf, name):
+    folder, _, content = nerf
+    inner = folder / "inner"
+    inner.mkdir()
+    pictures(folder)
+    frame = content["frames"][0] | {"file_path": name}
+    (inner / "transforms_train.json").write_text(json.dumps(content | {"frames": [frame]}))
+    with pytest.raises(ValueError, match="^folder: the name .* leads out of the folder"):
+        load_nerf_synthetic(inner)
+    if name in ("..", ""):
+        return
+    for write in (write_text, write_binary):
+        write(inner)
+        for path in inner.glob("images.*"):
+            path.write_bytes(path.read_bytes().replace(b"r 0.png", name.encode()))
+        with pytest.raises(ValueError, match="^pictures: the name .* leads out of the folder"):
+            load_colmap(inner, inner)
+
+
+@pytest.mark.parametrize("name", ["./train/r_0.5", "train/r_0.5", "./train/x/../r_0.5", "r.0"])
+@pytest.mark.parametrize("suffix", ["", ".png"])
+def test_names_with_a_dot(nerf, name, suffix):
+    folder, _, content = nerf
+    picture = np.full((12, 12, 3), 51, np.uint8)
+    imsave(folder / f"{name.replace('x/../', '')}.png", picture, check_contrast=False)
+    frame = content["frames"][0] | {"file_path": name + suffix}
+    (folder / "transforms_train.json").write_text(json.dumps(content | {"frames": [frame]}))
+    np.testing.assert_allclose(load_nerf_synthetic(folder).images[0], 0.2)

@@ -163,3 +163,17 @@ def test_what_has_no_place(tmp_path, parameters):
         write_ply(tmp_path / PATH, parameters)
     with pytest.raises(ValueError, match=r"^parameters\['sh'\]"):
         write_ply(tmp_path / PATH, single() | {"sh": np.ones((7, 5, 3))})
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("first", [0.5, 1.6777226e-38])  # the second one begins with a line feed
+def test_line_ends_of_the_header(tmp_path, line_end, first):
+    parameters = single()
+    parameters["means"][0, 0] = first
+    write_ply(tmp_path / PATH, parameters)
+    header, data = (tmp_path / PATH).read_bytes().split(b"end_header\n", 1)
+    header = (header + b"comment end_header is next\nend_header\n").replace(b"\n", line_end)
+    (tmp_path / PATH).write_bytes(header + data)
+    again = read_ply(tmp_path / PATH)
+    for name, value in parameters.items():
+        np.testing.assert_array_equal(again[name], value)

@@ -1,10 +1,10 @@
 """Spherical harmonics: SciPy's, orthonormality, and finite differences."""
 
-import array_api_strict
 import numpy as np
 import pytest
 from scipy.special import sph_harm_y
 
+from gaussbook.arrays import to_host
 from gaussbook.splatting.spherical_harmonics import (
     colors_from_sh,
     colors_from_sh_pullback,
@@ -64,12 +64,12 @@ def test_a_colour_from_all_sides():
     np.testing.assert_allclose(colors, rgb, atol=1e-15)
 
 
-def test_strict():
+def test_same_in_every_namespace(xp):
     rng = np.random.default_rng(4)
     arrays = rng.normal(size=(7, 16, 3)), rng.normal(size=(7, 3)), rng.normal(size=(7, 3))
-    k, r, g = map(array_api_strict.asarray, arrays)
+    k, r, g = map(xp.asarray, arrays)
     colors, cache = colors_from_sh(k, r, 2)
     ours = (colors, *colors_from_sh_pullback(cache, g))
     colors, cache = colors_from_sh(*arrays[:2], 2)
     for a, b in zip(ours, (colors, *colors_from_sh_pullback(cache, arrays[2])), strict=True):
-        np.testing.assert_allclose(np.asarray(a), b, atol=1e-14)
+        np.testing.assert_allclose(to_host(a), b, atol=1e-14)

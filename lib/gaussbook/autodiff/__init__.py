@@ -15,27 +15,17 @@
 Functions written with these names run unchanged on plain arrays, without being recorded.
 """
 
-from gaussbook.autodiff.convolution import conv2d, conv_transpose2d
-from gaussbook.autodiff.elementwise import *  # noqa: F403
-from gaussbook.autodiff.elementwise import __all__ as _elementwise
-from gaussbook.autodiff.engine import (
-    TracedArray,
-    defvjp,
-    defvjp_argnums,
-    fused,
+from gaussbook.autodiff.convolution import conv2d
+from gaussbook.autodiff.derivatives import (
     grad,
     hessian_vector_product,
-    is_traced,
     jacobian,
-    jvp,
-    plain,
-    primitive,
-    stop_gradient,
     value_and_grad,
     vjp,
 )
-from gaussbook.autodiff.fourier import *  # noqa: F403
-from gaussbook.autodiff.fourier import __all__ as _fourier
+from gaussbook.autodiff.elementwise import *  # noqa: F403
+from gaussbook.autodiff.elementwise import __all__ as _elementwise
+from gaussbook.autodiff.fusion import fused
 from gaussbook.autodiff.layers import (
     attention,
     cross_entropy,
@@ -49,13 +39,15 @@ from gaussbook.autodiff.linalg import __all__ as _linalg
 from gaussbook.autodiff.memory import keep_freed_memory
 from gaussbook.autodiff.shaping import *  # noqa: F403
 from gaussbook.autodiff.shaping import __all__ as _shaping
+from gaussbook.autodiff.spaces import defvjp, defvjp_argnums
+from gaussbook.autodiff.traced import TracedArray
+from gaussbook.autodiff.tracing import is_traced, plain, primitive, stop_gradient
 from gaussbook.autodiff.trees import ravel_tree, tree_items, tree_leaves, tree_map
 
 __all__ = [
     "TracedArray",
     "attention",
     "conv2d",
-    "conv_transpose2d",
     "cross_entropy",
     "defvjp",
     "defvjp_argnums",
@@ -64,7 +56,6 @@ __all__ = [
     "hessian_vector_product",
     "is_traced",
     "jacobian",
-    "jvp",
     "layer_norm",
     "linear",
     "log_softmax",
@@ -79,7 +70,6 @@ __all__ = [
     "value_and_grad",
     "vjp",
     *_elementwise,
-    *_fourier,
     *_linalg,
     *_shaping,
 ]

@@ -1,100 +1,106 @@
-"""Activations written over the array they are applied to, inside fused primitives."""
+"""Activations of plain arrays, with their slopes: what the fused layers apply to their products."""
 
 from __future__ import annotations
 
 import math
 
 from gaussbook.arrays import Array
-from gaussbook.autodiff import dispatch, elementwise
-from gaussbook.autodiff.engine import plain_namespace
+from gaussbook.autodiff import dispatch
+from gaussbook.autodiff.tracing import plain_namespace
+from gaussbook.blocks import row_blocks
 
-__all__ = ["ACTIVATIONS", "activate", "activation_pull", "check_activation"]
+__all__ = [
+    "GELU_CUBIC",
+    "GELU_LINEAR",
+    "activate",
+    "activation_pull",
+    "sigmoid",
+    "sigmoid_and_slope",
+]
 
-_GELU_SCALE = math.sqrt(2 / math.pi)
-_GELU_CUBIC = 0.044715
-ACTIVATIONS = {
-    None: lambda x: x,
-    "gelu": elementwise.gelu,
-    "relu": elementwise.relu,
-    "sigmoid": elementwise.sigmoid,
-    "silu": elementwise.silu,
-    "tanh": elementwise.tanh,
-}
+GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
+GELU_CUBIC = 0.044715 * GELU_LINEAR
+_BLOCK_ELEMENTS = 2**15  # of float32, 128 KiB: several such blocks stay in the cache
 
 
-def check_activation(name: str | None) -> None:
-    """Raise ``ValueError`` unless this is the name of an activation (None is the identity)."""
-    if name is not None and (not isinstance(name, str) or name not in ACTIVATIONS):
-        raise ValueError(f"activation must be one of {list(ACTIVATIONS)}, got {name!r}")
+def sigmoid(x: Array) -> Array:
+    """Return 1 / (1 + exp(-x)) with all its digits in both tails, as tanh would not give it."""
+    return _sigmoid_of(x, *_parts(x))
+
+
+def sigmoid_and_slope(x: Array) -> tuple[Array, Array]:
+    """Return the sigmoid and its derivative, both with all their digits in both tails."""
+    e, inverse = _parts(x)
+    value = _sigmoid_of(x, e, inverse)
+    e *= inverse
+    e *= inverse
+    return value, e
+
+
+def _parts(x: Array) -> tuple[Array, Array]:
+    """Return :math:`e=e^{-|x|}`, which cannot overflow, and :math:`1/(1+e)`."""
+    e = dispatch.apply_in_place("exp", -plain_namespace(x).abs(x))
+    return e, 1 / (1 + e)
+
+
+def _sigmoid_of(x: Array, e: Array, inverse: Array) -> Array:
+    """Return 1/(1+e) where x is positive, e/(1+e) elsewhere: without a branch, as e is below 1."""
+    xp = plain_namespace(x)
+    return xp.maximum(e, xp.astype(x >= 0, e.dtype)) * inverse
 
 
 def activate(saved: dict, z: Array, name: str | None) -> Array:
-    """Apply an activation to an array that may be overwritten; leave what its slope needs."""
+    """Apply an activation to a matrix that may be overwritten; leave what its slope needs."""
     if name == "relu":
         z = dispatch.rectify(z)
     elif name == "tanh":
         z = dispatch.apply_in_place("tanh", z)
-    elif name in ("sigmoid", "silu"):
-        half = dispatch.apply_in_place("tanh", 0.5 * z)
-        half += 1
-        half *= 0.5
-        saved["z"], saved["gate"] = z, half
-        z = half if name == "sigmoid" else z * half
-    elif name == "gelu":
-        z, saved["slope"] = _gelu(z)
+    elif name == "sigmoid":
+        z, saved["slope"] = sigmoid_and_slope(z)
+    elif name in ("silu", "gelu"):
+        z, saved["slope"] = _gated(z, name)
     saved["y"] = z
     return z
 
 
 def activation_pull(saved: dict, g: Array, name: str | None) -> Array:
     """Return g times the activation's slope (g itself for the identity)."""
-    y = saved["y"]
-    xp = plain_namespace(y)
     if name is None:
         return g
     if name == "relu":
-        return g * xp.astype(y > 0, g.dtype)
+        return g * plain_namespace(g).astype(saved["y"] > 0, g.dtype)
     if name == "tanh":
-        out = y * y
+        out = saved["y"] * saved["y"]
         out *= -1
         out += 1
-    elif name == "sigmoid":
-        out = 1 - y
-        out *= y
-    elif name == "silu":
-        gate = saved["gate"]
-        out = 1 - gate
-        out *= saved["z"]
-        out += 1
-        out *= gate
-    else:
-        return g * saved["slope"]
-    out *= g
-    return out
+        out *= g
+        return out
+    return g * saved["slope"]
 
 
-def _gelu(z: Array) -> tuple[Array, Array]:
-    r"""Return the values, written over z, and the slopes, block by block in the cache.
+def _gated(z: Array, name: str) -> tuple[Array, Array]:
+    r"""Return :math:`z\,\sigma(v)`, written over z, and its slope, block by block in the cache.
 
-    With :math:`t=\tanh(s z(1+cz^2))` the slope is
-    :math:`\frac12(1+t)+\frac12 z(1-t^2)\,s(1+3cz^2)`.
+    With :math:`v=z` (SiLU) or :math:`v=z(a+bz^2)` (GELU) the slope is
+    :math:`\sigma(v)+z\,\sigma'(v)\,v'`.
     """
     slopes = plain_namespace(z).empty(z.shape, dtype=z.dtype)
-    for rows in dispatch.row_blocks(z.shape[0], z.shape[1], z):
+    for rows in row_blocks(z.shape[0], z.shape[1], z, elements=_BLOCK_ELEMENTS):
         x = z[rows, :]
-        squares = x * x
-        t = squares * (_GELU_CUBIC * _GELU_SCALE)
-        t += _GELU_SCALE
-        t *= x
-        t = dispatch.apply_in_place("tanh", t)
-        squares *= 1.5 * _GELU_CUBIC * _GELU_SCALE
-        squares += 0.5 * _GELU_SCALE
-        squares *= x
-        squares *= 1 - t * t
-        t += 1
-        t *= 0.5
-        squares += t
-        slopes[rows, :] = squares
-        t *= x
-        z[rows, :] = t
+        if name == "silu":
+            gate, slope = sigmoid_and_slope(x)
+        else:
+            squares = x * x
+            inner = squares * GELU_CUBIC
+            inner += GELU_LINEAR
+            inner *= x
+            gate, slope = sigmoid_and_slope(inner)
+            squares *= 3 * GELU_CUBIC
+            squares += GELU_LINEAR
+            slope *= squares
+        slope *= x
+        slope += gate
+        slopes[rows, :] = slope
+        gate *= x
+        z[rows, :] = gate
     return z, slopes

@@ -10,21 +10,24 @@ with two of its arguments, so that each one's gradients are the other two.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.activations import ACTIVATIONS, activate, activation_pull, check_activation
-from gaussbook.autodiff.elementwise import add
-from gaussbook.autodiff.engine import defvjp, fused, plain_namespace, primitive
+from gaussbook.autodiff.activations import activate, activation_pull
+from gaussbook.autodiff.elementwise import ACTIVATIONS, add, check_activation
+from gaussbook.autodiff.fusion import fused
+from gaussbook.autodiff.spaces import defvjp
+from gaussbook.autodiff.tracing import plain_namespace, primitive
 
-__all__ = ["conv2d", "conv_transpose2d"]
+__all__ = ["conv2d"]
 
 
 def _patches(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]) -> Array:
     """Return the windows of x (B, H, W, C) as rows (B h w, kh kw C)."""
     if kernel == (1, 1) and stride == 1:
-        return plain_namespace(x).reshape(x, (-1, x.shape[3]))
+        return plain_namespace(x).reshape(x, (math.prod(x.shape[:3]), x.shape[3]))
     return dispatch.windows(x, kernel, stride, out)
 
 
@@ -120,7 +123,7 @@ def _conv_by_kernel(
     xp = plain_namespace(x)
     e = y.shape[-1]
     rows = _patches(_padded(x, pad), kernel_size, stride, tuple(y.shape[1:3]))
-    product = xp.matrix_transpose(rows) @ xp.reshape(y, (-1, e))
+    product = xp.matrix_transpose(rows) @ xp.reshape(y, (math.prod(y.shape[:3]), e))
     return xp.reshape(product, (*kernel_size, x.shape[-1], e))
 
 
@@ -192,7 +195,7 @@ def _backward(
     activation: str | None,
 ) -> list[Array]:
     xp = plain_namespace(x)
-    slope = activation_pull(saved, xp.reshape(g, (-1, kernel.shape[3])), activation)
+    slope = activation_pull(saved, xp.reshape(g, (math.prod(g.shape[:3]), g.shape[3])), activation)
     by_x = by_kernel = by_bias = None
     if 0 in needed:
         by_x = _conv_by_input(xp.reshape(slope, g.shape), kernel, stride, pad, _image(x))
@@ -266,36 +269,3 @@ def conv2d(
         if x.shape[1 + axis] + 2 * pad < kernel.shape[axis]:
             raise ValueError(f"kernel exceeds the {name} of the padded images x")
     return _layer(x, kernel, bias, stride=stride, pad=pad, activation=activation)
-
-
-def conv_transpose2d(y: Array, kernel: Array, *, stride: int = 1, pad: int = 0) -> Array:
-    """Apply the transpose of `conv2d` as a linear map: each pixel lays down a copy of the kernel.
-
-    Parameters
-    ----------
-    y : array, shape (B, h, w, E)
-        Images.
-    kernel : array, shape (kh, kw, C, E)
-        As that of the convolution whose transpose this is.
-    stride : int
-        Distance of the copies s.
-    pad : int
-        Rows and columns p cut off all around.
-
-    Returns
-    -------
-    array, shape (B, s (h - 1) + kh - 2 p, s (w - 1) + kw - 2 p, C)
-        The sums of the copies.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit or nothing is left.
-    """
-    _check("y", y, kernel, stride, pad, 3)
-    size = tuple(
-        stride * (n - 1) + k - 2 * pad for n, k in zip(y.shape[1:3], kernel.shape[:2], strict=True)
-    )
-    if min(size) < 1:
-        raise ValueError(f"pad of {pad} leaves nothing of the images")
-    return _conv_by_input(y, kernel, stride, pad, size)

@@ -7,31 +7,27 @@ the standard's own functions (or, for the special functions, to an explicit copy
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from functools import reduce
 from typing import Any
 
 import numpy as np
 from array_api_compat import is_cupy_array, is_numpy_array
 
 from gaussbook.arrays import Array, to_host
-from gaussbook.autodiff.engine import plain_namespace
+from gaussbook.autodiff.tracing import is_floating, plain_namespace
 
 __all__ = [
     "add_at",
     "add_rows",
     "add_to_rows",
     "apply_in_place",
-    "check_indices",
+    "checked_indices",
+    "cholesky",
     "column_sums",
-    "einsum",
+    "on_host",
     "rectify",
-    "row_blocks",
     "special",
     "windows",
 ]
-
-_BLOCK_ELEMENTS = 2**15  # of float32, 128 KiB: several such blocks stay in the cache
 
 
 def apply_in_place(name: str, x: Array) -> Array:
@@ -58,6 +54,16 @@ def special(name: str, x: Array) -> Array:
     return plain_namespace(x).asarray(getattr(functions, name)(to_host(x)))
 
 
+def cholesky(x: Array) -> Array:
+    """Return lower Cholesky factors; a matrix that has none is an error on every device."""
+    if is_cupy_array(x):
+        import cupyx
+
+        with cupyx.errstate(linalg="raise"):
+            return plain_namespace(x).linalg.cholesky(x)
+    return plain_namespace(x).linalg.cholesky(x)
+
+
 def rectify(x: Array) -> Array:
     """Return max(x, 0), written over `x` where the arrays allow it."""
     xp = plain_namespace(x)
@@ -79,21 +85,6 @@ def column_sums(x: Array) -> Array:
     """Return the sums over the rows of a matrix (n, m), as a product: BLAS beats a reduction."""
     xp = plain_namespace(x)
     return xp.ones(x.shape[0], dtype=x.dtype) @ x
-
-
-def row_blocks(n: int, width: int, x: Array) -> Iterator[slice]:
-    """Iterate over slices of n rows that fit the cache on the host, and over one of all elsewhere.
-
-    Parameters
-    ----------
-    n, width : int
-        Rows and elements of a row.
-    x : array
-        Says where.
-    """
-    size = max(1, _BLOCK_ELEMENTS // max(1, width)) if isinstance(x, np.ndarray) else max(1, n)
-    for start in range(0, n, size):
-        yield slice(start, start + size)
 
 
 def windows(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]) -> Array:
@@ -136,13 +127,48 @@ def windows(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]
     return xp.reshape(rows, (B * h * w, kh * kw * c))
 
 
-def check_indices(name: str, indices: Array, n: int) -> None:
-    """Raise ``ValueError`` unless all elements are integers from 0 to n - 1."""
+def on_host(x: Array) -> bool:
+    """Say whether looking at values is cheap: a GPU would first have to finish all its work."""
+    return not is_cupy_array(x)
+
+
+def checked_indices(name: str, indices: Array, n: int, like: Array) -> tuple[Array, Array | None]:
+    """Return indices from 0 to n - 1, and what to add to results that came from no such index.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for errors.
+    indices : array of int
+        To be checked.
+    n : int
+        Length of the axis.
+    like : array
+        What is indexed.
+
+    Returns
+    -------
+    indices : array of int
+        All within the axis.
+    guard : array or None
+        None where the values could be looked at.  For floating arrays on a GPU: 0 for each index
+        that was within the axis, and NaN for each that was not.
+
+    Raises
+    ------
+    ValueError
+        If the indices are no integers, or seen to lie outside.
+    """
     xp = plain_namespace(indices)
     if not hasattr(indices, "dtype") or not xp.isdtype(indices.dtype, "integral"):
         raise ValueError(f"{name} must be an array of integers")
-    if indices.size and not (int(xp.min(indices)) >= 0 and int(xp.max(indices)) < n):
-        raise ValueError(f"{name} must lie between 0 and {n - 1}")
+    if on_host(indices) or not is_floating(like):
+        if indices.size and not (int(xp.min(indices)) >= 0 and int(xp.max(indices)) < n):
+            raise ValueError(f"{name} must lie between 0 and {n - 1}")
+        return indices, None
+    inside = (indices >= 0) & (indices < n)
+    zero = xp.zeros((), dtype=like.dtype)
+    return xp.where(inside, indices, xp.zeros_like(indices)), xp.where(inside, zero, math.nan)
 
 
 def add_rows(values: Array, rows: Array, n: int) -> Array:
@@ -202,26 +228,3 @@ def add_at(shape: tuple[int, ...], index: Any, values: Array) -> Array:
     numbers = xp.reshape(xp.arange(size), shape)[index]
     total = add_rows(xp.reshape(values, (-1, 1)), xp.reshape(numbers, (-1,)), size)
     return xp.reshape(total, shape)
-
-
-def einsum(inputs: list[str], output: str, operands: list[Array]) -> Array:
-    """Return Einstein's sum; the labels of each operand differ, none is an ellipsis."""
-    subscripts = ",".join(inputs) + "->" + output
-    if is_numpy_array(operands[0]):
-        return np.einsum(subscripts, *operands, optimize=len(operands) > 1)
-    if is_cupy_array(operands[0]):
-        import cupy
-
-        return cupy.einsum(subscripts, *operands, optimize=len(operands) > 1)
-    # Every operand with all labels as axes (length 1 where it has none), multiplied and summed.
-    xp = plain_namespace(operands[0])
-    summed = "".join(sorted(set("".join(inputs)) - set(output)))
-    labels = output + summed
-    spread = []
-    for names, x in zip(inputs, operands, strict=True):
-        order = sorted(range(len(names)), key=lambda i, names=names: labels.index(names[i]))
-        x = xp.permute_dims(x, tuple(order))
-        lengths = dict(zip((names[i] for i in order), x.shape, strict=True))
-        spread.append(xp.reshape(x, tuple(lengths.get(label, 1) for label in labels)))
-    product = reduce(lambda a, b: a * b, spread)
-    return xp.sum(product, axis=tuple(range(len(output), len(labels)))) if summed else product

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from gaussbook.arrays import Array
-from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.engine import (
-    TracedArray,
-    defvjp,
+from gaussbook.autodiff import activations, dispatch
+from gaussbook.autodiff.activations import GELU_CUBIC, GELU_LINEAR
+from gaussbook.autodiff.spaces import defvjp
+from gaussbook.autodiff.tracing import (
+    as_array,
+    as_floating,
     plain,
     plain_namespace,
     primitive,
@@ -22,8 +24,6 @@ __all__ = [
     "clip",
     "cos",
     "divide",
-    "erf",
-    "erfc",
     "exp",
     "expm1",
     "gelu",
@@ -45,65 +45,13 @@ __all__ = [
     "square",
     "subtract",
     "tanh",
-    "unbroadcast",
     "where",
 ]
 
-_GELU_SCALE = math.sqrt(2 / math.pi)
 
-
-def _shape(x: Any) -> tuple[int, ...]:
-    return tuple(getattr(x, "shape", ()))
-
-
-def _as_array(x: Any) -> Array:
-    return x if hasattr(x, "dtype") else plain_namespace().asarray(x)
-
-
-def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
-    """Sum a gradient over the axes along which an array of the given shape was repeated."""
-    if tuple(g.shape) == shape:
-        return g
-    from gaussbook.autodiff.shaping import reshape
-    from gaussbook.autodiff.shaping import sum as total
-
-    lead = g.ndim - len(shape)
-    axes = (
-        *range(lead),
-        *(lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1),
-    )
-    return reshape(total(g, axis=axes), shape) if axes else reshape(g, shape)
-
-
-_COMPLEX: dict[tuple, bool] = {}
-
-
-def _is_complex(x: Any) -> bool:
-    dtype = getattr(x, "dtype", None)
-    if dtype is None:
-        return isinstance(x, complex)
-    key = type(dtype), dtype  # types of different libraries are not to be compared
-    found = _COMPLEX.get(key)
-    if found is None:
-        found = _COMPLEX[key] = plain_namespace(x).isdtype(dtype, "complex floating")
-    return found
-
-
-def _conj(x: Any) -> Any:
-    if not _is_complex(x):
-        return x
-    from gaussbook.autodiff.fourier import conj
-
-    return x.conjugate() if isinstance(x, complex) else conj(x)
-
-
-def _fit(g: Array, x: Any) -> Array:
-    """Bring a gradient to the shape of x, and to real numbers where x is real."""
-    if _is_complex(g) and not _is_complex(x):
-        from gaussbook.autodiff.fourier import real
-
-        g = real(g)
-    return unbroadcast(g, _shape(x))
+def _operand(x: Any) -> Any:
+    """Return arrays and Python's numbers (which take the other operand's type) as they are."""
+    return x if isinstance(x, int | float | complex) else as_array(x)
 
 
 # ---------------------------------------------------------------------------------- arithmetic
@@ -112,37 +60,37 @@ def _fit(g: Array, x: Any) -> Array:
 @primitive
 def add(x: Array, y: Array) -> Array:
     """Return x + y, broadcast."""
-    return x + y
+    return _operand(x) + _operand(y)
 
 
 @primitive
 def subtract(x: Array, y: Array) -> Array:
     """Return x - y, broadcast."""
-    return x - y
+    return _operand(x) - _operand(y)
 
 
 @primitive
 def multiply(x: Array, y: Array) -> Array:
     """Return x y, broadcast."""
-    return x * y
+    return _operand(x) * _operand(y)
 
 
 @primitive
 def divide(x: Array, y: Array) -> Array:
     """Return x / y, broadcast."""
-    return x / y
+    return _operand(x) / _operand(y)
 
 
 @primitive
 def negative(x: Array) -> Array:
     """Return -x."""
-    return -x
+    return -as_array(x)
 
 
 @primitive
 def power(x: Array, y: Array) -> Array:
     """Return x to the power y, broadcast; x is positive where the derivative by y is wanted."""
-    return x**y
+    return _operand(x) ** _operand(y)
 
 
 def _power_slope(x: Array, y: Array) -> Array:
@@ -150,40 +98,32 @@ def _power_slope(x: Array, y: Array) -> Array:
         if y == 2:
             return 2 * x
         return y * power(x, y - 1) if y != 0 else 0 * x
-    return multiply(y, power(x, where(plain(y) == 0, 1.0, y - 1)))
+    return multiply(y, power(x, where(plain(y) == 0, 1, y - 1)))
 
 
 def _log_of_base(x: Array) -> Array:
     if not hasattr(x, "shape"):
         return math.log(x) if x > 0 else 0.0
-    return log(where(plain(x) > 0, x, 1.0))
+    return log(where(plain(x) > 0, x, 1))
 
 
-defvjp(
-    add,
-    lambda ans, x, y: lambda g: _fit(g, x),
-    lambda ans, x, y: lambda g: _fit(g, y),
-)
-defvjp(
-    subtract,
-    lambda ans, x, y: lambda g: _fit(g, x),
-    lambda ans, x, y: lambda g: _fit(-g, y),
-)
+defvjp(add, lambda ans, x, y: lambda g: g, lambda ans, x, y: lambda g: g)
+defvjp(subtract, lambda ans, x, y: lambda g: g, lambda ans, x, y: lambda g: -g)
 defvjp(
     multiply,
-    lambda ans, x, y: lambda g: _fit(multiply(g, _conj(y)), x),
-    lambda ans, x, y: lambda g: _fit(multiply(g, _conj(x)), y),
+    lambda ans, x, y: lambda g: multiply(g, y),
+    lambda ans, x, y: lambda g: multiply(g, x),
 )
 defvjp(
     divide,
-    lambda ans, x, y: lambda g: _fit(divide(g, _conj(y)), x),
-    lambda ans, x, y: lambda g: _fit(multiply(-g, _conj(divide(ans, y))), y),
+    lambda ans, x, y: lambda g: divide(g, y),
+    lambda ans, x, y: lambda g: multiply(-g, divide(ans, y)),
 )
 defvjp(negative, lambda ans, x: lambda g: -g)
 defvjp(
     power,
-    lambda ans, x, y: lambda g: unbroadcast(multiply(g, _power_slope(x, y)), _shape(x)),
-    lambda ans, x, y: lambda g: unbroadcast(multiply(multiply(g, ans), _log_of_base(x)), _shape(y)),
+    lambda ans, x, y: lambda g: multiply(g, _power_slope(x, y)),
+    lambda ans, x, y: lambda g: multiply(multiply(g, ans), _log_of_base(x)),
 )
 
 
@@ -191,12 +131,16 @@ defvjp(
 
 
 def _elementwise(
-    name: str, formula: str, value: Callable[[Any, Array], Array], slope: Callable
+    name: str,
+    formula: str,
+    value: Callable[[Any, Array], Array],
+    slope: Callable,
+    convert: Callable[[Any], Array] = as_array,
 ) -> Callable[[Array], Array]:
     """Make the function ``value(xp, x)`` with the derivative ``slope(ans, x)`` a primitive."""
 
     def function(x: Array) -> Array:
-        x = _as_array(x)
+        x = convert(x)
         return value(plain_namespace(x), x)
 
     function.__name__ = function.__qualname__ = name
@@ -222,7 +166,7 @@ expm1 = _elementwise("expm1", "exp(x) - 1", lambda xp, x: xp.expm1(x), lambda an
 log = _elementwise("log", "the natural logarithm", lambda xp, x: xp.log(x), lambda ans, x: 1 / x)
 log1p = _elementwise("log1p", "log(1 + x)", lambda xp, x: xp.log1p(x), lambda ans, x: 1 / (1 + x))
 sqrt = _elementwise("sqrt", "the root", lambda xp, x: xp.sqrt(x), lambda ans, x: 0.5 / ans)
-square = _elementwise("square", "the square", lambda xp, x: x * x, lambda ans, x: 2 * x)
+square = _elementwise("square", "the square", lambda xp, x: xp.square(x), lambda ans, x: 2 * x)
 sin = _elementwise("sin", "the sine", lambda xp, x: xp.sin(x), lambda ans, x: cos(x))
 cos = _elementwise("cos", "the cosine", lambda xp, x: xp.cos(x), lambda ans, x: -sin(x))
 tanh = _elementwise(
@@ -231,12 +175,6 @@ tanh = _elementwise(
 abs = _elementwise(
     "abs", "the absolute value", lambda xp, x: xp.abs(x), lambda ans, x: _sign(plain(x))
 )
-
-
-def _sigmoid_value(xp: Any, x: Array) -> Array:
-    """Return the sigmoid with all its digits in both tails, as 1/2 + tanh(x/2)/2 has not."""
-    small = xp.exp(-xp.abs(x))
-    return xp.where(x < 0, small, xp.ones_like(small)) / (1 + small)
 
 
 relu = _elementwise(
@@ -248,32 +186,23 @@ relu = _elementwise(
 sigmoid = _elementwise(
     "sigmoid",
     "1 / (1 + exp(-x))",
-    lambda xp, x: _sigmoid_value(xp, x),
-    lambda ans, x: ans * (1 - ans),
+    lambda xp, x: activations.sigmoid(x),
+    lambda ans, x: ans * sigmoid(-x),
+    as_floating,
 )
 softplus = _elementwise(
     "softplus",
     "log(1 + exp(x)), without overflow,",
     lambda xp, x: xp.logaddexp(x, xp.zeros((), dtype=x.dtype)),
     lambda ans, x: sigmoid(x),
-)
-erf = _elementwise(
-    "erf",
-    "the error function",
-    lambda xp, x: dispatch.special("erf", x),
-    lambda ans, x: 2 / math.sqrt(math.pi) * exp(-x * x),
-)
-erfc = _elementwise(
-    "erfc",
-    "1 - erf(x)",
-    lambda xp, x: dispatch.special("erfc", x),
-    lambda ans, x: -2 / math.sqrt(math.pi) * exp(-x * x),
+    as_floating,
 )
 log_ndtr = _elementwise(
     "log_ndtr",
     "the logarithm of the normal distribution function",
     lambda xp, x: dispatch.special("log_ndtr", x),
     lambda ans, x: _inverse_mills(x),
+    as_floating,
 )
 # The ratio of the normal density to its distribution function, which grows as -x on the left:
 # there both underflow, and the difference of their logarithms has no digits left.
@@ -282,45 +211,45 @@ _inverse_mills = _elementwise(
     "the inverse Mills ratio of -x",
     lambda xp, x: math.sqrt(2 / math.pi) / dispatch.special("erfcx", x * -math.sqrt(0.5)),
     lambda ans, x: -ans * (x + ans),
+    as_floating,
 )
 
 
-def _gelu_value(xp: Any, x: Array) -> Array:
-    inner = x * x
-    inner *= 0.044715
-    inner += 1
-    inner *= x
-    inner *= _GELU_SCALE
-    inner = dispatch.apply_in_place("tanh", inner)
-    inner += 1
-    inner *= 0.5 * x
-    return inner
+def gelu(x: Array) -> Array:
+    r"""Return :math:`x\,\sigma(2\sqrt{2/\pi}\,(x+0.044715\,x^3))` for every element.
 
-
-def _gelu_slope(ans: Array, x: Array) -> Array:
-    squared = x * x
-    t = tanh(_GELU_SCALE * x * (1 + 0.044715 * squared))
-    bend = _GELU_SCALE * (1 + 3 * 0.044715 * squared)
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * bend
-
-
-gelu = _elementwise(
-    "gelu",
-    "x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2, nearly x times the normal distribution "
-    "function (Hendrycks and Gimpel, 2016),",
-    _gelu_value,
-    _gelu_slope,
-)
+    That is :math:`\frac x2(1+\tanh\sqrt{2/\pi}(x+0.044715\,x^3))`, nearly x times the normal
+    distribution function (Hendrycks and Gimpel, 2016), with the digits of its lower tail.
+    """
+    x = as_floating(x)
+    return multiply(x, sigmoid(multiply(x, GELU_LINEAR + GELU_CUBIC * square(x))))
 
 
 def silu(x: Array) -> Array:
     """Return x times its sigmoid, for every element."""
+    x = as_floating(x)
     return multiply(x, sigmoid(x))
 
 
 def log_sigmoid(x: Array) -> Array:
     """Return the logarithm of the sigmoid, -log(1 + exp(-x)), for every element."""
-    return -softplus(-x)
+    return -softplus(-as_floating(x))
+
+
+ACTIVATIONS = {
+    None: lambda x: x,
+    "gelu": gelu,
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "silu": silu,
+    "tanh": tanh,
+}
+
+
+def check_activation(name: str | None) -> None:
+    """Raise ``ValueError`` unless this is the name of an activation (None is the identity)."""
+    if name is not None and (not isinstance(name, str) or name not in ACTIVATIONS):
+        raise ValueError(f"activation must be one of {list(ACTIVATIONS)}, got {name!r}")
 
 
 def _sign(x: Array) -> Array:
@@ -334,14 +263,16 @@ def _step(x: Array) -> Array:
 # ----------------------------------------------------------------------- choices between arrays
 
 
-def _pair(x: Array, y: Array) -> tuple[Array, Array]:
-    """Make a Python number an array of the other's type."""
+def _pair(x: Any, y: Any) -> tuple[Array, Array]:
+    """Return arrays: a Python number has the type that both promote to."""
+    x, y = _operand(x), _operand(y)
     xp = plain_namespace(x, y)
-    if not hasattr(x, "dtype"):
-        x = xp.asarray(x, dtype=getattr(y, "dtype", None))
-    if not hasattr(y, "dtype"):
-        y = xp.asarray(y, dtype=x.dtype)
-    return x, y
+    if hasattr(x, "dtype") and hasattr(y, "dtype"):
+        return x, y
+    if not (hasattr(x, "dtype") or hasattr(y, "dtype")):
+        return xp.asarray(x), xp.asarray(y)
+    dtype = xp.result_type(x, y)
+    return xp.asarray(x, dtype=dtype), xp.asarray(y, dtype=dtype)
 
 
 @primitive
@@ -369,12 +300,25 @@ def _share(x: Array, y: Array, ans: Array) -> Array:
 for _choice in (maximum, minimum):
     defvjp(
         _choice,
-        lambda ans, x, y: lambda g: unbroadcast(g * _share(x, y, ans), _shape(x)),
-        lambda ans, x, y: lambda g: unbroadcast(g * _share(y, x, ans), _shape(y)),
+        lambda ans, x, y: lambda g: g * _share(x, y, ans),
+        lambda ans, x, y: lambda g: g * _share(y, x, ans),
     )
 
 
 @primitive
+def _where(condition: Array, x: Array, y: Array) -> Array:
+    x, y = _pair(x, y)
+    return plain_namespace(x).where(condition, x, y)
+
+
+defvjp(
+    _where,
+    None,
+    lambda ans, c, x, y: lambda g: _where(c, g, 0.0),
+    lambda ans, c, x, y: lambda g: _where(~c, g, 0.0),
+)
+
+
 def where(condition: Array, x: Array, y: Array) -> Array:
     """Return x where the condition holds and y elsewhere, broadcast.
 
@@ -384,21 +328,20 @@ def where(condition: Array, x: Array, y: Array) -> Array:
         A constant.
     x, y : array or float
         The choices; a choice that is infinite or NaN must not be reached by a gradient.
+
+    Raises
+    ------
+    ValueError
+        If the condition does not hold booleans.
     """
-    x, y = _pair(x, y)
-    return plain_namespace(x).where(condition, x, y)
-
-
-def _masked(condition: Array, g: Array) -> Array:
-    return where(condition, g, 0.0)
-
-
-defvjp(
-    where,
-    None,
-    lambda ans, c, x, y: lambda g: unbroadcast(_masked(plain(c), g), _shape(x)),
-    lambda ans, c, x, y: lambda g: unbroadcast(_masked(~plain(c), g), _shape(y)),
-)
+    x, y = _operand(x), _operand(y)
+    xp = plain_namespace(condition, x, y)
+    condition = plain(condition)
+    if not hasattr(condition, "dtype"):
+        condition = xp.asarray(condition)
+    if not xp.isdtype(condition.dtype, "bool"):
+        raise ValueError(f"condition must hold booleans, got {condition.dtype}")
+    return _where(condition, x, y)
 
 
 def clip(x: Array, min: Array | float | None = None, max: Array | float | None = None) -> Array:
@@ -414,26 +357,3 @@ def clip(x: Array, min: Array | float | None = None, max: Array | float | None =
     if min is not None:
         x = maximum(x, min)
     return x if max is None else minimum(x, max)
-
-
-# --------------------------------------------------------------------------------- the operators
-
-
-for _name, _function in (
-    ("add", add),
-    ("sub", subtract),
-    ("mul", multiply),
-    ("truediv", divide),
-    ("pow", power),
-):
-    setattr(TracedArray, f"__{_name}__", lambda x, y, f=_function: f(x, y))
-    setattr(TracedArray, f"__r{_name}__", lambda x, y, f=_function: f(y, x))
-TracedArray.__neg__ = lambda x: negative(x)
-TracedArray.__pos__ = lambda x: x
-TracedArray.__abs__ = lambda x: abs(x)
-for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(
-        TracedArray,
-        f"__{_name}__",
-        lambda x, y, name=f"__{_name}__": getattr(plain(x), name)(plain(y)),
-    )

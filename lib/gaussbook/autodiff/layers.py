@@ -13,19 +13,26 @@ from typing import Any
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.activations import ACTIVATIONS, activate, activation_pull, check_activation
-from gaussbook.autodiff.elementwise import add, exp, multiply, subtract
-from gaussbook.autodiff.engine import fused, plain, plain_namespace
+from gaussbook.autodiff.activations import activate, activation_pull
+from gaussbook.autodiff.elementwise import (
+    ACTIVATIONS,
+    add,
+    check_activation,
+    exp,
+    multiply,
+    subtract,
+)
+from gaussbook.autodiff.fusion import fused
 from gaussbook.autodiff.linalg import matmul
 from gaussbook.autodiff.shaping import (
-    checked_axis,
     logsumexp,
     matrix_transpose,
     mean,
     permute_dims,
-    reshape,
     take_along_axis,
 )
+from gaussbook.autodiff.spaces import checked_axis, reshape
+from gaussbook.autodiff.tracing import as_floating, plain, plain_namespace
 
 __all__ = [
     "attention",
@@ -40,15 +47,26 @@ __all__ = [
 # ------------------------------------------------------------------------------------- softmax
 
 
+def _as_rows(x: Array) -> Array:
+    """View (..., d) as a matrix (n, d)."""
+    return plain_namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
 def _row_sums(x: Array) -> Array:
     """Return sums over the last axis, kept, as a product with ones: faster than a reduction."""
     xp = plain_namespace(x)
     return x @ xp.ones((x.shape[-1], 1), dtype=x.dtype)
 
 
+def _exponentials(x: Array) -> Array:
+    """Return the exponentials over the largest one of the last axis; x may be overwritten."""
+    x -= plain_namespace(x).max(x, axis=-1, keepdims=True)
+    return dispatch.apply_in_place("exp", x)
+
+
 def _softmax_forward(saved: dict, x: Array) -> Array:
     xp = plain_namespace(x)
-    y = dispatch.apply_in_place("exp", x - xp.max(x, axis=-1, keepdims=True))
+    y = _exponentials(xp.asarray(x, copy=True))
     y /= xp.sum(y, axis=-1, keepdims=True)
     saved["y"] = y
     return y
@@ -72,7 +90,7 @@ def _last(function: Any, x: Array, axis: int) -> Array:
 
 
 def _softmax_composite(x: Array) -> Array:
-    return exp(x - logsumexp(x, axis=-1, keepdims=True))
+    return exp(log_softmax(x))
 
 
 _softmax = fused(_softmax_forward, _softmax_backward, _softmax_composite)
@@ -93,11 +111,12 @@ def softmax(x: Array, axis: int = -1) -> Array:
     ValueError
         If there is no such axis.
     """
-    return _last(_softmax, x, axis)
+    return _last(_softmax, as_floating(x), axis)
 
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
     r"""Return :math:`x_i-\log\sum_j e^{x_j}` along an axis; arguments and errors as `softmax`'s."""
+    x = as_floating(x)
     axis = checked_axis(axis, x.ndim)
     value = plain(x)  # taking off a constant changes no derivative, and keeps the digits
     x = subtract(x, plain_namespace(value).max(value, axis=axis, keepdims=True))
@@ -107,7 +126,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
 # ------------------------------------------------------------------------- cross-entropy of classes
 
 
-def _cross_entropy_forward(saved: dict, logits: Array, labels: Array) -> Array:
+def _cross_entropy_forward(saved: dict, logits: Array, *, labels: Array) -> Array:
     xp = plain_namespace(logits)
     shifted = logits - xp.max(logits, axis=-1, keepdims=True)
     picked = xp.take_along_axis(shifted, labels[..., None], axis=-1)
@@ -118,7 +137,7 @@ def _cross_entropy_forward(saved: dict, logits: Array, labels: Array) -> Array:
 
 
 def _cross_entropy_backward(
-    saved: dict, needed: tuple, g: Array, logits: Array, labels: Array
+    saved: dict, needed: tuple, g: Array, logits: Array, *, labels: Array
 ) -> list[Array]:
     xp = plain_namespace(logits)
     out = saved["exp"] * (g[..., None] / saved["sums"])
@@ -127,9 +146,9 @@ def _cross_entropy_backward(
     return [out]
 
 
-def _cross_entropy_composite(logits: Array, labels: Array) -> Array:
-    picked = take_along_axis(logits, labels[..., None], axis=-1)
-    return logsumexp(logits, axis=-1) - reshape(picked, tuple(labels.shape))
+def _cross_entropy_composite(logits: Array, *, labels: Array) -> Array:
+    picked = take_along_axis(log_softmax(logits), labels[..., None], axis=-1)
+    return -reshape(picked, tuple(labels.shape))
 
 
 _cross_entropy = fused(_cross_entropy_forward, _cross_entropy_backward, _cross_entropy_composite)
@@ -154,15 +173,16 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
     ------
     ValueError
         If the labels are not integers in range, or their shape is not that of the logits without
-        the last axis.
+        the last axis.  On a GPU the loss of a label out of range is NaN.
     """
-    labels = plain(labels)
-    dispatch.check_indices("labels", labels, logits.shape[-1])
+    logits, labels = as_floating(logits), plain(labels)
+    labels, guard = dispatch.checked_indices("labels", labels, logits.shape[-1], logits)
     if tuple(labels.shape) != tuple(logits.shape[:-1]):
         raise ValueError(
             f"labels must have shape {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}"
         )
-    return _cross_entropy(logits, labels)
+    losses = _cross_entropy(logits, labels=labels)
+    return losses if guard is None else losses + guard
 
 
 # -------------------------------------------------------------------------------- layer norm
@@ -171,7 +191,7 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
 def _layer_norm_forward(saved: dict, x: Array, scale: Array, shift: Array, eps: float) -> Array:
     d = x.shape[-1]
     xp = plain_namespace(x)
-    rows = xp.reshape(x, (-1, d))
+    rows = _as_rows(x)
     centred = rows - _row_sums(rows) * (1 / d)
     squares = centred * centred
     inverse = (_row_sums(squares) * (1 / d) + eps) ** -0.5
@@ -187,7 +207,7 @@ def _layer_norm_backward(
 ) -> list[Array]:
     normal, inverse, d = saved["normal"], saved["inverse"], x.shape[-1]
     xp = plain_namespace(x)
-    g = xp.reshape(g, (-1, d))
+    g = _as_rows(g)
     product = g * normal
     by_scale = dispatch.column_sums(product)
     by_shift = dispatch.column_sums(g)
@@ -246,7 +266,7 @@ def _linear_forward(
     saved: dict, x: Array, weight: Array, bias: Array | None, activation: str | None
 ) -> Array:
     xp = plain_namespace(x)
-    z = xp.reshape(x, (-1, x.shape[-1])) @ weight
+    z = _as_rows(x) @ weight
     if bias is not None:
         dispatch.add_to_rows(z, bias)
     return xp.reshape(activate(saved, z, activation), (*x.shape[:-1], weight.shape[1]))
@@ -262,12 +282,12 @@ def _linear_backward(
     activation: str | None,
 ) -> list[Array]:
     xp = plain_namespace(x)
-    slope = activation_pull(saved, xp.reshape(g, (-1, weight.shape[1])), activation)
+    slope = activation_pull(saved, _as_rows(g), activation)
     by_x = by_weight = by_bias = None
     if 0 in needed:
         by_x = xp.reshape(slope @ xp.matrix_transpose(weight), x.shape)
     if 1 in needed:
-        by_weight = xp.matrix_transpose(xp.reshape(x, (-1, x.shape[-1]))) @ slope
+        by_weight = xp.matrix_transpose(_as_rows(x)) @ slope
     if 2 in needed:
         by_bias = dispatch.column_sums(slope)
     return [by_x, by_weight, by_bias]
@@ -335,15 +355,14 @@ def _merged(x: Array) -> Array:
 
 
 def _attention_forward(
-    saved: dict, q: Array, k: Array, v: Array, bias: Array | None, heads: int
+    saved: dict, q: Array, k: Array, v: Array, *, bias: Array | None, heads: int
 ) -> Array:
     xp = plain_namespace(q)
     q4, k4, v4 = (_by_head(x, heads) for x in (q, k, v))
     scores = (q4 * (1 / math.sqrt(q4.shape[-1]))) @ xp.matrix_transpose(k4)
     if bias is not None:
         scores += bias
-    scores -= xp.max(scores, axis=-1, keepdims=True)
-    weights = dispatch.apply_in_place("exp", scores)
+    weights = _exponentials(scores)
     inverse = 1 / _row_sums(weights)
     # Dividing the mean of the values is cheaper than dividing the weights.
     out = weights @ v4
@@ -359,6 +378,7 @@ def _attention_backward(
     q: Array,
     k: Array,
     v: Array,
+    *,
     bias: Array | None,
     heads: int,
 ) -> list[Array]:
@@ -378,7 +398,7 @@ def _attention_backward(
     return [_merged(by_q), _merged(by_k), _merged(by_v)]
 
 
-def _attention_composite(q: Array, k: Array, v: Array, bias: Array | None, heads: int) -> Array:
+def _attention_composite(q: Array, k: Array, v: Array, *, bias: Array | None, heads: int) -> Array:
     def by_head(x: Array) -> Array:
         split = reshape(x, (x.shape[0], x.shape[1], heads, x.shape[2] // heads))
         return permute_dims(split, (0, 2, 1, 3))
@@ -423,7 +443,7 @@ def attention(q: Array, k: Array, v: Array, *, heads: int = 1, mask: Array | Non
     Raises
     ------
     ValueError
-        If shapes do not fit, or a query is allowed no key.
+        If shapes do not fit, or a query is allowed no key.  On a GPU such a query's values are NaN.
     """
     if q.ndim != 3 or k.ndim != 3 or v.ndim != 3:
         raise ValueError(f"q, k and v must have 3 dimensions, got {q.ndim}, {k.ndim} and {v.ndim}")
@@ -438,7 +458,7 @@ def attention(q: Array, k: Array, v: Array, *, heads: int = 1, mask: Array | Non
             f"{q.shape[2]}, {k.shape[2]} and {v.shape[2]}"
         )
     bias = None if mask is None else _mask_bias(plain(mask), q, k, heads)
-    return _attention(q, k, v, bias, heads=heads)
+    return _attention(q, k, v, bias=bias, heads=heads)
 
 
 def _mask_bias(mask: Array, q: Array, k: Array, heads: int) -> Array:
@@ -452,7 +472,7 @@ def _mask_bias(mask: Array, q: Array, k: Array, heads: int) -> Array:
         m not in (1, n) for m, n in zip(reversed(mask.shape), reversed(full), strict=False)
     ):
         raise ValueError(f"mask must broadcast to {full}, got {tuple(mask.shape)}")
-    if not bool(xp.all(xp.any(mask, axis=-1))):
+    if dispatch.on_host(mask) and not bool(xp.all(xp.any(mask, axis=-1))):
         raise ValueError("mask forbids some query every key")
     zero = xp.zeros((), dtype=plain(q).dtype)
     return xp.where(mask, zero, zero - math.inf)

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import string
+import math
 from collections.abc import Callable
+from typing import Any
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.elementwise import log, multiply, unbroadcast
-from gaussbook.autodiff.engine import (
-    TracedArray,
-    defvjp,
-    defvjp_argnums,
-    plain,
-    plain_namespace,
-    primitive,
-)
-from gaussbook.autodiff.shaping import broadcast_to, matrix_transpose, reshape, tril
-from gaussbook.autodiff.shaping import sum as total
+from gaussbook.autodiff.elementwise import multiply
+from gaussbook.autodiff.shaping import matrix_transpose, tril
+from gaussbook.autodiff.spaces import defvjp, reshape
+from gaussbook.autodiff.spaces import sum as total
+from gaussbook.autodiff.tracing import as_array, as_floating, plain, plain_namespace, primitive
 from gaussbook.gp.cholesky import solve_triangular as _plain_solve_triangular
 
 __all__ = [
     "cholesky",
     "diagonal",
-    "einsum",
     "inv",
-    "logdet",
     "matmul",
     "slogdet",
     "solve",
@@ -41,8 +34,8 @@ def _matmul(x: Array, y: Array) -> Array:
 
 defvjp(
     _matmul,
-    lambda ans, x, y: lambda g: unbroadcast(_matmul(g, matrix_transpose(y)), tuple(x.shape)),
-    lambda ans, x, y: lambda g: unbroadcast(_matmul(matrix_transpose(x), g), tuple(y.shape)),
+    lambda ans, x, y: lambda g: _matmul(g, matrix_transpose(y)),
+    lambda ans, x, y: lambda g: _matmul(matrix_transpose(x), g),
 )
 
 
@@ -66,111 +59,68 @@ def matmul(x: Array, y: Array) -> Array:
     ValueError
         If the inner lengths differ or a factor has no axis.
     """
+    x, y = as_array(x), as_array(y)
     if x.ndim == 0 or y.ndim == 0 or x.shape[-1] != y.shape[0 if y.ndim == 1 else -2]:
         raise ValueError(f"x and y do not fit: shapes {tuple(x.shape)} and {tuple(y.shape)}")
     if x.ndim == y.ndim == 1:
-        return total(multiply(x, y))
+        return reshape(_matmul(reshape(x, (1, x.shape[0])), reshape(y, (y.shape[0], 1))), ())
     if x.ndim == 1:
-        product = matmul(reshape(x, (1, -1)), y)
+        product = matmul(reshape(x, (1, x.shape[0])), y)
         return reshape(product, (*product.shape[:-2], product.shape[-1]))
     if y.ndim == 1:
-        product = matmul(x, reshape(y, (-1, 1)))
+        product = matmul(x, reshape(y, (y.shape[0], 1)))
         return reshape(product, tuple(product.shape[:-1]))
     if x.ndim > 2 and y.ndim == 2:  # one large product in place of many small ones
-        product = _matmul(reshape(x, (-1, x.shape[-1])), y)
+        product = _matmul(reshape(x, (math.prod(x.shape[:-1]), x.shape[-1])), y)
         return reshape(product, (*x.shape[:-1], y.shape[-1]))
     return _matmul(x, y)
-
-
-TracedArray.__matmul__ = lambda x, y: matmul(x, y)
-TracedArray.__rmatmul__ = lambda x, y: matmul(y, x)
 
 
 # ---------------------------------------------------------------------------------- Einstein sums
 
 
-@primitive
-def _einsum(*operands: Array, inputs: list[str], output: str) -> Array:
-    return dispatch.einsum(inputs, output, list(operands))
-
-
-def _einsum_vjp(argnums: tuple, ans: Array, args: tuple, kwargs: dict) -> Callable:
-    inputs, output = kwargs["inputs"], kwargs["output"]
-
-    def pull_one(i: int, g: Array) -> Array:
-        others = [names for j, names in enumerate(inputs) if j != i]
-        known = set("".join(others) + output)
-        kept = "".join(label for label in inputs[i] if label in known)
-        part = _einsum(
-            g,
-            *(x for j, x in enumerate(args) if j != i),
-            inputs=[output, *others],
-            output=kept,
-        )
-        if kept == inputs[i]:
-            return part
-        # A label that only this operand has was summed: its gradient is the same all along it.
-        shape = args[i].shape
-        with_ones = tuple(
-            n if label in known else 1 for label, n in zip(inputs[i], shape, strict=True)
-        )
-        return broadcast_to(reshape(part, with_ones), tuple(shape))
-
-    return lambda g: [pull_one(i, g) for i in argnums]
-
-
-defvjp_argnums(_einsum, _einsum_vjp)
-
-
-def einsum(subscripts: str, *operands: Array) -> Array:
-    """Return Einstein's sum, e.g. ``einsum("bik,bjk->bij", x, y)``.
-
-    Parameters
-    ----------
-    subscripts : str
-        The labels of each operand's axes and, after ``->``, of the result's (by default those
-        that occur once, in alphabetical order).  ``...`` stands for leading axes that all
-        operands which have it share.
-    *operands : array
-        The arrays.
-
-    Raises
-    ------
-    ValueError
-        If the labels do not fit the operands, or one operand has a label twice.
-    """
-    left, arrow, output = subscripts.replace(" ", "").partition("->")
-    inputs = left.split(",")
-    if len(inputs) != len(operands):
-        raise ValueError(f"subscripts names {len(inputs)} operands, got {len(operands)}")
-    if not arrow:
-        counts = left.replace(",", "").replace("...", "")
-        output = "..." * ("..." in left) + "".join(
-            sorted(label for label in set(counts) if counts.count(label) == 1)
-        )
-    free = [label for label in string.ascii_letters if label not in subscripts]
-    hidden = [x.ndim - len(n.replace("...", "")) for n, x in zip(inputs, operands, strict=True)]
-    lead = "".join(free[: max([0, *hidden])])
-    if any(h < 0 or (h and "..." not in n) for h, n in zip(hidden, inputs, strict=True)):
-        raise ValueError(f"subscripts {subscripts!r} do not fit the operands' dimensions")
-    inputs = [n.replace("...", lead[len(lead) - h :]) for h, n in zip(hidden, inputs, strict=True)]
-    output = output.replace("...", lead)
-    lengths: dict[str, int] = {}
-    for names, x in zip(inputs, operands, strict=True):
-        if len(set(names)) < len(names):
-            raise ValueError(f"subscripts {subscripts!r} name a label twice in one operand")
-        for label, n in zip(names, x.shape, strict=True):
-            if lengths.setdefault(label, n) != n:
-                raise ValueError(f"operands disagree on the length of {label!r} in {subscripts!r}")
-    if not set(output) <= lengths.keys() or len(set(output)) < len(output):
-        raise ValueError(f"subscripts {subscripts!r} have an impossible result")
-    return _einsum(*operands, inputs=inputs, output=output)
-
-
 # ------------------------------------------------------------------------------- factor and solve
 
 
+def _with_columns(solver: Callable, a: Array, b: Array, *options: Any) -> Array:
+    """Apply a solver of matrices (..., n, n) and (..., n, m) to a vector b (n,) as well."""
+    a, b = as_floating(a), as_floating(b)
+    n = a.shape[-1] if a.ndim >= 2 else None
+    if n is None or a.shape[-2] != n:
+        raise ValueError(f"a must hold square matrices, got shape {tuple(a.shape)}")
+    if b.ndim == 0 or b.shape[0 if b.ndim == 1 else -2] != n:
+        raise ValueError(f"b must have {n} rows, got shape {tuple(b.shape)}")
+    if b.ndim > 1:
+        return solver(a, b, *options)
+    x = solver(a, reshape(b, (n, 1)), *options)
+    return reshape(x, tuple(x.shape[:-1]))
+
+
 @primitive
+def _solve_triangular(L: Array, b: Array, transpose: bool) -> Array:
+    xp = plain_namespace(L, b)
+    if L.ndim > 2 or b.ndim > 2:  # leading axes broadcast like those of `_solve`
+        lead = xp.broadcast_arrays(L[..., 0, 0], b[..., 0, 0])[0].shape
+        L, b = (xp.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (L, b))
+    return _plain_solve_triangular(L, b, transpose=transpose)
+
+
+def _triangular_vjp_matrix(ans: Array, L: Array, b: Array, transpose: bool) -> Callable:
+    def pull(g: Array) -> Array:
+        v = _solve_triangular(L, g, not transpose)
+        left, right = (ans, v) if transpose else (v, ans)
+        return -tril(_matmul(left, matrix_transpose(right)))
+
+    return pull
+
+
+defvjp(
+    _solve_triangular,
+    _triangular_vjp_matrix,
+    lambda ans, L, b, transpose: lambda g: _solve_triangular(L, g, not transpose),
+)
+
+
 def solve_triangular(cholesky: Array, b: Array, transpose: bool = False) -> Array:
     r"""Return :math:`L^{-1}b`, or :math:`L^{-\top}b`, for lower triangular L.
 
@@ -178,34 +128,22 @@ def solve_triangular(cholesky: Array, b: Array, transpose: bool = False) -> Arra
     ----------
     cholesky : array, shape (..., n, n)
         The matrices L; what is above their diagonal is not read.
-    b : array, shape (n,), or (..., n, m) with the leading axes of L
-        Right-hand sides.
+    b : array, shape (n,) or (..., n, m)
+        Right-hand sides; leading axes are broadcast.
     transpose : bool
         Solve with the transpose.
+
+    Returns
+    -------
+    array, shape (..., n) for a vector, else (..., n, m)
+        The solutions.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
     """
-    return _plain_solve_triangular(cholesky, b, transpose=transpose)
-
-
-def _outer(x: Array, y: Array) -> Array:
-    """Return x y^T for matrices (..., n, m), or for vectors (n,)."""
-    if x.ndim == 1:
-        return multiply(reshape(x, (-1, 1)), reshape(y, (1, -1)))
-    return _matmul(x, matrix_transpose(y))
-
-
-def _triangular_vjp_matrix(ans: Array, L: Array, b: Array, transpose: bool = False) -> Callable:
-    def pull(g: Array) -> Array:
-        v = solve_triangular(L, g, not transpose)
-        return -tril(_outer(ans, v) if transpose else _outer(v, ans))
-
-    return pull
-
-
-defvjp(
-    solve_triangular,
-    _triangular_vjp_matrix,
-    lambda ans, L, b, transpose=False: lambda g: solve_triangular(L, g, not transpose),
-)
+    return _with_columns(_solve_triangular, cholesky, b, transpose)
 
 
 @primitive
@@ -217,9 +155,9 @@ def cholesky(x: Array) -> Array:
     Raises
     ------
     numpy.linalg.LinAlgError
-        If a matrix is not positive definite (on CuPy the result holds NaN).
+        If a matrix is not positive definite.
     """
-    return plain_namespace(x).linalg.cholesky(x)
+    return dispatch.cholesky(as_array(x))
 
 
 def _cholesky_vjp(L: Array, x: Array) -> Callable:
@@ -229,8 +167,8 @@ def _cholesky_vjp(L: Array, x: Array) -> Callable:
 
     def pull(g: Array) -> Array:
         inner = tril(_matmul(matrix_transpose(L), g)) * half
-        left = solve_triangular(L, inner, True)
-        both = solve_triangular(L, matrix_transpose(left), True)
+        left = _solve_triangular(L, inner, True)
+        both = _solve_triangular(L, matrix_transpose(left), True)
         return 0.5 * (both + matrix_transpose(both))
 
     return pull
@@ -258,12 +196,20 @@ def solve(a: Array, b: Array) -> Array:
     ----------
     a : array, shape (..., n, n)
         Invertible matrices.
-    b : array, shape (n,), or (..., n, m) with the leading axes of `a`
-        Right-hand sides.
+    b : array, shape (n,) or (..., n, m)
+        Right-hand sides; leading axes are broadcast.
+
+    Returns
+    -------
+    array, shape (..., n) for a vector, else (..., n, m)
+        The solutions.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
     """
-    if b.ndim == 1:
-        return reshape(_solve(a, reshape(b, (-1, 1))), (-1,))
-    return _solve(a, b)
+    return _with_columns(_solve, a, b)
 
 
 def inv(a: Array) -> Array:
@@ -293,11 +239,6 @@ def slogdet(a: Array) -> tuple[Array, Array]:
         Square matrices.
     """
     return plain_namespace(a).linalg.slogdet(plain(a))[0], _log_abs_det(a)
-
-
-def logdet(a: Array) -> Array:
-    """Return the logarithm of the determinant of positive definite matrices (..., n, n)."""
-    return 2 * total(log(diagonal(cholesky(a))), axis=-1)
 
 
 # -------------------------------------------------------------------------------------- diagonals

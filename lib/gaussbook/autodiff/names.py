@@ -7,19 +7,19 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from gaussbook.arrays import Array
-from gaussbook.autodiff import elementwise, engine, fourier, linalg, shaping
+from gaussbook.autodiff import elementwise, linalg, shaping
+from gaussbook.autodiff.tracing import is_traced, plain
 
 __all__ = ["traced_namespace"]
 
 _FUNCTIONS = {
     name: getattr(module, name)
-    for module in (elementwise, shaping, fourier, linalg)
+    for module in (elementwise, shaping, linalg)
     for name in module.__all__
 }
 _FUNCTIONS["pow"] = _FUNCTIONS.pop("power")
 _FUNCTIONS["cumulative_sum"] = _FUNCTIONS["cumsum"]
 _LINALG = ("cholesky", "diagonal", "inv", "matmul", "matrix_transpose", "slogdet", "solve", "trace")
-_FFT = ("fft", "ifft", "irfft", "rfft")
 # Constant almost everywhere, or of no interest to a derivative: computed on the plain arrays.
 _CONSTANT = (
     "all any argmax argmin argsort ceil count_nonzero equal floor full_like greater greater_equal "
@@ -40,7 +40,6 @@ class TracedNamespace:
     def __init__(self, xp: ModuleType):
         self._xp = xp
         self.linalg = SimpleNamespace(**{name: _FUNCTIONS[name] for name in _LINALG})
-        self.fft = SimpleNamespace(**{name: _FUNCTIONS[name] for name in _FFT})
 
     def __getattr__(self, name: str) -> Any:
         if name in _FUNCTIONS:
@@ -48,11 +47,11 @@ class TracedNamespace:
         found = getattr(self._xp, name)
         if name not in _CONSTANT:
             return found
-        return lambda *args, **kwargs: found(*map(engine.plain, args), **kwargs)
+        return lambda *args, **kwargs: found(*map(plain, args), **kwargs)
 
     def asarray(self, x: Array, **options: Any) -> Array:
         """Return traced arrays as they are, and make plain ones of everything else."""
-        return x if engine.is_traced(x) else self._xp.asarray(x, **options)
+        return x if is_traced(x) else self._xp.asarray(x, **options)
 
     @property
     def __name__(self) -> str:

@@ -9,12 +9,25 @@ from typing import Any
 
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
-from gaussbook.autodiff.elementwise import divide, exp, multiply, subtract, unbroadcast, where
-from gaussbook.autodiff.engine import (
-    SliceGradient,
-    TracedArray,
+from gaussbook.autodiff.elementwise import divide, exp, multiply, subtract, where
+from gaussbook.autodiff.spaces import (
+    Axis,
+    astype,
+    axes_of,
+    broadcast_to,
+    checked_axis,
     defvjp,
     defvjp_argnums,
+    kept_shape,
+    reshape,
+    sum,
+    unbroadcast,
+)
+from gaussbook.autodiff.tracing import (
+    SliceGradient,
+    as_array,
+    as_floating,
+    is_floating,
     is_traced,
     plain,
     plain_namespace,
@@ -26,7 +39,6 @@ __all__ = [
     "broadcast_to",
     "concat",
     "cumsum",
-    "expand_dims",
     "flip",
     "logsumexp",
     "matrix_transpose",
@@ -36,57 +48,25 @@ __all__ = [
     "permute_dims",
     "reshape",
     "scatter_add",
-    "split",
     "squeeze",
     "stack",
     "std",
     "sum",
     "take",
     "take_along_axis",
-    "transpose",
     "tril",
     "triu",
-    "unstack",
+    "unbroadcast",
     "var",
 ]
-
-Axis = int | tuple[int, ...] | None
-
-
-def checked_axis(axis: int, ndim: int) -> int:
-    """Return the axis counted from the front, or raise ``ValueError`` if there is none such."""
-    if not -ndim <= axis < ndim:
-        raise ValueError(f"axis must be one of {ndim} axes, got {axis}")
-    return axis % ndim
-
-
-def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    if axis is None:
-        return tuple(range(ndim))
-    return tuple(checked_axis(a, ndim) for a in ((axis,) if isinstance(axis, int) else axis))
-
-
-def _kept(shape: Sequence[int], axis: Axis) -> tuple[int, ...]:
-    """Return the shape after a reduction that keeps the reduced axes at length 1."""
-    axes = _axes(axis, len(shape))
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
-
 
 # ---------------------------------------------------------------------------------------- shapes
 
 
 @primitive
-def reshape(x: Array, shape: int | tuple[int, ...]) -> Array:
-    """Return x in another shape of the same size; one length may be -1."""
-    return plain_namespace(x).reshape(x, (shape,) if isinstance(shape, int) else tuple(shape))
-
-
-defvjp(reshape, lambda ans, x, shape: lambda g: reshape(g, tuple(x.shape)))
-
-
-@primitive
 def permute_dims(x: Array, axes: tuple[int, ...]) -> Array:
     """Return x with its axes in another order."""
+    x = as_array(x)
     return plain_namespace(x).permute_dims(x, tuple(axes))
 
 
@@ -98,59 +78,32 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
 defvjp(permute_dims, lambda ans, x, axes: lambda g: permute_dims(g, _inverse(axes)))
 
 
-def transpose(x: Array, axes: tuple[int, ...] | None = None) -> Array:
-    """Return x with its axes in another order, the opposite one if none is given."""
-    return permute_dims(x, tuple(reversed(range(x.ndim))) if axes is None else axes)
-
-
 @primitive
 def matrix_transpose(x: Array) -> Array:
     """Return x (..., n, m) with its last two axes exchanged."""
+    x = as_array(x)
     return plain_namespace(x).matrix_transpose(x)
 
 
 defvjp(matrix_transpose, lambda ans, x: lambda g: matrix_transpose(g))
 
 
-def expand_dims(x: Array, axis: int) -> Array:
-    """Return x with a new axis of length 1."""
-    axis = checked_axis(axis, x.ndim + 1)
-    return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
-
-
 def squeeze(x: Array, axis: int | tuple[int, ...]) -> Array:
     """Return x without the given axes, which have length 1."""
-    axes = _axes(axis, x.ndim)
+    axes = axes_of(axis, x.ndim)
     if builtins.any(x.shape[a] != 1 for a in axes):
         raise ValueError(f"axis {axis} of shape {tuple(x.shape)} has not length 1")
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
 @primitive
-def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
-    """Return x repeated to a larger shape."""
-    return plain_namespace(x).broadcast_to(x, tuple(shape))
-
-
-defvjp(broadcast_to, lambda ans, x, shape: lambda g: unbroadcast(g, tuple(x.shape)))
-
-
-@primitive
 def flip(x: Array, axis: Axis = None) -> Array:
     """Return x in reverse order along one, several or all axes."""
+    x = as_array(x)
     return plain_namespace(x).flip(x, axis=axis)
 
 
 defvjp(flip, lambda ans, x, axis=None: lambda g: flip(g, axis))
-
-
-@primitive
-def astype(x: Array, dtype: Any, copy: bool = True) -> Array:
-    """Return x in another floating type; its gradient comes back in the type of x."""
-    return plain_namespace(x).astype(x, dtype, copy=copy)
-
-
-defvjp(astype, lambda ans, x, dtype, copy=True: lambda g: astype(g, x.dtype))
 
 
 @primitive
@@ -174,7 +127,7 @@ def concat(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Return the arrays end to end along an axis (flattened if it is None)."""
     if axis is None:
         arrays, axis = [reshape(x, (-1,)) for x in arrays], 0
-    return _concat(*arrays, axis=axis)
+    return _concat(*map(as_array, arrays), axis=axis)
 
 
 @primitive
@@ -192,46 +145,7 @@ defvjp_argnums(_stack, _stack_vjp)
 
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     """Return the arrays, of one shape, side by side along a new axis."""
-    return _stack(*arrays, axis=axis)
-
-
-def split(x: Array, parts: int | Sequence[int], axis: int = 0) -> list[Array]:
-    """Return consecutive parts of x along an axis.
-
-    Parameters
-    ----------
-    x : array
-        Any shape.
-    parts : int or sequence of int
-        Number of equal parts, or the lengths of the parts.
-    axis : int
-        The axis.
-
-    Raises
-    ------
-    ValueError
-        If the parts do not make up the length, or there is no such axis.
-    """
-    axis = checked_axis(axis, x.ndim)
-    n = x.shape[axis]
-    if isinstance(parts, int):
-        if parts < 1 or n % parts:
-            raise ValueError(f"parts is {parts}, which does not divide the length {n}")
-        parts = [n // parts] * parts
-    if builtins.sum(parts) != n:
-        raise ValueError(f"parts must sum to the length {n}, got {list(parts)}")
-    before, start, result = (slice(None),) * axis, 0, []
-    for length in parts:
-        result.append(x[(*before, slice(start, start + length))])
-        start += length
-    return result
-
-
-def unstack(x: Array, axis: int = 0) -> tuple[Array, ...]:
-    """Return the arrays that `stack` would put together to x."""
-    axis = checked_axis(axis, x.ndim)
-    before = (slice(None),) * axis
-    return tuple(x[(*before, i, ...)] for i in range(x.shape[axis]))
+    return _stack(*map(as_array, arrays), axis=axis)
 
 
 # -------------------------------------------------------------------------- indexing and scatter
@@ -278,13 +192,10 @@ defvjp(_get, _get_vjp)
 defvjp(_put, lambda ans, g, index, shape: lambda h: _get(h, index))
 
 
-def _plain_index(index: Any) -> Any:
-    if isinstance(index, tuple):
-        return tuple(plain(part) for part in index)
-    return plain(index)
-
-
-TracedArray.__getitem__ = lambda x, index: _get(x, _plain_index(index))
+def getitem(x: Array, index: Any) -> Array:
+    """Return ``x[index]``; traced arrays in the index are constants."""
+    index = tuple(map(plain, index)) if isinstance(index, tuple) else plain(index)
+    return _get(x, index)
 
 
 @primitive
@@ -319,15 +230,19 @@ def take(x: Array, indices: Array, axis: int = 0) -> Array:
     Raises
     ------
     ValueError
-        If an index is out of range, or there is no such axis.
+        If an index is out of range, or there is no such axis.  On a GPU, where looking at values
+        makes everything wait, a slice of no such index is NaN.
     """
-    indices, axis = plain(indices), checked_axis(axis, x.ndim)
-    dispatch.check_indices("indices", indices, x.shape[axis])
+    x, indices = as_array(x), as_array(plain(indices))
+    axis = checked_axis(axis, x.ndim)
+    indices, guard = dispatch.checked_indices("indices", indices, x.shape[axis], x)
     xp = plain_namespace(indices)
     front = x if axis == 0 else permute_dims(x, (axis, *(i for i in range(x.ndim) if i != axis)))
     rows = _take_rows(front, xp.reshape(indices, (-1,)))
     rows = reshape(rows, (*indices.shape, *front.shape[1:]))
     k = indices.ndim
+    if guard is not None:
+        rows = rows + xp.reshape(guard, (*indices.shape, *(1,) * (rows.ndim - k)))
     if axis == 0:
         return rows
     return permute_dims(rows, (*range(k, k + axis), *range(k), *range(k + axis, rows.ndim)))
@@ -355,17 +270,21 @@ def scatter_add(values: Array, indices: Array, n: int) -> Array:
     Raises
     ------
     ValueError
-        If an index is out of range, or the shapes do not fit.
+        If an index is out of range, or the shapes do not fit.  On a GPU an index out of range
+        makes all sums NaN.
     """
-    indices = plain(indices)
-    dispatch.check_indices("indices", indices, n)
+    values, indices = as_array(values), as_array(plain(indices))
+    if not is_floating(values):  # whole numbers as in `sum`
+        values = astype(values, sum(values).dtype)
+    indices, guard = dispatch.checked_indices("indices", indices, n, values)
     if tuple(values.shape[: indices.ndim]) != tuple(indices.shape):
         raise ValueError(
             f"values must have a shape that begins with {tuple(indices.shape)}, "
             f"got {tuple(values.shape)}"
         )
     flat = reshape(values, (math.prod(indices.shape), *values.shape[indices.ndim :]))
-    return _add_rows(flat, plain_namespace(indices).reshape(indices, (-1,)), n)
+    total = _add_rows(flat, plain_namespace(indices).reshape(indices, (-1,)), n)
+    return total if guard is None else total + plain_namespace(guard).sum(guard)
 
 
 def take_along_axis(x: Array, indices: Array, axis: int = -1) -> Array:
@@ -380,8 +299,8 @@ def take_along_axis(x: Array, indices: Array, axis: int = -1) -> Array:
     axis : int
         The axis.
     """
-    indices, axis = plain(indices), checked_axis(axis, x.ndim)
-    xp = plain_namespace(indices)
+    x, indices = as_array(x), as_array(plain(indices))
+    axis, xp = checked_axis(axis, x.ndim), plain_namespace(indices)
     index = tuple(
         indices
         if i == axis
@@ -400,32 +319,53 @@ def take_along_axis(x: Array, indices: Array, axis: int = -1) -> Array:
 
 
 @primitive
-def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Return the sum over one, several or all axes."""
-    return plain_namespace(x).sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype)
+def _mean(x: Array, axis: Axis, keepdims: bool) -> Array:
+    return plain_namespace(x).mean(x, axis=axis, keepdims=keepdims)
 
 
 defvjp(
-    sum,
-    lambda ans, x, axis=None, keepdims=False: (
+    _mean,
+    lambda ans, x, axis, keepdims: (
         lambda g: broadcast_to(
-            g if keepdims or x.ndim == 0 else reshape(g, _kept(x.shape, axis)), tuple(x.shape)
+            reshape(g, kept_shape(x.shape, axis)) / _count(x, axis), tuple(x.shape)
         )
     ),
 )
 
 
-def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Return the mean over one, several or all axes."""
-    count = math.prod(x.shape[a] for a in _axes(axis, x.ndim))
+def _count(x: Array, axis: Axis) -> int:
+    """Return how many elements each mean is of."""
+    count = math.prod(x.shape[a] for a in axes_of(axis, x.ndim))
     if count == 0:
         raise ValueError(f"x has no elements to take the mean of (shape {tuple(x.shape)})")
-    return multiply(sum(x, axis=axis, keepdims=keepdims), 1 / count)
+    return count
+
+
+def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the mean over one, several or all axes.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to take the mean of, or no such axis.
+    """
+    x = as_array(x)
+    _count(x, axis)
+    return _mean(x, axis, keepdims)
 
 
 def var(x: Array, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Array:
-    """Return the variance, the sum of squares divided by the number less `correction`."""
-    count = math.prod(x.shape[a] for a in _axes(axis, x.ndim))
+    """Return the variance, the sum of squares divided by the number less `correction`.
+
+    Raises
+    ------
+    ValueError
+        If the correction leaves nothing to divide by, or as `mean`.
+    """
+    x = as_array(x)
+    count = _count(x, axis)
+    if correction >= count:
+        raise ValueError(f"correction must be below the number {count} of elements")
     centred = x - mean(x, axis=axis, keepdims=True)
     return divide(sum(centred * centred, axis=axis, keepdims=keepdims), count - correction)
 
@@ -438,17 +378,19 @@ def std(x: Array, axis: Axis = None, keepdims: bool = False, correction: float =
 @primitive
 def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return the largest element along axes; equal ones share the gradient."""
+    x = as_array(x)
     return plain_namespace(x).max(x, axis=axis, keepdims=keepdims)
 
 
 @primitive
 def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return the smallest element along axes; equal ones share the gradient."""
+    x = as_array(x)
     return plain_namespace(x).min(x, axis=axis, keepdims=keepdims)
 
 
 def _chosen_vjp(ans: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    kept, value = _kept(x.shape, axis), plain(x)
+    kept, value = kept_shape(x.shape, axis), plain(x)
     xp = plain_namespace(value)
     equal = xp.astype(value == xp.reshape(plain(ans), kept), value.dtype)
     share = equal / xp.sum(equal, axis=axis, keepdims=True)
@@ -472,27 +414,29 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     keepdims : bool
         Keep them at length 1.
     """
+    x = as_floating(x)
     xp = plain_namespace(x)
-    top = xp.max(x, axis=axis, keepdims=True)
-    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    if x.size:
+        top = xp.max(x, axis=axis, keepdims=True)
+        top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    else:
+        top = xp.zeros(kept_shape(x.shape, axis), dtype=x.dtype)
     total = xp.sum(dispatch.apply_in_place("exp", x - top), axis=axis, keepdims=True)
     zero = total == 0  # all terms are zero: the logarithm is minus infinity, without a warning
     result = xp.log(xp.where(zero, xp.ones_like(total), total)) + top
     result = xp.where(zero, xp.full_like(result, -math.inf), result)
     if keepdims:
         return result
-    axes = _axes(axis, x.ndim)
+    axes = axes_of(axis, x.ndim)
     return xp.reshape(result, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
 def _logsumexp_vjp(ans: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    kept = _kept(x.shape, axis)
+    kept = kept_shape(x.shape, axis)
 
     def pull(g: Array) -> Array:
         level = reshape(ans, kept)
-        empty = plain(level) == -math.inf
-        if bool(plain_namespace(empty).any(empty)):  # weights of an empty sum: all zero
-            level = where(empty, 0.0, level)
+        level = where(plain(level) == -math.inf, 0.0, level)  # weights of an empty sum: all zero
         return multiply(reshape(g, kept), exp(subtract(x, level)))
 
     return pull
@@ -503,8 +447,9 @@ defvjp(logsumexp, _logsumexp_vjp)
 
 @primitive
 def cumsum(x: Array, axis: int = -1) -> Array:
-    """Return the running sums along an axis."""
-    return plain_namespace(x).cumulative_sum(x, axis=axis, dtype=x.dtype)
+    """Return the running sums along an axis; whole numbers as NumPy promotes them."""
+    x = as_array(x)
+    return plain_namespace(x).cumulative_sum(x, axis=axis)
 
 
 defvjp(cumsum, lambda ans, x, axis=-1: lambda g: flip(cumsum(flip(g, axis), axis), axis))
@@ -516,15 +461,16 @@ defvjp(cumsum, lambda ans, x, axis=-1: lambda g: flip(cumsum(flip(g, axis), axis
 @primitive
 def tril(x: Array, k: int = 0) -> Array:
     """Return x (..., n, m) with zeros above its k-th diagonal."""
+    x = as_array(x)
     return plain_namespace(x).tril(x, k=k)
 
 
 @primitive
 def triu(x: Array, k: int = 0) -> Array:
     """Return x (..., n, m) with zeros below its k-th diagonal."""
+    x = as_array(x)
     return plain_namespace(x).triu(x, k=k)
 
 
 defvjp(tril, lambda ans, x, k=0: lambda g: tril(g, k))
 defvjp(triu, lambda ans, x, k=0: lambda g: triu(g, k))
-TracedArray.mT = property(lambda x: matrix_transpose(x))

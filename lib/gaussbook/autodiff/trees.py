@@ -98,14 +98,15 @@ def ravel_tree(tree: Tree) -> tuple[Array, Callable[[Array], Tree]]:
     Parameters
     ----------
     tree : tree
-        Arrays of one backend and type.
+        Arrays of one backend.  Their types are promoted to the vector's.
 
     Returns
     -------
     vector : array, shape (n,)
         The leaves, each in C order.
     unravel : callable
-        Takes a vector of this length and returns a tree of the same structure.
+        Takes a vector of this length and returns a tree of the same structure, whose floating
+        arrays have their types again.
 
     Raises
     ------
@@ -122,13 +123,15 @@ def ravel_tree(tree: Tree) -> tuple[Array, Callable[[Array], Tree]]:
     def unravel(values: Array) -> Tree:
         if tuple(values.shape) != (length,):
             raise ValueError(f"values must have shape ({length},), got {tuple(values.shape)}")
-        start = 0
+        start, xp_of_values = 0, namespace(values)
 
         def cut(leaf: Array) -> Array:
             nonlocal start
             part = values[start : start + leaf.size]
             start += leaf.size
-            return namespace(values).reshape(part, tuple(leaf.shape))
+            part = xp_of_values.reshape(part, tuple(leaf.shape))
+            back = part.dtype != leaf.dtype and xp.isdtype(leaf.dtype, "real floating")
+            return xp_of_values.astype(part, leaf.dtype) if back else part
 
         return tree_map(cut, tree)
 

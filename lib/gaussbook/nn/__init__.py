@@ -16,27 +16,22 @@
     params, losses = nn.fit(loss, params, (x, y), Adam(1e-3), steps=1000, rng=rng)
 """
 
-from gaussbook.autodiff import ravel_tree, tree_items, tree_leaves, tree_map
-from gaussbook.nn.initialisers import glorot, he, lecun, normal, orthogonal
+from gaussbook.autodiff import ravel_tree, tree_map
+from gaussbook.nn.initialisers import glorot, he, normal, orthogonal
 from gaussbook.nn.layers import (
     conv,
     conv_init,
-    conv_transpose,
-    conv_transpose_init,
     dense,
     dense_init,
     embedding,
     embedding_init,
-    group_norm,
     layer_norm,
     mlp,
     mlp_init,
     norm_init,
     rms_norm,
 )
-from gaussbook.nn.recurrent import gru, gru_init
-from gaussbook.nn.storage import load, save
-from gaussbook.nn.training import Fitted, count_parameters, fit, minibatches
+from gaussbook.nn.training import Fitted, fit, minibatches
 from gaussbook.nn.transformer import (
     attention_init,
     multi_head_attention,
@@ -49,22 +44,14 @@ __all__ = [
     "attention_init",
     "conv",
     "conv_init",
-    "conv_transpose",
-    "conv_transpose_init",
-    "count_parameters",
     "dense",
     "dense_init",
     "embedding",
     "embedding_init",
     "fit",
     "glorot",
-    "group_norm",
-    "gru",
-    "gru_init",
     "he",
     "layer_norm",
-    "lecun",
-    "load",
     "minibatches",
     "mlp",
     "mlp_init",
@@ -74,10 +61,7 @@ __all__ = [
     "orthogonal",
     "ravel_tree",
     "rms_norm",
-    "save",
     "transformer_block",
     "transformer_block_init",
-    "tree_items",
-    "tree_leaves",
     "tree_map",
 ]

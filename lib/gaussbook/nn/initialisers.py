@@ -9,7 +9,7 @@ from gaussbook.arrays import Array, Generator, namespace
 from gaussbook.nn.arguments import dtype_of
 from gaussbook.validation import check_integer, check_scalar
 
-__all__ = ["glorot", "he", "lecun", "normal", "orthogonal"]
+__all__ = ["glorot", "he", "normal", "orthogonal"]
 
 
 def _checked(shape: Sequence[int], least: int = 1) -> tuple[int, ...]:
@@ -75,12 +75,6 @@ def he(rng: Generator, shape: Sequence[int], *, dtype: str = "float32") -> Array
     """
     shape = _checked(shape, 2)
     return normal(rng, shape, scale=math.sqrt(2 / _fans(shape)[0]), dtype=dtype)
-
-
-def lecun(rng: Generator, shape: Sequence[int], *, dtype: str = "float32") -> Array:
-    """Draw normal weights of variance 1 / inputs (LeCun et al., 1998), as for `he`."""
-    shape = _checked(shape, 2)
-    return normal(rng, shape, scale=math.sqrt(1 / _fans(shape)[0]), dtype=dtype)
 
 
 def glorot(rng: Generator, shape: Sequence[int], *, dtype: str = "float32") -> Array:

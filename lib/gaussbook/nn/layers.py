@@ -18,13 +18,10 @@ from gaussbook.validation import check_integer
 __all__ = [
     "conv",
     "conv_init",
-    "conv_transpose",
-    "conv_transpose_init",
     "dense",
     "dense_init",
     "embedding",
     "embedding_init",
-    "group_norm",
     "layer_norm",
     "mlp",
     "mlp_init",
@@ -243,67 +240,6 @@ def conv(
     return ad.conv2d(x, weight, bias, stride=stride, pad=pad, activation=activation)
 
 
-def conv_transpose_init(
-    rng: Generator,
-    inputs: int,
-    outputs: int,
-    size: int = 4,
-    *,
-    init: Initialiser = initialisers.glorot,
-    dtype: str = "float32",
-) -> Params:
-    """Draw the parameters of `conv_transpose`.
-
-    Parameters
-    ----------
-    rng : Generator
-        A seeded generator.
-    inputs, outputs : int
-        Channels.
-    size : int
-        Height and width of the kernel.
-    init : callable
-        One of `gaussbook.nn.initialisers`.
-    dtype : {"float32", "float64"}
-        Type of the parameters.
-
-    Returns
-    -------
-    dict
-        ``{"weight": (size, size, outputs, inputs), "bias": (outputs,)}``.
-
-    Raises
-    ------
-    ValueError
-        If a number is outside its range, or `dtype` is unknown.
-    """
-    params = conv_init(rng, outputs, inputs, size, init=init, dtype=dtype)
-    return {"weight": params["weight"], "bias": _constant(rng, outputs, 0.0, dtype)}
-
-
-def conv_transpose(params: Params, x: Array, *, stride: int = 2, pad: int = 1) -> Array:
-    """Return the images enlarged by `gaussbook.autodiff.conv_transpose2d`, and biased.
-
-    Parameters
-    ----------
-    params : dict
-        From `conv_transpose_init`; kernels of size 4 double height and width by default.
-    x : array, shape (B, h, w, inputs)
-        Images, channels last.
-    stride, pad : int
-        As there.
-
-    Raises
-    ------
-    ValueError
-        If an entry of `params` is missing, or shapes do not fit.
-    """
-    weight = parameter(params, "weight")
-    check_input("x", x, ndim=4)
-    out = ad.conv_transpose2d(x, weight, stride=stride, pad=pad)
-    return out + _per_channel(params, "bias", out.shape[-1])
-
-
 def embedding_init(
     rng: Generator, entries: int, width: int, *, scale: float = 0.02, dtype: str = "float32"
 ) -> Params:
@@ -411,34 +347,3 @@ def rms_norm(params: Params, x: Array, eps: float = 1e-5) -> Array:
     normal = x * (ad.mean(x * x, axis=-1, keepdims=True) + eps) ** -0.5
     out = ad.multiply(normal, scale)
     return out + _per_channel(params, "shift", x.shape[-1]) if "shift" in params else out
-
-
-def group_norm(params: Params, x: Array, groups: int, eps: float = 1e-5) -> Array:
-    """Normalise groups of channels of each image (Wu and He, 2018).
-
-    Parameters
-    ----------
-    params : dict
-        From `norm_init` with the number of channels.
-    x : array, shape (B, H, W, C)
-        Images, channels last.
-    groups : int
-        Number of groups, a divisor of C.
-    eps : float
-        Added to the variance.
-
-    Raises
-    ------
-    ValueError
-        If an entry of `params` is missing, shapes do not fit, or `groups` does not divide C.
-    """
-    B, H, W, C = check_input("x", x, ndim=4).shape
-    scale, shift = (_per_channel(params, name, C) for name in ("scale", "shift"))
-    groups = check_integer("groups", groups, at_least=1)
-    if C % groups:
-        raise ValueError(f"groups is {groups}, which does not divide {C} channels")
-    split = ad.reshape(x, (B, H * W, groups, C // groups))
-    centred = split - ad.mean(split, axis=(1, 3), keepdims=True)
-    variance = ad.mean(centred * centred, axis=(1, 3), keepdims=True)
-    normal = ad.reshape(centred * (variance + eps) ** -0.5, (B, H, W, C))
-    return ad.add(ad.multiply(normal, scale), shift)

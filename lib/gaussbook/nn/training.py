@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gaussbook.arrays import Array, Generator, namespace, to_host
-from gaussbook.autodiff import tree_leaves, value_and_grad
+from gaussbook.autodiff import value_and_grad
 from gaussbook.optim import clip_by_global_norm
 from gaussbook.progress import progress
 from gaussbook.validation import check_integer
 
-__all__ = ["Fitted", "count_parameters", "fit", "minibatches"]
+__all__ = ["Fitted", "fit", "minibatches"]
 
 _LOOK_EVERY = 50  # steps between two looks at the loss: each look makes a GPU wait
 
@@ -26,11 +25,6 @@ class Fitted(NamedTuple):
     """Tree of arrays: the parameters after the last step."""
     losses: np.ndarray
     """The loss of each step's minibatch, before the step; shape (steps,)."""
-
-
-def count_parameters(params: Any) -> int:
-    """Return the number of elements of all arrays in a tree."""
-    return sum(math.prod(leaf.shape) for leaf in tree_leaves(params))
 
 
 def minibatches(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from gaussbook.arrays import Array, namespace
+from gaussbook.autodiff.activations import sigmoid, sigmoid_and_slope
 from gaussbook.splatting.pairs import Pairs
 from gaussbook.validation import check_scalar
 
@@ -24,7 +25,6 @@ __all__ = [
     "Mip",
     "Point",
     "logistic_cdf",
-    "logistic_density",
 ]
 
 
@@ -159,7 +159,7 @@ class Point(AlphaModel):
         conic = xp.stack([dilated_D, -B, dilated_A], axis=-1) / determinant[:, None]
         factor = xp.ones_like(A)
         if self.compensate:
-            factor = xp.sqrt(xp.clip(A * D - B * B, 0.0) / determinant)
+            factor = xp.sqrt(xp.maximum(A * D - B * B, 0.0) / determinant)
         strength = opacities * factor
         drawn, reach = proper & (strength > 0), None
         if cutoff > 0:
@@ -245,13 +245,7 @@ def Mip(dilation: float = 0.1) -> Point:
 
 def logistic_cdf(x: Array) -> Array:
     r"""Return :math:`S(x) = 1/(1+e^{-1.6x-0.07x^3})`, which nearly is the normal distribution."""
-    xp = namespace(x)
-    return 0.5 + 0.5 * xp.tanh(x * (0.8 + 0.035 * x * x))
-
-
-def logistic_density(x: Array) -> Array:
-    r"""Return its derivative :math:`S'(x) = (1.6+0.21x^2)\,S(1-S)`."""
-    return _window(x, x)[1]
+    return sigmoid(x * (1.6 + 0.07 * x * x))
 
 
 # S'(x) <= 1.011 times the normal density, so that with the mean value theorem
@@ -298,16 +292,16 @@ class Analytic(AlphaModel):
         larger, smaller = (A + D) / 2 + radius, (A + D) / 2 - radius
         eigenvalues = xp.stack([larger, smaller], axis=-1)
         free = xp.astype(eigenvalues > _SMALLEST_EIGENVALUE, A.dtype)  # where it is not clamped
-        larger = xp.clip(larger, _SMALLEST_EIGENVALUE)
-        smaller = xp.clip(smaller, _SMALLEST_EIGENVALUE)
+        larger = xp.maximum(larger, _SMALLEST_EIGENVALUE)
+        smaller = xp.maximum(smaller, _SMALLEST_EIGENVALUE)
         angle = 0.5 * xp.atan2(2 * B, A - D)  # branch-free: no eigenvector vanishes
         mass = 2 * math.pi * xp.sqrt(larger * smaller)
-        peak = opacities * xp.clip(mass, None, _PEAK)
+        peak = opacities * xp.minimum(mass, _PEAK)
         drawn, reach = peak > 0, None
         if cutoff > 0:
             drawn = peak >= cutoff
             level = 2 * xp.log(xp.where(drawn, _PEAK * opacities, xp.ones_like(peak)) / cutoff)
-            reach = _widened(covariances, xp.clip(level, 0.0))
+            reach = _widened(covariances, xp.maximum(level, 0.0))
         parameters = (xp.cos(angle), xp.sin(angle), xp.sqrt(larger), xp.sqrt(smaller))
         return Footprints(reach, drawn, (*parameters, opacities, free))
 
@@ -374,13 +368,14 @@ class Analytic(AlphaModel):
 
 
 def _window(upper: Array, lower: Array) -> tuple[Array, Array, Array]:
-    """Return S(upper) - S(lower), S'(upper) and S'(lower), with one tanh each."""
-    xp = namespace(upper)
-    h = [0.5 * xp.tanh(x * (0.8 + 0.035 * x * x)) for x in (upper, lower)]
-    densities = [
-        (1.6 + 0.21 * x * x) * (0.25 - y * y) for x, y in zip((upper, lower), h, strict=True)
-    ]
-    return h[0] - h[1], *densities
+    """Return S(upper) - S(lower), S'(upper) and S'(lower)."""
+    values, densities = [], []
+    for x in (upper, lower):
+        squares = x * x
+        value, slope = sigmoid_and_slope(x * (1.6 + 0.07 * squares))
+        values.append(value)
+        densities.append((1.6 + 0.21 * squares) * slope)
+    return values[0] - values[1], *densities
 
 
 def _widened(covariances: Array, level: Array) -> Array:

@@ -106,7 +106,7 @@ def composite(
     order = xp.argsort(xp.astype(pairs.pixel, small), stable=True)
     pixel = xp.take(pairs.pixel, order)
     offsets = offsets_of_sorted(pixel, height * width)
-    alpha = xp.clip(xp.take(raw, order), None, limits.largest)
+    alpha = xp.minimum(xp.take(raw, order), limits.largest)
     gaussian = xp.take(pairs.spread_gaussians(xp.arange(points.shape[0])), order)
     rest = 1 - alpha
     after, kept = _transmittance(rest, pixel, offsets, limits.stop)

@@ -18,7 +18,7 @@ from gaussbook.splatting.segments import put_rows
 from gaussbook.splatting.spherical_harmonics import rgb_to_sh
 from gaussbook.validation import check_array, check_integer, check_scalar
 
-__all__ = ["DensityControl", "DensityEvent", "initialise", "scene_extent", "total_added"]
+__all__ = ["DensityControl", "DensityEvent", "initialise", "scene_extent"]
 
 _NEIGHBOURS = 3
 _SMALLEST_DISTANCE = 1e-7  # squared: points may coincide
@@ -278,7 +278,7 @@ class DensityControl:
     ) -> dict[str, Array]:
         xp = namespace(parameters["means"])
         n = parameters["means"].shape[0]
-        mean = self._watched["gradient"] / xp.clip(self._watched["views"], 1.0)
+        mean = self._watched["gradient"] / xp.maximum(self._watched["views"], 1.0)
         threshold = self.threshold(iteration) if callable(self.threshold) else self.threshold
         chosen = self._within_capacity((mean >= threshold) & (self._watched["views"] > 0), mean)
         largest = xp.exp(xp.max(parameters["log_scales"], axis=1))
@@ -354,9 +354,4 @@ class DensityControl:
         xp = namespace(logits)
         optimizer.reindex({"opacity_logits": xp.full(logits.shape[0], -1, dtype=xp.int64)})
         self._reset_done = True
-        return parameters | {"opacity_logits": xp.clip(logits, None, math.log(0.01 / 0.99))}
-
-
-def total_added(history: Sequence[DensityEvent]) -> int:
-    """Return how many Gaussians were added: a clone or a split adds one."""
-    return sum(event.cloned + event.split for event in history)
+        return parameters | {"opacity_logits": xp.minimum(logits, math.log(0.01 / 0.99))}

@@ -96,7 +96,8 @@ def load_nerf_synthetic(
     Raises
     ------
     ValueError
-        If a file is missing or does not say what it should.
+        If a file is missing or does not say what it should, or a picture's name leads out of the
+        folder.
     """
     folder = _folder("folder", folder)
     check_choice("split", split, _SPLITS)
@@ -112,8 +113,10 @@ def load_nerf_synthetic(
         raise ValueError(f"folder: {path}: {str(error).removeprefix('folder: ')}") from error
     names, cameras, images = [], [], []
     for name, matrix in frames:
-        picture = folder / name
-        image = _picture(picture if picture.suffix else picture.with_suffix(".png"), background)
+        picture = _inside(folder, name, "folder")
+        if not picture.is_file():  # as published, names come without their suffix
+            picture = picture.with_name(f"{picture.name}.png")
+        image = _picture(picture, background)
         names.append(name)
         images.append(to_device(image))
         cameras.append(_from_opengl(f"{path}, {name}", matrix, angle, image.shape))
@@ -162,7 +165,8 @@ def load_colmap(
         Holds the files ``cameras``, ``images`` and ``points3D``, either all ``.bin`` or all
         ``.txt``; the former are taken if there are both.
     pictures : path, optional
-        Holds the photographs.  They may be smaller than COLMAP's: the cameras follow.
+        Holds the photographs.  They may be smaller than COLMAP's, up to the rounding of their
+        sides to whole pixels: the cameras follow.
     background : float
         Grey level, in [0, 1], behind transparent pixels.
 
@@ -174,7 +178,8 @@ def load_colmap(
     Raises
     ------
     ValueError
-        If a file is missing, damaged or truncated, or a camera has a distortion (let COLMAP's
+        If a file is missing, damaged or truncated, a picture has another shape than its camera or
+        a name that leads out of the folder, or a camera has a distortion (let COLMAP's
         ``image_undistorter`` take it out first).
     """
     folder = _folder("folder", folder)
@@ -189,7 +194,12 @@ def load_colmap(
             raise ValueError(f"folder: image {name!r} names camera {number}, which is missing")
         shape, intrinsics = cameras[number]
         if pictures is not None:
-            image = _picture(pictures / name, background, "pictures")
+            image = _picture(_inside(pictures, name, "pictures"), background, "pictures")
+            if not _same_view(image.shape[:2], shape):
+                raise ValueError(
+                    f"pictures: {name!r} has {image.shape[1]} x {image.shape[0]} pixels, which is "
+                    f"not the shape of its camera's {shape[1]} x {shape[0]}"
+                )
             intrinsics = tuple(
                 f * image.shape[axis] / shape[axis]
                 for f, axis in zip(intrinsics, (1, 0, 1, 0), strict=True)
@@ -203,6 +213,12 @@ def load_colmap(
     if not np.all(np.isfinite(table)):
         raise ValueError("folder: points3D holds NaN or infinite values")
     return Capture(names, views, images, to_device(table[:, :3]), to_device(table[:, 3:] / 255))
+
+
+def _same_view(found: tuple[int, int], expected: tuple[int, int]) -> bool:
+    """Say whether one factor takes both sides to those found, each rounded to whole pixels."""
+    (a, b), (height, width) = found, expected
+    return abs(a * width - b * height) < height + width
 
 
 _Cameras = dict[int, tuple[tuple[int, int], tuple]]
@@ -287,7 +303,7 @@ def _read_binary(folder: Path) -> tuple[_Cameras, _Poses, list]:
 
 def _lines(path: Path) -> Iterator[str]:
     """Iterate over the lines of a text file that are no comments."""
-    for line in _bytes(path).decode("utf-8", "replace").splitlines():
+    for line in map(str.strip, _bytes(path).decode("utf-8-sig", "replace").splitlines()):
         if not line.startswith("#"):
             yield line
 
@@ -306,14 +322,17 @@ def _read_text(folder: Path) -> tuple[_Cameras, _Poses, list]:
         key = int(_numbers(paths[0], words[:1])[0])
         cameras[key] = shape, _intrinsics(models[words[1]], tuple(numbers[2:]))
     poses: _Poses = []
-    for line in list(_lines(paths[1]))[::2]:  # every second line lists points of the photograph
+    lines = _lines(paths[1])
+    for line in filter(None, lines):
         words = line.split(maxsplit=9)
-        if not words:
-            continue
         if len(words) != 10:
             raise ValueError(f"folder: {paths[1]} has a line that is no image: {line!r}")
         pose = _numbers(paths[1], words[:9])
-        poses.append((words[9].strip(), np.array(pose[1:5]), np.array(pose[5:8]), int(pose[8])))
+        poses.append((words[9], np.array(pose[1:5]), np.array(pose[5:8]), int(pose[8])))
+        # The next line, which may be empty, lists points of the photograph, three numbers for each.
+        places = next(lines, "").split()
+        if len(_numbers(paths[1], places)) % 3:
+            raise ValueError(f"folder: {paths[1]} lacks the line of points after {line!r}")
     points = []
     for words in filter(None, map(str.split, _lines(paths[2]))):
         if len(words) < 8:
@@ -341,6 +360,14 @@ def _folder(argument: str, folder: Any) -> Path:
     if not found:
         raise ValueError(f"{argument} {str(folder)!r} is no folder")
     return path
+
+
+def _inside(folder: Path, name: str, argument: str) -> Path:
+    """Return the path of a name that a file holds, which may not lead out of the folder."""
+    path = os.path.normpath(name)
+    if not name or os.path.isabs(path) or path.split(os.sep)[0] == os.pardir:
+        raise ValueError(f"{argument}: the name {name!r} leads out of the folder")
+    return folder / path
 
 
 def _bytes(path: Path) -> bytes:

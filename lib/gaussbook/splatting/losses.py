@@ -9,10 +9,10 @@ self-adjoint.
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from array_api_compat import device
 from scipy.linalg import toeplitz
 
 from gaussbook import autodiff as ad
@@ -29,45 +29,63 @@ _WEIGHT = 0.2  # of structural similarity in the loss of Kerbl et al. (2023)
 
 
 class _Moments(NamedTuple):
-    """The filtered images, squares and product, each of shape (C, H, W)."""
+    """Filtered maps, each of shape (C, H, W): of the images, their product and their difference."""
 
     x: Array
     y: Array
-    xx: Array
-    yy: Array
     xy: Array
+    d: Array
+    dd: Array
 
     def swapped(self) -> _Moments:
-        return _Moments(self.y, self.x, self.yy, self.xx, self.xy)
+        return _Moments(self.y, self.x, self.xy, -self.d, self.dd)
 
 
-@cache
-def _window(size: int) -> np.ndarray:
-    """Return the matrix that filters a line of `size` pixels, zeros beyond its ends."""
-    weights = np.exp(-0.5 * (np.arange(_RADIUS + 1) / _SIGMA) ** 2)
-    weights /= weights[0] + 2 * weights[1:].sum()
-    column = np.zeros(size)
-    column[: _RADIUS + 1] = weights[:size]
-    return toeplitz(column)
+_WINDOWS: dict[tuple, Array] = {}
+
+
+def _window(size: int, like: Array) -> Array:
+    """Return the matrix that filters a line of `size` pixels, zeros beyond its ends.
+
+    It stays on the device of `like` and in its type, as every step of a training needs it.
+    """
+    xp, where = namespace(like), device(like)
+    key = size, xp.__name__, str(like.dtype), str(where)
+    if key not in _WINDOWS:
+        weights = np.exp(-0.5 * (np.arange(_RADIUS + 1) / _SIGMA) ** 2)
+        weights /= weights[0] + 2 * weights[1:].sum()
+        column = np.zeros(size)
+        column[: _RADIUS + 1] = weights[:size]
+        _WINDOWS[key] = xp.asarray(toeplitz(column), dtype=like.dtype, device=where)
+    return _WINDOWS[key]
 
 
 def _filtered(maps: Array) -> Array:
     """Filter maps (..., H, W); symmetric matrices, so that this is its own adjoint."""
     xp = namespace(maps)
-    rows, columns = (xp.asarray(_window(n), dtype=maps.dtype) for n in maps.shape[-2:])
+    rows, columns = (_window(n, ad.plain(maps)) for n in maps.shape[-2:])
     return xp.matmul(xp.matmul(rows, maps), columns)
 
 
 def _moments(x: Array, y: Array) -> _Moments:
-    return _Moments(*(_filtered(values) for values in (x, y, x * x, y * y, x * y)))
+    d = x - y
+    return _Moments(*(_filtered(values) for values in (x, y, x * y, d, d * d)))
 
 
 def _factors(m: _Moments) -> tuple[Array, Array, Array, Array]:
-    """Return luminance and structure, the numerators and then the denominators of both."""
+    r"""Return luminance and structure, the numerators and then the denominators of both.
+
+    The denominators exceed them by :math:`F[d]^2` and by the variance of the difference
+    :math:`d=x-y`; where rounding would have it otherwise, a constant is added.  So no index is
+    above 1, and that of equal images with values in [0, 1] is 1, in every type.
+    """
     luminance = 2 * m.x * m.y + _C1
     structure = 2 * (m.xy - m.x * m.y) + _C2
-    squares = m.x * m.x + m.y * m.y
-    return luminance, structure, squares + _C1, m.xx + m.yy - squares + _C2
+    variances = structure + (m.dd - m.d * m.d)
+    least, found = ad.plain(structure), ad.plain(variances)
+    xp = namespace(found)
+    variances = variances + xp.maximum(xp.abs(least) - found, 0.0)
+    return luminance, structure, luminance + m.d * m.d, variances
 
 
 def _planes(image: Array) -> Array:
@@ -82,7 +100,6 @@ def _mean_index(x: Array, y: Array) -> Array:
 
 
 def _forward(saved: dict, image: Array, target: Array) -> Array:
-    image, target = _checked(image, target)
     xp = namespace(image, target)
     x, y = _planes(image), _planes(target)
     m = _moments(x, y)
@@ -159,6 +176,7 @@ def structural_similarity(image: Array, target: Array) -> Array:
     This is the index that is trained with; to report one, `gaussbook.metrics.ssim` is the usual
     choice, which leaves out the pixels near the edges.
     """
+    _checked(ad.plain(image), ad.plain(target))
     return _similarity(image, target)
 
 
@@ -181,7 +199,7 @@ def ssim_and_gradient(image: Array, target: Array) -> tuple[float, Array]:
         As `structural_similarity`.
     """
     saved: dict = {}
-    value = _forward(saved, image, target)
+    value = _forward(saved, *_checked(image, target))
     gradient, _ = _backward(saved, (0,), 1.0)
     return float(value), gradient
 

@@ -125,9 +125,9 @@ def enumerate_pairs(points: Array, reach: Array | None, width: int, height: int)
         lengths = xp.full(n_rows, width, dtype=xp.int64)
     else:
         slope = reach[:, 1] / reach[:, 2]
-        rest = xp.clip(reach[:, 0] - reach[:, 1] * slope, 0.0)
+        rest = xp.maximum(reach[:, 0] - reach[:, 1] * slope, 0.0)
         level = 1 - dy**2 / xp.take(reach[:, 2], row_gaussian)
-        half = xp.sqrt(xp.take(rest, row_gaussian) * xp.clip(level, 0.0))
+        half = xp.sqrt(xp.take(rest, row_gaussian) * xp.maximum(level, 0.0))
         centre = xp.take(mx, row_gaussian) + dy * xp.take(slope, row_gaussian)
         first_column, lengths = span(centre, half, width)
     offsets = offsets_of(lengths)
@@ -142,10 +142,10 @@ def enumerate_pairs(points: Array, reach: Array | None, width: int, height: int)
 def span(centre: Array, half: Array, size: int) -> tuple[Array, Array]:
     """Return the first pixel, and the number of pixels, whose centres are within `half`."""
     xp = namespace(centre)
-    low = xp.clip(xp.ceil(centre - half - 0.5), 0.0, float(size))
-    high = xp.clip(xp.floor(centre + half - 0.5), -1.0, size - 1.0)
+    low = xp.minimum(xp.maximum(xp.ceil(centre - half - 0.5), 0.0), float(size))
+    high = xp.minimum(xp.maximum(xp.floor(centre + half - 0.5), -1.0), size - 1.0)
     first = xp.astype(low, xp.int64)
-    return first, xp.clip(xp.astype(high, xp.int64) + 1 - first, 0)
+    return first, xp.maximum(xp.astype(high, xp.int64) + 1 - first, 0)
 
 
 class PixelWeights:

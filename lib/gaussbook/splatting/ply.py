@@ -22,7 +22,8 @@ _TYPES = {
 }  # fmt: skip
 _COLUMNS = {"means": 3, "log_scales": 3, "quaternions": 4}
 _N_COEFFICIENTS = (1, 4, 9, 16)  # of the harmonics up to degree 0, 1, 2, 3
-_END = b"end_header\n"
+_END = b"end_header"
+_LINE_ENDS = (b"\r\n", b"\n", b"\r")  # of all lines of a header
 _LONGEST_HEADER = 1 << 16
 
 
@@ -64,7 +65,7 @@ def write_ply(path: str | os.PathLike, parameters: Mapping[str, Array]) -> None:
         f"element vertex {table.shape[0]}",
         *(f"property float {name}" for name in _names(table.shape[1] - 17)),
     ]
-    content = "\n".join(header).encode() + b"\n" + _END + table.tobytes()
+    content = "\n".join(header).encode() + b"\n" + _END + b"\n" + table.tobytes()
     try:
         Path(path).write_bytes(content)
     except (OSError, TypeError, ValueError) as error:
@@ -132,11 +133,13 @@ def read_ply(path: str | os.PathLike) -> dict[str, Array]:
         content = Path(path).read_bytes()
     except (OSError, TypeError, ValueError) as error:
         raise ValueError(f"path {path!r} cannot be read: {error}") from error
-    end = content.find(_END, 0, _LONGEST_HEADER)
-    if not content.startswith(b"ply") or end < 0:
+    line_end = next((e for e in _LINE_ENDS if content.startswith(b"ply" + e)), b"")
+    last = line_end + _END + line_end
+    end = content.find(last, 0, _LONGEST_HEADER)
+    if not line_end or end < 0:
         raise ValueError(f"path {path!r} is no .ply file: it has no header")
     n, dtype = _header(path, content[:end].decode("ascii", "replace"))
-    start = end + len(_END)
+    start = end + len(last)
     if len(content) - start < n * dtype.itemsize:
         raise ValueError(
             f"path {path!r} is truncated: {n} Gaussians are {n * dtype.itemsize} bytes, "

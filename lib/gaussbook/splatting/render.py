@@ -10,6 +10,7 @@ import numpy as np
 
 from gaussbook import autodiff as ad
 from gaussbook.arrays import Array, namespace, to_host
+from gaussbook.autodiff.activations import sigmoid, sigmoid_and_slope
 from gaussbook.splatting import compositing, launch
 from gaussbook.splatting.alpha_models import AlphaModel, Point
 from gaussbook.splatting.cameras import Camera
@@ -175,7 +176,7 @@ def render_forward(
         raise ValueError("parameters hold Gaussians too far away or too large to be projected")
     if "screen_offsets" in parameters:
         points = points + parameters["screen_offsets"]
-    opacities = _sigmoid(parameters["opacity_logits"])
+    opacities = sigmoid(parameters["opacity_logits"])
     channels, colors_cache, selector = _channels(parameters, projection, options)
     footprints = options.alpha_model.prepare(projection.covariances, opacities, options.cutoff)
     visible = projection.visible & footprints.drawn
@@ -184,8 +185,8 @@ def render_forward(
     background = _background(parameters, channels, options)
     tiled = launch.usable(means) and options.alpha_model.kernel is not None
     tiled = tiled and channels.shape[1] <= launch.LARGEST_CHANNELS
-    blender = launch if tiled else compositing
-    image, blend = blender.composite(
+    composite = launch.composite if tiled else compositing.composite
+    image, blend = composite(
         options.alpha_model,
         xp.take(points, order, axis=0),
         footprints.take(order),
@@ -241,8 +242,9 @@ def render_backward(
         pieces.append(check_array(name, grad, shape=shape, finite=False)[:, :, None])
     grad = xp.astype(xp.concat(pieces, axis=2), state.opacities.dtype, copy=False)
     grad = xp.reshape(grad, (-1, n_channels))
-    blender = compositing if isinstance(state.blend, compositing.Blend) else launch
-    *blended, grad_background = blender.composite_pullback(state.blend, grad)
+    on_host = isinstance(state.blend, compositing.Blend)
+    pullback = compositing.composite_pullback if on_host else launch.composite_pullback
+    *blended, grad_background = pullback(state.blend, grad)
     n = state.opacities.shape[0]
     screen, covariances, opacities, channels = (put_rows(g, state.order, n) for g in blended)
     return _to_parameters(state, screen, covariances, opacities, channels, grad_background), screen
@@ -258,8 +260,7 @@ def _to_parameters(
 ) -> dict[str, Array]:
     """Pull the gradients of what was blended back to the parameters."""
     parameters, gradients = state.parameters, {}
-    o = state.opacities
-    gradients["opacity_logits"] = o * (1 - o) * opacities
+    gradients["opacity_logits"] = sigmoid_and_slope(parameters["opacity_logits"])[1] * opacities
     grad_colors, grad_depths = channels[:, :3], channels[:, -2]
     n_used, to_mean, rotations = 3, 0.0, None
     if "sh" in parameters:
@@ -318,11 +319,6 @@ def _checked(
             f"got {tuple(checked['sh'].shape)}"
         )
     return checked
-
-
-def _sigmoid(x: Array) -> Array:
-    xp = namespace(x)
-    return 0.5 + 0.5 * xp.tanh(0.5 * x)
 
 
 def _channels(

@@ -138,7 +138,7 @@ class Scene:
             albedo, normal = solid.shade(o + xp.take(distances, rays)[:, None] * d)
             away = xp.sum(normal * d, axis=1, keepdims=True) > 0
             normal = xp.where(away, -normal, normal)
-            lit = xp.clip(xp.sum(normal * light, axis=1, keepdims=True), 0.0, None)
+            lit = xp.maximum(xp.sum(normal * light, axis=1, keepdims=True), 0.0)
             shade = self.ambient + (1 - self.ambient) * lit
             colors = colors + put_rows(albedo * shade, rays, n)
             normals = normals + put_rows(normal, rays, n)

@@ -121,6 +121,6 @@ def put_rows(values: Array, index: Array, n: int) -> Array:
     order = xp.argsort(index)
     found = xp.take(index, order)
     rows = xp.arange(n, dtype=index.dtype)
-    place = xp.clip(xp.searchsorted(found, rows), None, index.shape[0] - 1)
+    place = xp.minimum(xp.searchsorted(found, rows), index.shape[0] - 1)
     hit = xp.reshape(xp.take(found, place) == rows, (n,) + (1,) * (values.ndim - 1))
     return xp.where(hit, xp.take(values, xp.take(order, place), axis=0), result)

@@ -65,7 +65,9 @@ class Texture:
 
 def _look_up(table: Array, i: Array, j: Array, h: int, w: int) -> Array:
     xp = namespace(table)
-    i, j = (xp.astype(xp.clip(k, 0.0, float(n - 1)), xp.int64) for k, n in ((i, h), (j, w)))
+    i, j = (
+        xp.astype(xp.minimum(xp.maximum(k, 0.0), n - 1.0), xp.int64) for k, n in ((i, h), (j, w))
+    )
     return xp.take(table, i * w + j, axis=0)
 
 
@@ -305,7 +307,11 @@ def _texture_coordinates(shape: str, p: Array, n: Array) -> tuple[Array, Array]:
     else:
         u = xp.atan2(y, x) / (2 * math.pi)
         u = u - xp.floor(u)
-        v = (1 + z) / 2 if shape != "ellipsoid" else 0.5 + xp.asin(xp.clip(z, -1.0, 1.0)) / math.pi
+        v = (
+            (1 + z) / 2
+            if shape != "ellipsoid"
+            else 0.5 + xp.asin(xp.minimum(xp.maximum(z, -1.0), 1.0)) / math.pi
+        )
     return u, v
 
 

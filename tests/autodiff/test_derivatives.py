@@ -2,7 +2,6 @@
 
 import math
 
-import array_api_strict
 import autograd
 import autograd.numpy as anp
 import numpy as np
@@ -12,7 +11,9 @@ from hypothesis import strategies as st
 from scipy import special
 
 from gaussbook import autodiff as ad
+from gaussbook import nn
 from gaussbook.arrays import namespace, to_host
+from gaussbook.autodiff import dispatch
 
 X = np.array([0.3, -1.2, 2.0])
 
@@ -85,16 +86,11 @@ class TestJacobian:
         product = ad.hessian_vector_product(lambda x: x @ A @ x)(X[:2], np.array([1.0, 2.0]))
         np.testing.assert_allclose(product, H @ [1, 2])
 
-    def test_jvp_is_the_jacobian_times_a_direction(self):
-        v = np.array([1.0, -2.0, 0.5])
-        value, slope = ad.jvp(lambda x: ad.cumsum(ad.sin(x)), X, v)
-        np.testing.assert_allclose(value, np.cumsum(np.sin(X)))
-        np.testing.assert_allclose(slope, np.cumsum(np.cos(X) * v))
-
 
 class TestArrays:
-    @pytest.mark.parametrize("to", [np.asarray, array_api_strict.asarray], ids=["numpy", "strict"])
-    def test_array_api_code_is_differentiable_as_it_stands(self, to):
+    def test_array_api_code_is_differentiable_as_it_stands(self, xp):
+        to = xp.asarray
+
         def f(x):
             xp = namespace(x)
             K = xp.exp(-((x[:, None] - x[None, :]) ** 2)) + xp.eye(3, dtype=x.dtype)
@@ -103,7 +99,7 @@ class TestArrays:
             return xp.sum(xp.log(xp.linalg.diagonal(L)))
 
         def g(x):
-            return 0.5 * ad.logdet(ad.exp(-((x[:, None] - x[None, :]) ** 2)) + to(np.eye(3)))
+            return 0.5 * ad.slogdet(ad.exp(-((x[:, None] - x[None, :]) ** 2)) + to(np.eye(3)))[1]
 
         value, slope = ad.value_and_grad(f)(to(X))
         assert float(value) == pytest.approx(float(g(to(X))))
@@ -208,10 +204,6 @@ class TestBadInput:
         ("call", "name"),
         [
             (lambda: ad.matmul(X, np.ones((2, 2))), "x and y"),
-            (lambda: ad.einsum("ij->i", X), "subscripts"),
-            (lambda: ad.einsum("ii->i", np.ones((2, 2))), "subscripts"),
-            (lambda: ad.einsum("i,i->i", X, X[:2]), "operands"),
-            (lambda: ad.split(X, 2), "parts"),
             (lambda: ad.squeeze(X, 0), "axis"),
             (lambda: ad.scatter_add(X, np.array([0, 1]), 2), "values"),
             (lambda: ad.scatter_add(X, np.array([0, 1, 9]), 2), "indices"),
@@ -238,10 +230,6 @@ class TestBadInput:
             (
                 lambda: ad.conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)), stride=0),
                 "stride",
-            ),
-            (
-                lambda: ad.conv_transpose2d(np.ones((1, 1, 1, 1)), np.ones((2, 2, 1, 1)), pad=1),
-                "pad",
             ),
         ],
     )
@@ -278,6 +266,31 @@ class TestTails:
         slope = ad.grad(lambda x: ad.sum(ad.softplus(x)))(x)
         np.testing.assert_allclose(slope, special.expit(x), rtol=1e-6)
 
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("name", ["sigmoid", "silu", "gelu"])
+    def test_fused_activations_agree_with_their_formulas(self, dtype, name):
+        z = np.array([-80, -40, -20, -6, -1, 0, 1, 6, 20, 40, 80], dtype)
+        x, one = z[:, None], np.ones((1, 1), dtype)
+        wide = z.astype(np.longdouble)
+        inner = 2 * np.sqrt(2 / np.pi) * (wide + 0.044715 * wide**3) if name == "gelu" else wide
+        with np.errstate(over="ignore"):
+            expected = 1 / (1 + np.exp(-inner))
+        lower = expected > np.finfo(dtype).tiny
+        if name != "sigmoid":
+            expected = wide * expected
+        for function in (getattr(ad, name), lambda x: ad.linear(x, one, activation=name)[:, 0]):
+            value = np.ravel(function(x if function is not getattr(ad, name) else z))
+            rounding = 1e3 * np.finfo(dtype).eps  # the exponents are up to 600 here
+            np.testing.assert_allclose(value[lower], expected[lower].astype(dtype), rtol=rounding)
+        slopes = [
+            ad.grad(lambda x: ad.sum(getattr(ad, name)(x)))(z),
+            ad.grad(lambda x: ad.sum(ad.linear(x, one, activation=name)))(x)[:, 0],
+        ]
+        np.testing.assert_allclose(*slopes, rtol=1e-4, atol=1e-36)
+        if name == "sigmoid":
+            right = np.exp(-np.abs(wide)) / (1 + np.exp(-np.abs(wide))) ** 2
+            np.testing.assert_allclose(slopes[0], right.astype(dtype), rtol=2e-5)
+
     def test_slope_of_log_ndtr(self):
         x = np.array([-1e8, -1e3, -5.0, 0.0, 5.0, 50.0])
         slope = ad.grad(lambda x: ad.sum(ad.log_ndtr(x)))(x)
@@ -300,10 +313,7 @@ class TestTails:
         lambda x, axis: ad.take(x, np.array([0]), axis),
         lambda x, axis: ad.take_along_axis(x, np.zeros((2, 3), int), axis),
         lambda x, axis: ad.mean(x, axis),
-        lambda x, axis: ad.split(x, 1, axis),
         lambda x, axis: ad.squeeze(x, axis),
-        lambda x, axis: ad.expand_dims(x, axis),
-        lambda x, axis: ad.unstack(x, axis),
     ],
 )
 def test_an_axis_that_is_not_there(call):
@@ -317,26 +327,56 @@ def test_mean_of_nothing():
         ad.mean(np.ones((2, 0)), axis=1)
 
 
-def test_irfft_of_another_length():
-    with pytest.raises(ValueError, match="^n must be 8 or 9"):
-        ad.irfft(np.ones(5, complex), 4)
-
-
 class TestDirections:
     def test_keys_may_come_in_another_order(self):
         tree = {"a": np.ones(2), "b": np.ones(2)}
         direction = {"b": np.zeros(2), "a": np.ones(2)}
-        _, slope = ad.jvp(lambda p: p["a"] ** 2 + p["b"], tree, direction)
-        np.testing.assert_allclose(slope, 2.0)
+        product = ad.hessian_vector_product(lambda p: ad.sum(p["a"] ** 2 * p["b"]))(tree, direction)
+        np.testing.assert_allclose(product["a"], 2)
+        np.testing.assert_allclose(product["b"], 2)
 
     @pytest.mark.parametrize("direction", [np.ones(1), np.ones(()), {"a": np.ones(3)}])
     def test_other_shapes_are_not_broadcast(self, direction):
         with pytest.raises(ValueError, match="^direction "):
-            ad.jvp(lambda x: x**2, np.ones(3), direction)
-        with pytest.raises(ValueError, match="^direction "):
             ad.hessian_vector_product(lambda x: ad.sum(x**2))(np.ones(3), direction)
 
 
-def test_the_transposed_convolution_names_its_own_argument():
-    with pytest.raises(ValueError, match="^y must have shape"):
-        ad.conv_transpose2d(np.ones((2, 2, 3)), np.ones((2, 2, 3, 3)))
+INDEXED = {
+    "take": (lambda x, i: ad.take(x, i), np.array([[0, 2], [1, 1]])),
+    "take along 1": (lambda x, i: ad.take(x, i, axis=1), np.array([0, 1])),
+    "scatter_add": (lambda x, i: ad.scatter_add(x, i, 3), np.array([0, 2, 2])),
+    "cross_entropy": (lambda x, i: ad.cross_entropy(x, i), np.array([0, 1, 1])),
+    "embedding": (lambda x, i: nn.embedding({"table": x}, i), np.array([0, 2, 2])),
+}
+
+
+class TestWithoutALookAtValues:
+    """What a GPU does, where a look makes it wait: NaN instead of an error, and nothing else."""
+
+    @pytest.mark.parametrize("name", INDEXED)
+    def test_indices(self, xp, name, monkeypatch):
+        call, indices = INDEXED[name]
+        x = xp.asarray(np.random.default_rng(0).standard_normal((3, 2)), dtype=xp.float32)
+        good = xp.asarray(indices)
+        expected = ad.value_and_grad(lambda x: ad.sum(call(x, good) ** 2))(x)
+        monkeypatch.setattr(dispatch, "on_host", lambda x: False)
+        for value, right in zip(
+            ad.value_and_grad(lambda x: ad.sum(call(x, good) ** 2))(x), expected, strict=True
+        ):
+            assert value.dtype == xp.float32
+            np.testing.assert_array_equal(to_host(value), to_host(right))
+        for bad in (-1, 3):
+            wrong = indices.copy()
+            wrong.flat[0] = bad
+            found = to_host(call(x, xp.asarray(wrong)))
+            right = to_host(call(x, good))
+            assert np.isnan(found).any()
+            np.testing.assert_array_equal(found[~np.isnan(found)], right[~np.isnan(found)])
+
+    def test_mask(self, xp, monkeypatch):
+        monkeypatch.setattr(dispatch, "on_host", lambda x: False)
+        x = xp.ones((1, 2, 2))
+        mask = xp.asarray([[True, False], [False, False]])
+        with np.errstate(invalid="ignore"):
+            found = to_host(ad.attention(x, x, x, mask=mask))
+        np.testing.assert_array_equal(found[0], [[1, 1], [math.nan, math.nan]])
