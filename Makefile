@@ -5,8 +5,12 @@ SCALE ?= $(or $(GAUSSBOOK_SCALE),default)
 BACKEND ?= $(or $(GAUSSBOOK_BACKEND),auto)
 export GAUSSBOOK_SCALE := $(SCALE)
 export GAUSSBOOK_BACKEND := $(BACKEND)
+.DEFAULT_GOAL := book
 
-.PHONY: book test chapter serve pdf lab gpu bench pair lint lock clean
+.PHONY: help book test chapter new serve pdf lab gpu bench links pair lint lock clean
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 book: .venv/ready ## build the site; run the chapters that changed
 	$(BIN)/python -m bookbuild build
@@ -18,6 +22,9 @@ test: .venv/ready ## the book, then every test (a chapter that fails in the book
 chapter: .venv/ready ## make chapter NAME=ila_sdp [SCALE=paper] [BACKEND=cupy]
 	$(BIN)/python -m bookbuild chapter $(NAME)
 
+new: .venv/ready ## make new NAME=<slug>: the skeleton of a paper's chapter
+	$(BIN)/python -m bookbuild new $(NAME)
+
 serve: .venv/ready ## show the site on localhost
 	$(BIN)/python -m bookbuild serve
 
@@ -25,8 +32,7 @@ pdf: book ## the whole book as _build/pdf/book.pdf
 	$(BIN)/python -m bookbuild pdf
 
 lab: .venv/ready ## open JupyterLab; a chapter's three forms stay paired
-	$(BIN)/python -m bookbuild pair
-	$(BIN)/jupyter lab book
+	$(BIN)/python -m bookbuild lab
 
 gpu: .venv/ready ## the tests that need a GPU
 	$(BIN)/python -m pytest -m gpu -n 0 tests
@@ -34,10 +40,13 @@ gpu: .venv/ready ## the tests that need a GPU
 bench: .venv/ready ## our code against its peers, as ratios
 	$(BIN)/python -m benchmarks
 
+links: .venv/ready ## check the links that leave the site (needs the network)
+	$(BIN)/jupyter-book build . --builder linkcheck
+
 pair: .venv/ready ## carry an edit of .md, .py or .ipynb to the other two
 	$(BIN)/python -m bookbuild pair
 
-lint: .venv/ready
+lint: .venv/ready ## check the style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 lock: ## resolve the newest versions and write them down

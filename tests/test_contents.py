@@ -9,18 +9,10 @@ import yaml
 
 from bookbuild import pairing
 from bookbuild.project import PARTS, Project
+from bookbuild.skeleton import SECTIONS
 
 PROJECT = Project(Path(__file__).parents[1])
 CHAPTERS = pytest.mark.parametrize("chapter", PROJECT.chapters, ids=lambda c: c.slug)
-SECTIONS = [
-    "What the paper claims",
-    "The idea",
-    "The method in code",
-    "Experiments",
-    "Verdict",
-    "Not reproduced, and why",
-    "At paper scale",
-]
 
 
 def _files(node):
@@ -65,12 +57,13 @@ def test_every_part_has_a_page():
 
 def test_the_bibliography_has_all_papers():
     papers = PROJECT.papers
-    assert len(papers) == 51
     assert {paper.part for paper in papers.values()} == set(PARTS)
     for paper in papers.values():
-        assert re.fullmatch(r"\d{4}\.\d{4,5}", paper.arxiv) and re.fullmatch(r"\d{4}", paper.year)
+        assert re.fullmatch(r"\d{4}", paper.year)
+        assert paper.arxiv is None or re.fullmatch(r"\d{4}\.\d{4,5}", paper.arxiv)
         assert "{" not in paper.title and "\\" not in " ".join(paper.authors)
-    assert len({paper.arxiv for paper in papers.values()}) == 51
+    numbers = [paper.arxiv for paper in papers.values() if paper.arxiv]
+    assert len(set(numbers)) == len(numbers)
 
 
 @CHAPTERS
@@ -80,7 +73,7 @@ def test_the_chapter_has_the_books_shape(chapter):
     assert text.count("```{paper-card}\n```") == 1
     outside = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert len(re.findall(r"^# ", outside, re.MULTILINE)) == 1
-    assert re.findall(r"^## (.+)$", outside, re.MULTILINE) == SECTIONS
+    assert re.findall(r"^## (.+)$", outside, re.MULTILINE) == list(SECTIONS)
 
 
 @CHAPTERS

@@ -1,3 +1,4 @@
+import functools
 import math
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaussbook.records import digest, read_record, write_record
+from gaussbook.records import digest, fingerprint, read_record, write_record
 
 LEVEL = 3
 OBJECT = object()
@@ -132,6 +133,74 @@ class TestDigest:
             digest("thing", [object()])
 
 
+def helper(x):
+    return x + LEVEL
+
+
+def uses_helper(x):
+    return [helper(x) for _ in range(2)]
+
+
+def uses_object(x):
+    return [OBJECT for _ in range(x)]
+
+
+def recursive(x):
+    return x and recursive(x - 1)
+
+
+@functools.cache
+def cached(x):
+    return x
+
+
+def uses_library(x):
+    return np.sin(x) + math.sqrt(x) + cached(x)
+
+
+def scaled(by):
+    def function(x):
+        return by * x
+
+    return function
+
+
+class TestFingerprint:
+    def identity(self, function):
+        return digest("function", fingerprint(function))
+
+    def test_is_the_same_twice(self):
+        for function in (
+            helper,
+            uses_helper,
+            recursive,
+            uses_library,
+            functools.partial(helper, 1),
+        ):
+            assert self.identity(function) == self.identity(function)
+
+    def test_sees_the_values_that_a_function_uses(self, monkeypatch):
+        before = [self.identity(f) for f in (helper, uses_helper)]
+        monkeypatch.setitem(helper.__globals__, "LEVEL", 4)
+        assert all(
+            self.identity(f) != old for f, old in zip((helper, uses_helper), before, strict=True)
+        )
+        assert self.identity(scaled(2)) == self.identity(scaled(2))
+        assert self.identity(scaled(2)) != self.identity(scaled(3))
+        partials = [functools.partial(helper, k) for k in (1, 2)]
+        assert self.identity(partials[0]) != self.identity(partials[1])
+
+    def test_tells_functions_apart(self):
+        assert self.identity(helper) != self.identity(recursive)
+
+    @pytest.mark.parametrize(
+        "function", [uses_object, scaled(OBJECT), scaled([].append), len, dict]
+    )
+    def test_refuses_what_it_cannot_see(self, function):
+        with pytest.raises(ValueError, match="^function "):
+            fingerprint(function)
+
+
 def test_a_stem_may_hold_dots(tmp_path):
     write_record(tmp_path / "result.v1", {}, 1)
     write_record(tmp_path / "result.v2", {}, 2)
@@ -153,3 +222,13 @@ def test_json_of_another_program_is_damaged(tmp_path):
 
 
 defaults = 1
+
+
+def uses_a_global_named_defaults(x):
+    return x + defaults
+
+
+def test_a_global_named_defaults_counts(monkeypatch):
+    before = fingerprint(uses_a_global_named_defaults)
+    monkeypatch.setitem(globals(), "defaults", 2)
+    assert fingerprint(uses_a_global_named_defaults) != before

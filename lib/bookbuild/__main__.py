@@ -9,7 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-from bookbuild import breaks, pairing, pdf, site, verdicts
 from bookbuild.project import BookError, Project
 
 
@@ -21,19 +20,30 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("build", help="build the site; run what changed")
     chapter = commands.add_parser("chapter", help="run and typeset one chapter")
     chapter.add_argument("name", help="the chapter's slug, e.g. ila_sdp")
+    first = commands.add_parser("new", help="write the skeleton of a paper's chapter")
+    first.add_argument("name", help="the paper's key in book/references.bib")
     serve = commands.add_parser("serve", help="show the site on localhost")
     serve.add_argument("--port", type=int, default=8000)
     commands.add_parser("pdf", help="print the built site as one PDF")
-    commands.add_parser("pair", help="bring Markdown, script and notebook of each chapter together")
+    pair = commands.add_parser("pair", help="bring the three forms of each chapter together")
+    pair.add_argument("--keep", type=Path, metavar="FILE", help="take this form of its chapter")
+    commands.add_parser("lab", help="open JupyterLab (further arguments are its own)")
     _add_trials(commands, "verdicts", "run chapters under other arithmetic and other seeds", 5)
     _add_trials(commands, "breaks", "run chapters broken on purpose: would they notice?", 0)
-    options = parser.parse_args(arguments)
+    options, others = parser.parse_known_args(arguments)
+    if others and options.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
+        # the whole library stands behind these: a syntax error in it is one sentence too
+        from bookbuild import breaks, pairing, pdf, site, skeleton, verdicts
+
         project = Project.find(options.root)
         if options.command == "build":
             site.build(project)
         elif options.command == "chapter":
             site.build(project, only=options.name)
+        elif options.command == "new":
+            print(f"write {skeleton.new(project, options.name).markdown}")
         elif options.command == "serve":
             _serve(project, options.port)
         elif options.command == "pdf":
@@ -41,12 +51,25 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command in ("verdicts", "breaks"):
             report = verdicts.report if options.command == "verdicts" else breaks.report
             return 0 if report(project, options.names, options.seeds, options.jobs) else 1
+        elif options.command == "lab":
+            from bookbuild import lab  # imports a whole server
+
+            lab.start(project, others)
+        elif options.keep:
+            chapter = project.chapter(options.keep.stem)
+            pairing.pair(chapter, chapter.markdown.with_suffix(options.keep.suffix))
         else:
             for each in project.chapters:
                 pairing.pair(each)
     except BookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except SyntaxError as error:
+        print(f"error: {error.filename}, line {error.lineno}: {error.msg}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; finished chapters are kept", file=sys.stderr)
+        return 130
     except OSError as error:
         print(f"error: {_advice(error)}", file=sys.stderr)
         return 1

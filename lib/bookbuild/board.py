@@ -1,86 +1,85 @@
-"""What the executed notebooks say, together with what the bibliography says of their papers."""
+"""What the shown runs say, together with what the bibliography says of their papers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from nbformat import NotebookNode
 from sphinx.application import Sphinx
 
-from bookbuild import freshness, pairing
-from bookbuild.project import BookError, Chapter, Project
+from bookbuild import runs
+from bookbuild.project import Chapter, Project
+from bookbuild.runs import Run
+from bookbuild.tally import Tally, tally
+
+FAILED = "failed"  # the verdict of a chapter that did not come to report its claims
 
 
 class Board:
-    """The facts of every chapter whose present form has run, read once for each build."""
+    """The facts of every chapter as its page shows it, read once for each build."""
 
     def __init__(self, project: Project):
         self.project = project
         self.chapters = {chapter.slug: chapter for chapter in project.chapters}
         self.papers = project.papers
-        self.notebooks: dict[str, NotebookNode] = {}
-        self.bundles: dict[str, dict] = {}
-        for slug, chapter in self.chapters.items():
-            notebook = self._notebook(chapter)
-            bundle = freshness.claims_bundle(notebook) if notebook is not None else None
-            if bundle is not None:
-                self.notebooks[slug] = notebook
-                self.bundles[slug] = bundle
-
-    def _notebook(self, chapter: Chapter) -> NotebookNode | None:
-        try:
-            notebook = pairing.read(chapter.notebook)
-        except BookError:
-            return None
-        return notebook if freshness.is_current(notebook, self.project.root / "lib") else None
+        shown = {slug: runs.read_shown(c, project) for slug, c in self.chapters.items()}
+        self.runs: dict[str, Run] = {slug: run for slug, run in shown.items() if run is not None}
+        bundles = {slug: run.bundle for slug, run in self.runs.items()}
+        self.bundles: dict[str, dict] = {s: b for s, b in bundles.items() if b is not None}
 
     @property
-    def waiting(self) -> list[Chapter]:
-        """The chapters whose present form has not run."""
-        return [c for slug, c in self.chapters.items() if slug not in self.bundles]
+    def without_outputs(self) -> list[Chapter]:
+        """The chapters that did not run in their present form."""
+        ran = {slug for slug, run in self.runs.items() if not run.is_refused}
+        return [chapter for slug, chapter in self.chapters.items() if slug not in ran]
 
-    def run(self, slug: str) -> dict[str, Any]:
-        """Return when and how long a chapter ran: its stamp."""
-        return self.notebooks[slug].metadata[pairing.STAMP]
+    @property
+    def failures(self) -> dict[str, str]:
+        """What failed on this machine, by chapter."""
+        return {slug: run.failure.text for slug, run in self.runs.items() if run.failure}
 
-    def totals(self) -> dict[str, int]:
-        """Count the papers, the chapters and the claims by verdict."""
-        verdicts = [c["verdict"] for b in self.bundles.values() for c in b["claims"]]
-        return {
-            "papers": len(self.papers),
-            "chapters": len(self.bundles),
-            "claims": len(verdicts),
-            "hold": verdicts.count("holds"),
-            "not reproduced": verdicts.count("not reproduced"),
-        }
+    def tally(self) -> Tally:
+        """Count the claims of all chapters."""
+        return sum((tally(b["claims"]) for b in self.bundles.values()), Tally())
+
+    def verdict(self, slug: str) -> str:
+        """Return a chapter's verdict in words."""
+        if slug not in self.chapters:
+            return "no chapter yet"
+        if slug not in self.runs:
+            return "not run in its present form"
+        if slug not in self.bundles:
+            return "failed on this machine"
+        return str(tally(self.bundles[slug]["claims"]))
 
     def last_run(self) -> str:
         """Return the day of the latest run and the machines of all runs, in words."""
         if not self.bundles:
             return ""
-        day = max(self.run(slug)["date"] for slug in self.bundles)
+        day = max(self.runs[slug].stamp["date"] for slug in self.bundles)
         devices = sorted({bundle["device"] for bundle in self.bundles.values()})
         return f"last run {day} on {' and '.join(devices)}"
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each claim, and one for each paper without a chapter."""
+        """Return one row for each row of a verdict, and one for each paper without any."""
         rows = []
         for slug, paper in self.papers.items():
             bundle = self.bundles.get(slug)
             facts = {"slug": slug, "part": paper.part, "title": paper.title, "year": paper.year}
-            if bundle is None:
-                rows.append({**facts, "verdict": "no chapter yet"})
-                continue
-            run = {name: bundle[name] for name in ("scale", "backend", "device", "seconds")}
-            run["date"] = self.run(slug)["date"]
-            rows += [{**facts, **run, **claim} for claim in bundle["claims"]]
+            if bundle is not None:
+                ran = {name: bundle[name] for name in ("scale", "backend", "device", "seconds")}
+                ran["date"] = self.runs[slug].stamp["date"]
+                rows += [{**facts, **ran, **claim} for claim in bundle["claims"]]
+            elif slug in self.failures:
+                rows.append({**facts, "verdict": FAILED, "reason": self.failures[slug]})
+            else:
+                rows.append({**facts, "verdict": self.verdict(slug)})
         return rows
 
     def figures(self, slug: str) -> list[tuple[str, str, str]]:
         """Return the figures of a chapter's run: file ending, data and alternative text."""
         found = []
-        for cell in self.notebooks[slug].cells:
+        for cell in self.runs[slug].notebook.cells:
             for output in cell.get("outputs", []):
                 for kind, ending in (("image/svg+xml", "svg"), ("image/png", "png")):
                     texts = output.get("metadata", {}).get(kind, {})

@@ -9,18 +9,15 @@ from __future__ import annotations
 import base64
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from bookbuild import freshness
+from bookbuild import runs
 from bookbuild.board import Board, board
 from bookbuild.project import PARTS, Chapter, Paper
-from gaussbook.claims import Claim
-from gaussbook.tables import html_table
 
 
 class BoardDirective(SphinxDirective):
@@ -43,7 +40,7 @@ class BoardDirective(SphinxDirective):
         for path in (root / "_toc.yml", root / "book" / "references.bib"):
             self.env.note_dependency(str(path))
         for chapter in chapters:
-            self.env.note_dependency(str(chapter.notebook))
+            self.env.note_dependency(str(runs.shown_file(chapter, self.board.project)))
 
 
 class PaperCard(BoardDirective):
@@ -57,55 +54,58 @@ class PaperCard(BoardDirective):
         paper = self.board.papers[slug]
         self.rests_on([self.board.chapters[slug]])
         bundle = self.board.bundles.get(slug)
-        lines = [f"{_authors(paper)}. *{paper.title}*. {paper.venue}, {paper.year}.", ""]
-        lines += [_links(paper), ""]
-        if bundle is None:
+        lines = [f"{_authors(paper)}. *{plain(paper.title)}*. {plain(paper.venue)}, {paper.year}."]
+        lines += ["", _links(paper), ""]
+        if slug not in self.board.runs:
             lines.append("This chapter has not been run in its present form.")
-        else:
-            run = self.board.run(slug)
+        elif bundle is not None:
+            run = self.board.runs[slug]
             lines += [
-                f"**[{freshness.verdicts(bundle)}](#verdict)** · {bundle['scale']} scale, "
-                f"{run['seconds']:.0f} s with {bundle['backend']} on {bundle['device']}, "
-                f"{run['date']}",
+                f"**[{run if not run.failure else self.board.verdict(slug)}](#verdict)** · "
+                f"{bundle['scale']} scale, {run.seconds:.0f} s with {bundle['backend']} on "
+                f"{plain(bundle['device'])}, {run.stamp['date']}",
                 "",
-                *_glance(bundle),
+                f"```{{claims-at-a-glance}} {slug}",
+                "```",
             ]
         card = nodes.container(classes=["paper-card"])
+        if slug in self.board.failures:
+            card += _failure(self.board.failures[slug])
         card += self.markdown([*lines, *_citation(paper)])
         card += nodes.raw("", _chapter_downloads(slug, bundle is not None), format="html")
         return [card]
 
 
+def _failure(text: str) -> nodes.admonition:
+    """Return the red box of a chapter that failed."""
+    title = nodes.title("", "This chapter fails on this machine")
+    words = nodes.paragraph("", text, support_smartquotes=False)
+    return nodes.admonition("", title, words, classes=["danger", "failure"])
+
+
+def plain(text: str) -> str:
+    """Return a text so that Markdown takes every character for itself."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
 def _authors(paper: Paper) -> str:
-    *others, last = paper.authors
+    *others, last = map(plain, paper.authors)
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def _links(paper: Paper) -> str:
-    arxiv = f"[arXiv:{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})"
-    code = f"[the authors' code]({paper.code})" if paper.code else "no code by the authors"
-    return f"{arxiv} · {code} · {{cite}}`{paper.slug}`"
-
-
-def _glance(bundle: dict) -> list[str]:
-    """Return a folded table of the claims, each with a link to its row in the full verdict."""
-    claims = [Claim(**fact) for fact in bundle["claims"]]
-    rows = [(c.id, c.statement, c.paper or "–", c.measured_text(), c.verdict) for c in claims]
-    columns = ("Claim", "What is measured", "Paper", "Measured here", "Verdict")
-    table = html_table(columns, rows, "The claims at a glance", name="claims")
-    link = r'<th scope="row"><a href="#\1">\1</a></th>'
-    return [
-        f"````{{dropdown}} The {len(claims)} claims and what was measured",
-        "```{raw} html",
-        re.sub(r'<th scope="row">(C[\w.]+)</th>', link, table),
-        "```",
-        "````",
-        "",
-    ]
+    links = []
+    if paper.arxiv:
+        links.append(f"[arXiv:{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})")
+    elif paper.address:
+        links.append(f"[the paper](<{paper.address}>)")
+    links.append(f"[the authors' code]({paper.code})" if paper.code else "no code by the authors")
+    return " · ".join([*links, f"{{cite}}`{paper.slug}`"])
 
 
 def _citation(paper: Paper) -> list[str]:
     """Return a folded BibTeX entry of the chapter, which names the paper it reproduces."""
+    source = f"arXiv:{paper.arxiv}, " if paper.arxiv else ""
     return [
         "````{dropdown} Cite this chapter",
         "```{code-block} bibtex",
@@ -113,7 +113,7 @@ def _citation(paper: Paper) -> list[str]:
         "  author    = {{The Gaussbook contributors}},",
         f"  title     = {{{paper.title}: a reproduction}},",
         "  booktitle = {The {Gaussian} papers, reproduced},",
-        f"  note      = {{Reproduces arXiv:{paper.arxiv}, {_bibtex_names(paper)} ({paper.year})}},",
+        f"  note      = {{Reproduces {source}{_bibtex_names(paper)} ({paper.year})}},",
         "}",
         "```",
         "````",
@@ -165,15 +165,18 @@ class PartCards(BoardDirective):
 
     def _picture(self, name: str, slug: str, number: str) -> list[str]:
         """Write the figure where Sphinx finds it, and return the card's options."""
-        if slug not in self.board.bundles:
-            return []
-        figures = self.board.figures(slug)
+        run = self.board.runs.get(slug)
+        figures = self.board.figures(slug) if run else []
+        if run is None or (run.failure and int(number) > len(figures)):
+            return []  # the figure may come with a run that ends well
         if not 1 <= int(number) <= len(figures):
             raise self.error(f"{slug} has {len(figures)} figures, not a figure {number}")
         ending, data, alt = figures[int(number) - 1]
         path = self.board.project.build / "cards" / f"{name}.{ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.encode() if ending == "svg" else base64.b64decode(data))
+        content = data.encode() if ending == "svg" else base64.b64decode(data)
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
         return [f":img-top: /_build/cards/{path.name}", f":img-alt: {alt}"]
 
 
@@ -191,8 +194,7 @@ class PartPapers(BoardDirective):
         lines = ["| Paper | Year | Verdict |", "| --- | --- | --- |"]
         for paper in self.board.papers.values():
             if paper.part == part:
-                bundle = self.board.bundles.get(paper.slug)
-                verdict = freshness.verdicts(bundle) if bundle else "no chapter yet"
+                verdict = self.board.verdict(paper.slug)
                 lines.append(f"| {_title(paper, self.board)} | {paper.year} | {verdict} |")
         return self.markdown(lines)
 
@@ -215,67 +217,17 @@ class MethodIndex(BoardDirective):
         return self.markdown(lines)
 
 
-def _title(paper: Paper, facts: Board) -> str:
-    title = paper.title.replace("|", "\\|")
-    if paper.slug in facts.chapters:
-        return f"[{title}](/book/{paper.part}/{paper.slug}.md)"
-    return f"{title} {{cite}}`{paper.slug}`"
-
-
-_DOWNLOADS = (  # written beside the page when the build ends, so Sphinx cannot link them
-    '<p>The same table as <a href="scoreboard.json" download>JSON</a> and as '
-    '<a href="scoreboard.csv" download>CSV</a>.</p>'
-)
-
-
-class Scoreboard(BoardDirective):
-    """Every paper and every claim, with the paper's number and ours."""
-
-    def run(self) -> list[nodes.Node]:
-        """Return totals, downloads and the table."""
-        self.rests_on(list(self.board.chapters.values()))
-        totals = self.board.totals()
-        lines = [
-            f"**{totals['papers']} papers, {totals['chapters']} of them with a chapter; "
-            f"{totals['claims']} claims checked: {totals['hold']} hold, "
-            f"{totals['not reproduced']} not reproduced.**",
-            "",
-            "| Paper | Part | Claim | What is measured | Paper's number | Measured here "
-            "| Threshold | Verdict | Ran on |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-            *(_scoreboard_row(row, self.board) for row in self.board.rows()),
-        ]
-        box = nodes.container(classes=["scoreboard"])
-        box += self.markdown(lines)
-        return [nodes.raw("", _DOWNLOADS, format="html"), box]
-
-
-def _scoreboard_row(row: dict[str, Any], facts: Board) -> str:
-    paper = facts.papers[row["slug"]]
-    if "id" not in row:
-        cells = [_title(paper, facts), PARTS[row["part"]], "", "", "", "", "", row["verdict"], ""]
-        return table_row(cells)
-    claim = Claim(**{name: row[name] for name in Claim.__dataclass_fields__})
-    page = f"/book/{row['part']}/{row['slug']}.md"
-    return table_row(
-        [
-            f"[{paper.title}]({page})",
-            PARTS[row["part"]],
-            claim.id,
-            claim.statement,
-            claim.paper or "–",
-            claim.measured_text(),
-            claim.threshold_text(),
-            claim.verdict + (f": {claim.reason}" if claim.reason else ""),
-            "GPU" if row["backend"] == "cupy" else "CPU",
-        ]
-    )
-
-
 def table_row(cells: list[str]) -> str:
     """Return one row of a Markdown table."""
     escaped = (c if "\\|" in c else c.replace("|", "\\|") for c in cells)
     return f"| {' | '.join(escaped)} |"
+
+
+def _title(paper: Paper, facts: Board) -> str:
+    title = plain(paper.title)
+    if paper.slug in facts.chapters:
+        return f"[{title}](/book/{paper.part}/{paper.slug}.md)"
+    return f"{title} {{cite}}`{paper.slug}`"
 
 
 class Totals(BoardDirective):
@@ -284,13 +236,22 @@ class Totals(BoardDirective):
     def run(self) -> list[nodes.Node]:
         """Return the sentence."""
         self.rests_on(list(self.board.chapters.values()))
-        t = self.board.totals()
         counts = (
-            f"**{t['papers']}** papers · **{t['chapters']}** chapters · **{t['claims']}** "
-            f"claims checked: **{t['hold']}** hold, **{t['not reproduced']}** not reproduced"
+            f"**{len(self.board.papers)}** papers · **{len(self.board.chapters)}** chapters · "
+            f"**{self.board.tally()}**"
         )
-        last = self.board.last_run()
-        return self.markdown([f"{counts} · {last}" if last else counts])
+        parts = [counts, self.board.last_run()]
+        return [*self.markdown([" · ".join(filter(None, parts))]), *failed_chapters(self.board)]
+
+
+def failed_chapters(facts: Board) -> list[nodes.Node]:
+    """Return a red sentence that counts and names what failed, if anything did."""
+    if not facts.failures:
+        return []
+    count = len(facts.failures)
+    names = ", ".join(facts.papers[slug].title for slug in facts.failures if slug in facts.papers)
+    text = f"{count} chapter{'s fail' if count > 1 else ' fails'} on this machine: {names}."
+    return [nodes.paragraph("", "", nodes.strong("", text), classes=["failure"])]
 
 
 ALL = {
@@ -298,6 +259,5 @@ ALL = {
     "part-cards": PartCards,
     "part-papers": PartPapers,
     "method-index": MethodIndex,
-    "scoreboard": Scoreboard,
     "totals": Totals,
 }

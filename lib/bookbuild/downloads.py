@@ -7,11 +7,12 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from sphinx.application import Sphinx
 
-from bookbuild import pairing
+from bookbuild import pairing, runs
 from bookbuild.board import board
 
 
@@ -21,12 +22,14 @@ def write(app: Sphinx, error: Exception | None) -> None:
         return
     _write_scoreboard(app)
     repository = app.config.html_theme_options.get("repository_url", "")
-    for chapter in board(app).chapters.values():
+    facts = board(app)
+    for chapter in facts.chapters.values():
         page = Path(app.outdir) / chapter.docname
         if page.with_suffix(".html").exists():
             shutil.copyfile(chapter.markdown, page.with_suffix(".md"))
-            shutil.copyfile(chapter.script, page.with_suffix(".py"))
-            notebook = pairing.read(chapter.notebook)
+            if chapter.script.exists():  # not if Markdown cannot be carried to it
+                shutil.copyfile(chapter.script, page.with_suffix(".py"))
+            notebook = pairing.read(runs.shown_file(chapter, facts.project))
             if repository:
                 notebook.cells.insert(0, _installation(repository))
             nbformat.write(notebook, page.with_suffix(".ipynb"))
@@ -49,5 +52,12 @@ def _write_scoreboard(app: Sphinx) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(table, columns)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     (folder / "scoreboard.csv").write_text(table.getvalue(), encoding="utf-8")
+
+
+def _cell(value: Any) -> Any:
+    """Return a CSV cell that no spreadsheet takes for a formula."""
+    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@")):
+        return f"'{value}"
+    return value

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from bookbuild import declared, directives, downloads, pages, performance
+from bookbuild import declared, directives, downloads, outdated, pages, performance, scoreboard
 from bookbuild.board import board
 
 _STATIC = Path(__file__).parent / "static"
@@ -28,21 +29,33 @@ def _number_by_page(app: Sphinx, config: Config) -> None:
     config.numfig = False  # Jupyter Book's LaTeX extension insists on it, whatever the user says
 
 
-def _keep_from_running(app: Sphinx, config: Config) -> None:
-    """Let Sphinx execute nothing: a chapter that is not current is shown without outputs."""
-    facts = board(app)
-    waiting = [f"{chapter.docname}.md" for chapter in facts.waiting]
-    config.nb_execution_excludepatterns = [*config.nb_execution_excludepatterns, *waiting]
-    config.nb_execution_cache_path = str(facts.project.build / "jupyter-cache")
+def _bring_our_files(app: Sphinx, config: Config) -> None:
+    """Name the folders of the press to Sphinx."""
+    config.nb_execution_cache_path = str(board(app).project.build / "jupyter-cache")
     config.html_static_path = [*config.html_static_path, str(_STATIC)]
     config.templates_path = [*config.templates_path, str(_TEMPLATES)]
     config.gaussbook_press = _press_digest()
 
 
+def _keep_from_running(app: Sphinx) -> None:
+    """Let Sphinx execute nothing: a chapter that did not run is shown without outputs.
+
+    This is no change of the configuration, after which Sphinx would read every page again.
+    """
+    pages = [f"{chapter.docname}.md" for chapter in board(app).without_outputs]
+    config = app.env.mystnb_config
+    app.env.mystnb_config = config.copy(
+        execution_excludepatterns=[*config.execution_excludepatterns, *pages]
+    )
+
+
 def _switch_on_launch_buttons(app: Sphinx, config: Config) -> None:
-    """Show Binder, Colab and JupyterHub once the repository's address is configured."""
+    """Show Binder, Colab and the button to edit once the repository's address is known."""
     options = config.html_theme_options
-    if options.get("repository_url"):
+    address = os.environ.get("GAUSSBOOK_REPOSITORY") or options.get("repository_url")
+    if address:
+        options["repository_url"] = address
+        options["use_edit_page_button"] = True
         options["launch_buttons"] = {
             **options.get("launch_buttons", {}),
             **config.gaussbook_launch,
@@ -78,7 +91,7 @@ def _describe_to_others(app: Sphinx) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives and the steps around the build."""
-    for name, directive in {**directives.ALL, **performance.ALL}.items():
+    for name, directive in {**directives.ALL, **scoreboard.ALL, **performance.ALL}.items():
         app.add_directive(name, directive)
     app.add_role("claims", declared.ClaimsRole())
     app.add_config_value("gaussbook_press", "", "env")
@@ -86,10 +99,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_css_file("book.css")
     app.add_js_file("book.js", loading_method="defer")
     app.connect("config-inited", _without_thebe)
-    app.connect("config-inited", _keep_from_running)
+    app.connect("config-inited", _bring_our_files)
     app.connect("config-inited", _switch_on_launch_buttons)
     app.connect("config-inited", _number_by_page, priority=900)
     app.connect("builder-inited", _typeset_the_single_page)
+    app.connect("builder-inited", _keep_from_running, priority=900)
+    app.connect("env-get-outdated", outdated.by_content)
+    app.connect("env-updated", outdated.remember)
     app.connect("env-updated", pages.redraw_bibliography)
     app.connect("doctree-resolved", pages.fold_long_cells)
     app.connect("doctree-resolved", pages.link_back)

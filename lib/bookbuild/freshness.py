@@ -2,23 +2,29 @@
 
 That is its code, the library modules it imports (directly or through others, with the data files
 of their packages), the versions of Python and of the numerical packages, the scale and the
-backend.  A fresh notebook carries a stamp with the key of all these and a digest of its outputs,
-so outputs that were edited, damaged or made by hand are never taken for a verified run.
+backend.  A notebook that has run carries a stamp with the key of all these and a digest of its
+outputs.  The stamp guards against accidents: an edit, a half-written file, outputs of other inputs.
+It does not guard against forgery: who can write the notebook can also compute the digest.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import json
 import os
+import py_compile
 import re
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import cache_from_source
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 from bookbuild.pairing import STAMP
@@ -49,7 +55,7 @@ def execution_key(notebook: NotebookNode, library: Path, setting: dict[str, str]
     facts = {
         "code": [[cell.source, sorted(cell.metadata.get("tags", []))] for cell in code],
         "library": {
-            str(path.relative_to(library)): _file_digest(path)
+            str(path.relative_to(library)): _digest_of_what_runs(path.suffix, path.read_bytes())
             for path in dependencies([cell.source for cell in code], library)
         },
         "versions": _versions(),
@@ -58,16 +64,48 @@ def execution_key(notebook: NotebookNode, library: Path, setting: dict[str, str]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _file_digest(path: Path) -> str:
+def library_state(notebook: NotebookNode, library: Path) -> dict[str, tuple[int, int, int]]:
+    """Return what changes when a file that the notebook rests on is written, even if put back."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    found = {path: path.stat() for path in dependencies(sources, library)}
+    return {str(p): (each.st_ino, each.st_size, each.st_ctime_ns) for p, each in found.items()}
+
+
+def compile_by_content(notebook: NotebookNode, library: Path) -> None:
+    """Have Python check the library's compiled files by their sources' contents.
+
+    By default it compares the size and the second of the last change, and so runs the old code of a
+    file that was edited twice in a second or that was given an old date.
+    """
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    for path in dependencies(sources, library):
+        if path.suffix != ".py":
+            continue
+        compiled = Path(cache_from_source(str(path)))
+        with contextlib.suppress(OSError, py_compile.PyCompileError):
+            if not compiled.exists() or compiled.read_bytes()[4:8] != _CHECKED_HASH:
+                py_compile.compile(
+                    str(path), doraise=True, invalidation_mode=PycInvalidationMode.CHECKED_HASH
+                )
+
+
+_CHECKED_HASH = (3).to_bytes(4, "little")  # the flags of a compiled file, PEP 552
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest_of_what_runs(suffix: str, content: bytes) -> str:
     """Return a digest of a file; of Python only what runs counts, not comments or docstrings."""
-    if path.suffix != ".py":
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                del node.body[0]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    if suffix == ".py":
+        try:
+            tree = ast.parse(content)
+        except (SyntaxError, ValueError):  # it cannot run, whatever it says
+            return hashlib.sha256(content).hexdigest()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                if ast.get_docstring(node, clean=False) is not None:
+                    del node.body[0]
+        content = ast.dump(tree).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 @functools.cache
@@ -90,7 +128,8 @@ def dependencies(sources: list[str], library: Path) -> list[Path]:
     Parameters
     ----------
     sources : list of str
-        Python sources (IPython magics are passed over).
+        Sources of notebook cells, with IPython's magics and escapes if need be.  A cell that
+        cannot be parsed cannot run either and rests on nothing.
     library : Path
         The folder of the library's packages.
 
@@ -99,7 +138,7 @@ def dependencies(sources: list[str], library: Path) -> list[Path]:
     list of Path
         Python files, and the data files of the packages they belong to, sorted.
     """
-    pending = [name for source in sources for name in _imported(source, "")]
+    pending = [name for source in sources for name in _imported(as_python(source), "")]
     files: set[Path] = set()
     seen: set[str] = set()
     while pending:
@@ -114,10 +153,10 @@ def dependencies(sources: list[str], library: Path) -> list[Path]:
         if path.name == "__init__.py":
             files.update(p for p in path.parent.iterdir() if _is_data(p))
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        source = path.read_text(encoding="utf-8")
+        source = path.read_bytes()
         pending.extend(_imported(source, package))
         pending.extend(_parents(name))
-        if "import_module" in source or "__import__" in source:  # anything may be behind it
+        if b"import_module" in source or b"__import__" in source:  # anything may be behind it
             pending.extend(_all_modules(library))
     return sorted(files)
 
@@ -146,11 +185,28 @@ def _file_of(name: str, library: Path) -> Path | None:
     return None
 
 
-def _imported(source: str, package: str) -> list[str]:
+def as_python(source: str) -> str:
+    """Return a cell as IPython would run it: magics and shell escapes as calls.
+
+    The body of a cell magic is code too, for all that can be known here.
+    """
+    if source.lstrip().startswith("%%"):
+        source = source.lstrip().partition("\n")[2]
+    try:
+        return TransformerManager().transform_cell(source)
+    except SyntaxError:
+        return source
+
+
+@functools.lru_cache(maxsize=1024)
+def _imported(source: str | bytes, package: str) -> tuple[str, ...]:
     """Return all module names that a source may import, anywhere in it."""
-    source = re.sub(r"^\s*[%!].*$", "", source, flags=re.MULTILINE)
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return ()
     names = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -159,7 +215,7 @@ def _imported(source: str, package: str) -> list[str]:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, *([node.module] if node.module else [])])
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return [name for name in names for name in (name, *_parents(name))]
+    return tuple(name for name in names for name in (name, *_parents(name)))
 
 
 def outputs_digest(notebook: NotebookNode) -> str:
@@ -168,35 +224,61 @@ def outputs_digest(notebook: NotebookNode) -> str:
     return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
 
-def stamp(notebook: NotebookNode, key: str, seconds: float) -> None:
-    """Mark a notebook that has just run to its end as the verified run of `key`."""
+def stamp(notebook: NotebookNode, key: str, seconds: float, failure: dict | None = None) -> None:
+    """Mark a notebook that has just run as the run of `key`.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        The notebook with its outputs.
+    key : str
+        The execution key of the run.
+    seconds : float
+        How long it took.
+    failure : dict, optional
+        Why the run is no verified one: the fields of `verification.Failure`.
+    """
+    known = notebook.metadata.get(STAMP, {})
     notebook.metadata[STAMP] = {
-        **notebook.metadata.get(STAMP, {}),
+        **({"inputs": known["inputs"]} if "inputs" in known else {}),
         **setting(),
         "key": key,
         "outputs": outputs_digest(notebook),
         "seconds": round(seconds, 1),
         "date": datetime.now(UTC).date().isoformat(),
+        **({"failure": failure} if failure else {}),
     }
 
 
-def is_current(notebook: NotebookNode, library: Path) -> bool:
-    """Return whether the outputs are those of a run to the end of the present inputs.
+def is_run_of(notebook: NotebookNode, inputs: NotebookNode, library: Path) -> bool:
+    """Return whether the outputs of `notebook` are those of a run of the present `inputs`.
 
-    The run may have been at any scale and on any backend: the stamp says which.
+    The run may have been at any scale and on any backend, and it may have failed: the stamp says
+    which.
     """
     facts = notebook.metadata.get(STAMP, {})
     if not {"key", "date"} <= facts.keys() or facts.get("outputs") != outputs_digest(notebook):
         return False
     ran = {name: facts.get(name) for name in setting()}
-    return facts["key"] == execution_key(notebook, library, ran)
+    return facts["key"] == execution_key(inputs, library, ran)
+
+
+def is_current(notebook: NotebookNode, library: Path) -> bool:
+    """Return whether the outputs are those of a verified run of the notebook's present inputs."""
+    return "failure" not in notebook.metadata.get(STAMP, {}) and is_run_of(
+        notebook, notebook, library
+    )
+
+
+def as_asked(notebook: NotebookNode) -> bool:
+    """Return whether a stamp has the scale and the backend that are asked for now."""
+    facts = notebook.metadata.get(STAMP, {})
+    return all(facts.get(name) == value for name, value in setting().items())
 
 
 def is_fresh(notebook: NotebookNode, library: Path) -> bool:
     """Return whether the notebook is current, at the scale and backend asked for now."""
-    facts = notebook.metadata.get(STAMP, {})
-    asked = setting()
-    return all(facts.get(n) == asked[n] for n in asked) and is_current(notebook, library)
+    return as_asked(notebook) and is_current(notebook, library)
 
 
 def claims_bundle(notebook: NotebookNode) -> dict | None:
@@ -207,12 +289,3 @@ def claims_bundle(notebook: NotebookNode) -> dict | None:
             if bundle is not None:
                 return bundle
     return None
-
-
-def verdicts(bundle: dict) -> str:
-    """Return a chapter's verdicts in words: ``9 hold, 1 not reproduced``."""
-    counts: dict[str, int] = {}
-    for claim in bundle["claims"]:
-        counts[claim["verdict"]] = counts.get(claim["verdict"], 0) + 1
-    words = {"holds": "hold", "fails": "fail", "not reproduced": "not reproduced"}
-    return ", ".join(f"{counts[v]} {words[v]}" for v in words if v in counts)

@@ -1,4 +1,8 @@
-"""Locks between processes; the system frees them when a process ends, however it ends."""
+"""Locks between processes; the system frees them when a process ends, however it ends.
+
+A process that gets the descriptor holds the lock too: give it to a child that must not work without
+(``pass_fds``), and the lock lasts until both have ended.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from pathlib import Path
 
 
 @contextmanager
-def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
+def locked(path: Path, waiting: str | None = None) -> Iterator[int]:
     """Hold the lock file at `path`; if another process holds it, say so and wait.
 
     Parameters
@@ -19,6 +23,11 @@ def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
         The lock file; its folder is made if need be.
     waiting : str, optional
         Printed once, with the other's process number, before waiting.
+
+    Yields
+    ------
+    int
+        The descriptor of the lock file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as file:
@@ -32,4 +41,4 @@ def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        yield file.fileno()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bookbuild import site
 from bookbuild.locks import locked
 from bookbuild.project import BookError, Project
 
@@ -48,16 +49,20 @@ def print_book(project: Project) -> Path:
     BookError
         If there is no site yet, no Chromium, or Sphinx warns.
     """
-    if not (project.build / "complete").exists():
+    if not site.is_complete(project):
         raise BookError("there is no whole site yet; build it with: make book")
     browser = chromium()
-    waiting = "another build (process {pid}) is running here; waiting for it to end"
-    with locked(project.build / "lock", waiting):
+    with locked(project.build / "lock", site.WAITING) as lock:
         command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
         command += [str(project.root), "-W", "--keep-going", "-q", "--builder", "custom"]
         command += ["--custom-builder", "singlehtml"]
         done = subprocess.run(
-            command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=project.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=[lock],
         )
         if done.returncode != 0:
             raise BookError(f"{done.stdout}\nthe single page was not built, see above")

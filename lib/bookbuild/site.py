@@ -1,21 +1,30 @@
-"""From sources to pages: pair, execute what is not fresh, typeset."""
+"""From sources to pages: pair, execute what is not fresh, typeset; a site always comes of it.
+
+A chapter that fails costs its own verdict only: its page says what failed, the scoreboard counts
+it, and `build` raises once the site stands.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from importlib.metadata import distributions
 from pathlib import Path
 
-from bookbuild import freshness, pairing
+import yaml
+
+from bookbuild import runs, settings
 from bookbuild.locks import locked
 from bookbuild.project import BookError, Chapter, Project
+from bookbuild.runs import Run
 
-CELL_LIMIT = 300  # seconds that one cell may take at default scale
-PAPER_CELL_LIMIT = 900
+WAITING = "another build (process {pid}) is running here; waiting for it to end"
 
 
 def build(project: Project, only: str | None = None) -> Path:
@@ -36,60 +45,135 @@ def build(project: Project, only: str | None = None) -> Path:
     Raises
     ------
     BookError
-        If a chapter fails, the forms of one disagree, or Sphinx warns.
+        If the book cannot be read or Sphinx warns; or, once the site stands, if a chapter failed.
     """
     started = time.perf_counter()
-    waiting = "another build (process {pid}) is running here; waiting for it to end"
-    with locked(project.build / "lock", waiting):
+    settings.check()
+    with locked(project.build / "lock", WAITING) as lock:
+        known = _end_completeness(project)
         chapters = project.chapters
-        for chapter in chapters:
-            pairing.pair(chapter)
         chosen = [project.chapter(only)] if only else chapters
-        stale = [chapter for chapter in chosen if not _fresh(chapter, project)]
-        print(f"{len(chosen) - len(stale)} chapters unchanged, {len(stale)} to run", flush=True)
+        _check_sources(project)
+        refused = {c.slug for c in chapters if runs.prepare(c, project)}
+        last = {chapter.slug: runs.last_run(chapter, project) for chapter in chapters}
+        ready = [chapter for chapter in chosen if chapter.slug not in refused]
+        stale = [chapter for chapter in ready if not runs.is_settled(last[chapter.slug])]
+        print(f"{len(ready) - len(stale)} chapters unchanged, {len(stale)} to run", flush=True)
         if stale:
             _execute(stale, project)
-        _fill_cache(project, chapters)
-        page = _typeset(project)
+            last |= {chapter.slug: runs.last_run(chapter, project) for chapter in stale}
+        for chapter in chapters:
+            runs.show(chapter, last[chapter.slug], project)
+        page = _typeset(project, chapters, known, lock)
     if only:
         page = (page.parent / chosen[0].docname).with_suffix(".html")
     print(f"built in {time.perf_counter() - started:.0f} s; open {page} (or: make serve)")
+    runs_of_chosen = {chapter.slug: last[chapter.slug] for chapter in chosen}
+    failed = {slug: run for slug, run in runs_of_chosen.items() if run is None or run.failure}
+    if failed:
+        lines = "".join(f"\n  {slug}: {run or 'no run'}" for slug, run in failed.items())
+        count = f"{len(failed)} chapter{'s' * (len(failed) > 1)}"
+        raise BookError(f"{count} failed on this machine; the pages say so:{lines}")
     return page
 
 
-def _fresh(chapter: Chapter, project: Project) -> bool:
-    return freshness.is_fresh(pairing.read(chapter.notebook), project.root / "lib")
+def is_complete(project: Project) -> bool:
+    """Return whether the site stands, whole, as the last build left it."""
+    return (project.build / "complete").exists()
+
+
+def _end_completeness(project: Project) -> str:
+    """Mark the old site as no longer that of the sources; return the digest of what it shows."""
+    complete = project.build / "complete"
+    known = complete.read_text() if complete.exists() else ""
+    complete.unlink(missing_ok=True)
+    return known
+
+
+def _check_sources(project: Project) -> None:
+    """Read what every page rests on, before anything runs."""
+    _ = project.papers
+    for name in ("_toc.yml", "_config.yml"):
+        try:
+            yaml.safe_load((project.root / name).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+            raise BookError(f"{name} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def _execute(chapters: list[Chapter], project: Project) -> None:
-    """Run chapters side by side through nbmake; each that ends is kept, whatever happens next."""
-    workers = min(len(chapters), os.cpu_count() or 1)
-    limit = PAPER_CELL_LIMIT if os.environ.get("GAUSSBOOK_SCALE") == "paper" else CELL_LIMIT
-    limit = int(os.environ.get("GAUSSBOOK_CELL_LIMIT", limit))
-    command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
-    command += ["--nbmake", "--overwrite", f"--nbmake-timeout={limit}", "--chapter-lines"]
-    command += ["-n", str(workers), f"--rootdir={project.root}"]
-    command += [str(chapter.notebook) for chapter in chapters]
-    process = subprocess.Popen(
-        command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    rest = []
-    for line in process.stdout:
-        if re.match(r"  \w+: (\d+ |FAILED)", line):  # a chapter that has just ended
-            print(line, end="", flush=True)
-        else:
-            rest.append(line)
-    if process.wait() != 0:
-        print("".join(rest))
-        raise BookError("a chapter failed, see above; the chapters that passed are kept")
+    """Run chapters side by side, the longest first; each that ends is kept, whatever happens."""
+    interrupt = threading.Event()
+    ordered = sorted(chapters, key=lambda c: -runs.expected_seconds(c))
+    with ThreadPoolExecutor(max_workers=_workers()) as pool:
+        jobs = {
+            pool.submit(runs.run_chapter, c, project, retry=True, interrupt=interrupt): c
+            for c in ordered
+        }
+        try:
+            for job in as_completed(jobs):
+                print(f"  {line(jobs[job], job.result())}", flush=True)
+        except BaseException:
+            interrupt.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _workers() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def line(chapter: Chapter, run: Run) -> str:
+    """Return what came of a chapter in one line."""
+    how = "unchanged" if run.kept else f"{run.seconds:.1f} s"
+    return f"{chapter.slug}: {'FAILED, ' if run.failure else ''}{run} ({how})"
+
+
+def _typeset(project: Project, chapters: list[Chapter], known: str, lock: int) -> Path:
+    """Run Jupyter Book with warnings as errors, unless nothing that a page shows has changed."""
+    page = project.build / "html" / "index.html"
+    digest = _digest(project)
+    if known == digest and page.exists():
+        print("the pages are those of the last build", flush=True)
+    else:
+        print("typesetting the pages that changed", flush=True)
+        _fill_cache(project, chapters)
+        _run_jupyter_book(project, lock)
+        if not page.exists():
+            raise BookError("the pages were not built; remove _build and run the same again")
+    (project.build / "complete").write_text(digest)
+    return page
+
+
+def _digest(project: Project) -> str:
+    """Return a digest of all that the pages rest on: sources, runs, the press and its packages."""
+    root = project.root
+    files = [root / "_toc.yml", root / "_config.yml"]
+    for folder in ("book", "lib", "benchmarks/results", "_build/shown"):
+        files += [p for p in (root / folder).rglob("*") if p.is_file() and _is_source(p)]
+    files += [p for p in Path(__file__).parent.rglob("*") if p.is_file() and _is_source(p)]
+    facts = hashlib.sha256()
+    for path in sorted(files):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        facts.update(f"{os.path.relpath(path, root)} {content}\n".encode())
+    for name, number in sorted({(d.name, d.version) for d in distributions()}):
+        facts.update(f"{name} {number}\n".encode())
+    return facts.hexdigest()
+
+
+def _is_source(path: Path) -> bool:
+    """Return whether a page may rest on a file: not on notebooks, which have their shown copies."""
+    shown = path.parent.name == "shown"
+    return (path.suffix not in (".pyc", ".ipynb") or shown) and not path.name.startswith(".")
 
 
 def _fill_cache(project: Project, chapters: list[Chapter]) -> None:
-    """Hand the executed notebooks to jupyter-cache, so that Sphinx finds them and runs nothing.
+    """Hand the shown notebooks to jupyter-cache, so that Sphinx finds them and runs nothing.
 
-    The cache knows nothing of the library, so it is filled anew from the verified notebooks each
-    time; it holds copies only and may be damaged or lost without harm.  Chapters that are not
-    current (only when one chapter is built alone) stay out: the page shows them without outputs.
+    It is filled anew each time; it holds copies only and may be damaged or lost without harm.
+    Chapters that have no outputs stay out: the page shows them as they are.
     """
     from jupyter_cache import get_cache
     from jupyter_cache.base import CacheBundleIn
@@ -101,40 +185,42 @@ def _fill_cache(project: Project, chapters: list[Chapter]) -> None:
     path.unlink(missing_ok=True)
     cache = get_cache(path)
     for chapter in chapters:
-        notebook = pairing.read(chapter.notebook)
-        if not freshness.is_current(notebook, project.root / "lib"):
+        file = runs.shown_file(chapter, project)
+        run = runs.read_shown(chapter, project)
+        if run is None or run.is_refused:
             continue
-        for cell in notebook.cells:
-            cell.metadata.pop("execution", None)  # timings would change the cache's key
-        seconds = notebook.metadata[pairing.STAMP]["seconds"]
-        bundle = CacheBundleIn(notebook, str(chapter.notebook), data={"execution_seconds": seconds})
+        bundle = CacheBundleIn(run.notebook, str(file), data={"execution_seconds": run.seconds})
         cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-        page = read_myst_markdown_notebook(
-            chapter.markdown.read_text(encoding="utf-8"), add_source_map=False
-        )
+        text = chapter.markdown.read_text(encoding="utf-8")
         try:
-            cache.match_cache_notebook(page)
+            cache.match_cache_notebook(read_myst_markdown_notebook(text))
         except KeyError as error:
-            raise BookError(
-                f"{chapter.slug}: the page's cells are not those of the executed notebook; pair "
-                f"them with: jupytext --sync {chapter.markdown}"
-            ) from error
+            raise BookError(f"{chapter.slug}: its page is not the notebook that ran") from error
 
 
-def _typeset(project: Project) -> Path:
-    """Run Jupyter Book with warnings as errors; a run that was cut off is done anew."""
-    complete = project.build / "complete"
-    if not complete.exists():
+def _run_jupyter_book(project: Project, lock: int) -> None:
+    """Typeset; a run that was cut off, or that warned, is done anew by the next.
+
+    Raises
+    ------
+    BookError
+        With what Sphinx says, if it warns.
+    """
+    unfinished = project.build / "typesetting"
+    if unfinished.exists() or not (project.build / "html").exists():
         for folder in ("html", ".doctrees"):
             shutil.rmtree(project.build / folder, ignore_errors=True)
-    complete.unlink(missing_ok=True)
+    unfinished.touch()
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
     command += [str(project.root), "-W", "--keep-going", "-q"]
     done = subprocess.run(
-        command, cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=project.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        pass_fds=[lock],  # should this process be killed, the child keeps others away
     )
-    page = project.build / "html" / "index.html"
-    if done.returncode != 0 or not page.exists():
+    if done.returncode != 0:
         raise BookError(f"{done.stdout}\nthe pages were not built, see above")
-    complete.touch()
-    return page
+    unfinished.unlink()

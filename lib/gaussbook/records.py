@@ -5,11 +5,16 @@ Nothing is ever pickled: a record is JSON text, or an ``.npz`` file of arrays an
 
 from __future__ import annotations
 
+import dis
+import functools
 import hashlib
+import inspect
 import json
 import math
 import os
+import types
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,7 @@ import numpy as np
 
 from gaussbook.arrays import namespace, to_host
 
-__all__ = ["digest", "read_record", "write_record"]
+__all__ = ["digest", "fingerprint", "read_record", "write_record"]
 
 _PLAIN = (type(None), bool, int, float, str)
 
@@ -190,3 +195,104 @@ def _decode(value: Any, arrays: list[np.ndarray]) -> Any:
     if kind == "tuple":
         return tuple(_decode(v, arrays) for v in content)
     return arrays[content][()] if kind == "scalar" else arrays[content]
+
+
+def fingerprint(function: Callable[..., Any]) -> list[Any]:
+    """Return plain data which changes when a function does.
+
+    It holds the function's name and source, the plain data among its defaults, closure and
+    globals, and the same of the functions of its module that it uses; everything else that it uses
+    goes by name.
+
+    Parameters
+    ----------
+    function : callable
+        A function written in Python, or a `functools.partial` of one.
+
+    Returns
+    -------
+    list
+        The data, for `digest`.
+
+    Raises
+    ------
+    ValueError
+        If the source is not to be found, or the function uses an object that is not plain data.
+    """
+    return _fingerprint(function, set())
+
+
+def _fingerprint(function: Any, seen: set[int]) -> list[Any]:
+    if isinstance(function, functools.partial):
+        module = getattr(function.func, "__module__", None)
+        bound = [_describe("its arguments", v, module, seen) for v in function.args]
+        named = {k: _describe(k, v, module, seen) for k, v in function.keywords.items()}
+        return ["partial", _fingerprint(function.func, seen), bound, named]
+    function = inspect.unwrap(function)
+    if not isinstance(function, types.FunctionType):
+        raise ValueError(
+            f"function must be a Python function or a partial of one, for its results to be "
+            f"stored; got {function!r}"
+        )
+    name = f"{function.__module__}.{function.__qualname__}"
+    if id(function) in seen:  # recursion
+        return [name]
+    seen.add(id(function))
+    used = {}
+    if function.__closure__:
+        for free, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True):
+            used[free] = cell.cell_contents
+    for loaded in set(_globals_of(function.__code__)):
+        if loaded in function.__globals__:  # otherwise a builtin
+            used[loaded] = function.__globals__[loaded]
+    # with a space, so that they are the names of no globals
+    defaults = {
+        "positional defaults": function.__defaults__,
+        "keyword defaults": function.__kwdefaults__,
+    }
+    values = sorted((used | defaults).items())
+    module = function.__module__
+    return [name, _source(function), {k: _describe(k, v, module, seen) for k, v in values}]
+
+
+def _globals_of(code: types.CodeType) -> Iterator[str]:
+    """Yield the names of the globals that a function loads, those of inner functions included."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _globals_of(constant)
+
+
+def _describe(name: str, value: Any, module: str | None, seen: set[int]) -> Any:
+    """Return plain data for something that a function uses."""
+    if isinstance(value, types.ModuleType):
+        return value.__name__
+    own = getattr(value, "__module__", None) == module
+    plain = inspect.unwrap(value) if callable(value) else value  # a cached function, for example
+    if isinstance(plain, functools.partial) or (isinstance(plain, types.FunctionType) and own):
+        return _fingerprint(plain, seen)
+    if isinstance(plain, type) and own:
+        return _source(plain)
+    bound_to = getattr(plain, "__self__", None)  # a method's object may hold anything
+    named = isinstance(plain, types.FunctionType | types.BuiltinFunctionType | type | np.ufunc)
+    if named and (bound_to is None or isinstance(bound_to, types.ModuleType)):
+        return f"{getattr(plain, '__module__', None)}.{plain.__name__}"
+    try:
+        _encode(value, [])
+    except ValueError as error:
+        raise ValueError(
+            f"function uses {name!r}, which the store cannot record ({error}): pass what it holds "
+            "in the configurations"
+        ) from error
+    return value
+
+
+def _source(thing: Any) -> str:
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError) as error:
+        raise ValueError(
+            f"function uses {thing.__qualname__!r}, whose source is not to be found ({error})"
+        ) from error

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bookbuild.project import Project
+
 ROOT = Path(__file__).parents[2]
 
 CHAPTER = """\
@@ -31,7 +33,7 @@ kernelspec:
 ```{{paper-card}}
 ```
 
-Some prose about {title}.
+Some prose about {title}. It claims a value {{claims}}`C1`.
 
 ```{{code-cell}} ipython3
 import os
@@ -77,7 +79,9 @@ class MiniBook:
         part.mkdir(parents=True)
         self.write("one", "direct")
         self.write("two", "other")
-        (root / "book" / "index.md").write_text("# Mini\n\n```{scoreboard}\n```\n")
+        (root / "book" / "index.md").write_text(
+            "# Mini\n\n```{totals}\n```\n\n```{scoreboard}\n```\n"
+        )
         (root / "book" / "references.bib").write_text(
             BIB.format(slug="one") + BIB.format(slug="two") + BIB.format(slug="three")
         )
@@ -99,10 +103,22 @@ class MiniBook:
     def page(self, slug: str) -> str:
         return (self.root / "_build/html/book/mixtures" / f"{slug}.html").read_text()
 
+    def script(self, slug: str) -> Path:
+        return self.chapter(slug).with_suffix(".py")
+
     def write(self, slug: str, module: str, extra: str = "") -> None:
         """Write a chapter's Markdown and let the next build make its script."""
         text = CHAPTER.format(title=f"Paper {slug}", slug=slug, module=module, extra=extra)
         self.chapter(slug).write_text(text)
+
+    def edit(self, slug: str, old: str, new: str) -> None:
+        """Change a chapter's Markdown."""
+        text = self.chapter(slug).read_text()
+        assert old in text
+        self.chapter(slug).write_text(text.replace(old, new))
+
+    def project(self) -> Project:
+        return Project(self.root)
 
     def executions(self) -> list[str]:
         """Return the chapters that have run since the last call."""
@@ -113,10 +129,10 @@ class MiniBook:
     def environment(self, **variables: str) -> dict[str, str]:
         return {
             **os.environ,
-            "PYTHONPATH": f"{self.root / 'lib'}:{ROOT / 'lib'}",
             "EXECUTIONS": str(self.log),
             "GAUSSBOOK_SCALE": "default",
             "GAUSSBOOK_BACKEND": "numpy",
+            "GAUSSBOOK_REPOSITORY": "",
             **variables,
         }
 
@@ -145,5 +161,33 @@ class MiniBook:
 
 
 @pytest.fixture
-def mini(tmp_path: Path) -> MiniBook:
-    return MiniBook(tmp_path)
+def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MiniBook:
+    """A book that nobody has built yet."""
+    return _with_settings(MiniBook(tmp_path), monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def _snapshot(tmp_path_factory: pytest.TempPathFactory) -> tuple[MiniBook, Path]:
+    """Build one book, once; keep a copy of it beside."""
+    folder = tmp_path_factory.mktemp("shared")
+    mini = MiniBook(folder / "book")
+    result = mini.build()
+    assert result.returncode == 0, result.stdout
+    assert mini.executions() == ["one", "two"]
+    return mini, shutil.copytree(mini.root, folder / "copy", symlinks=True)
+
+
+@pytest.fixture
+def built(_snapshot: tuple[MiniBook, Path], monkeypatch: pytest.MonkeyPatch) -> MiniBook:
+    """A book as its first build left it, always at the same place."""
+    mini, copy = _snapshot
+    shutil.rmtree(mini.root)
+    shutil.copytree(copy, mini.root, symlinks=True)
+    return _with_settings(mini, monkeypatch)
+
+
+def _with_settings(mini: MiniBook, monkeypatch: pytest.MonkeyPatch) -> MiniBook:
+    """Let what the press does in this process find the environment of its commands."""
+    for name in ("EXECUTIONS", "GAUSSBOOK_SCALE", "GAUSSBOOK_BACKEND"):
+        monkeypatch.setenv(name, mini.environment()[name])
+    return mini

@@ -1,5 +1,7 @@
 """What a chapter rests on, and when its outputs are no longer those of its inputs."""
 
+import os
+
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
@@ -43,6 +45,60 @@ def test_only_what_is_imported_counts(library):
 def test_dynamic_imports_count_as_everything(library):
     (library / "pkg" / "alone.py").write_text("import importlib\nimportlib.import_module('x')\n")
     assert "sub/d.py" in _names(library, "from pkg import alone")
+
+
+@pytest.mark.parametrize(
+    "legal",
+    [
+        'x = ("%d of %d"\n     % (1, 2))',
+        "y = 7 \\\n    % 2",
+        'text = """\n%matplotlib inline\n!ls\n"""',
+        "a = (3\n!= 4)",
+        "%time import pkg.alone",
+        "!ls\n?print",
+        "x = (1",
+        "%%bash\nimport [",
+        "\N{BYTE ORDER MARK}x = 1",
+    ],
+)
+def test_whatever_stands_in_a_cell_is_scanned(library, legal):
+    found = _names(library, legal, "from pkg import alone")
+    assert "alone.py" in found
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['x = ("%d of %d"\n     % (1, 2))\n', "# coding: latin-1\nx = '\xe9'\n", "x = (\n", "\0"],
+)
+def test_whatever_stands_in_a_library_file_is_scanned(library, source):
+    (library / "pkg" / "b.py").write_bytes(source.encode("latin-1"))
+    assert "b.py" in _names(library, "import pkg.a")
+    cell = new_code_cell("import pkg.a")
+    assert freshness.execution_key(new_notebook(cells=[cell]), library, freshness.setting())
+
+
+def test_imports_of_a_cell_with_magics_are_followed(library):
+    assert "alone.py" in _names(library, "%matplotlib inline\nx = !ls\nfrom pkg import alone")
+    assert "alone.py" in _names(library, "%%time\nfrom pkg import alone")
+
+
+def test_compiled_files_follow_contents(library, monkeypatch):
+    """Same size, same time, other contents: Python's own check would run the old code."""
+    import subprocess
+    import sys
+
+    path = library / "pkg" / "alone.py"
+    command = [sys.executable, "-c", "import pkg.alone; print(pkg.alone.NUMBER)"]
+    notebook = new_notebook(cells=[new_code_cell("import pkg.alone")])
+
+    def value(number):
+        path.write_text(f"NUMBER = {number}\n")
+        os.utime(path, (1e9, 1e9))
+        freshness.compile_by_content(notebook, library)
+        return subprocess.check_output(command, cwd=library, text=True).strip()
+
+    assert value(1) == "1"
+    assert value(2) == "2"
 
 
 @pytest.fixture

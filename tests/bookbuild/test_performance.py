@@ -17,23 +17,23 @@ RECORD = {
 }  # fmt: skip
 
 
-def test_results_become_a_table_and_curves(mini):
-    results = mini.root / "benchmarks" / "results"
+def test_results_become_a_table_and_curves(built):
+    results = built.root / "benchmarks" / "results"
     results.mkdir(parents=True)
     (results / "cpu.json").write_text(json.dumps(RECORD))
-    with (mini.root / "book" / "index.md").open("a") as page:
+    with (built.root / "book" / "index.md").open("a") as page:
         page.write("\n```{benchmarks}\n```\n")
-    built = mini.build()
-    assert built.returncode == 0, built.stdout
-    html = (mini.root / "_build/html/book/index.html").read_text()
+    result = built.build()
+    assert result.returncode == 0, result.stdout
+    html = (built.root / "_build/html/book/index.html").read_text()
     for text in ("A machine", "numpy 2.0", "sorting (1)", "a remark", "sorting in n: 1.0"):
         assert text in html
     assert "_images/cpu.svg" in html
 
 
-def test_without_results_it_says_how_to_make_some(mini):
-    with (mini.root / "book" / "index.md").open("a") as page:
+def test_without_results_it_says_how_to_make_some(built):
+    with (built.root / "book" / "index.md").open("a") as page:
         page.write("\n```{benchmarks}\n```\n")
-    built = mini.build()
-    assert built.returncode == 1
-    assert "make bench" in built.stdout
+    result = built.build()
+    assert result.returncode == 1
+    assert "make bench" in result.stdout

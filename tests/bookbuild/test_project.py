@@ -32,3 +32,17 @@ def test_papers_are_read_from_the_bibliography(mini):
     assert paper.authors == ("Jan Müller", "A. B. van der Berg")
     assert (paper.title, paper.venue) == ("On Gaussian SDPs", "Conference")
     assert paper.code == "https://example.org/code"
+
+
+def test_a_paper_needs_no_arxiv_number(mini):
+    (mini.root / "book/references.bib").write_text(
+        "@phdthesis{one, author = {Doe, J.}, title = {A thesis}, school = {A school},\n"
+        " year = {2020}, part = {mixtures}, url = {https://example.org/thesis}}\n"
+        "@article{two, author = {Doe, J.}, title = {An article}, journal = {A journal},\n"
+        " year = {2020}, part = {mixtures}, doi = {10.1000/182}}\n"
+        "@book{three, author = {Doe, J.}, title = {A book}, year = {2020}, part = {mixtures}}\n"
+    )
+    one, two, three = Project(mini.root).papers.values()
+    assert (one.arxiv, one.address) == (None, "https://example.org/thesis")
+    assert (two.arxiv, two.address) == (None, "https://doi.org/10.1000/182")
+    assert (three.arxiv, three.address) == (None, None)
