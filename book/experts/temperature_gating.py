@@ -161,8 +161,7 @@ from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
 
-claims = Claims("temperature_gating")
-xp = backend()
+claims, xp = Claims("temperature_gating"), backend()
 
 
 # %% [markdown]
@@ -663,6 +662,8 @@ claims.check(
     own=True,
     **band,
 )
+
+# %%
 for letter, q in (("c", "β₁/τ"), ("d", "β₀/τ")):
     claims.check(
         f"C3.{letter}",

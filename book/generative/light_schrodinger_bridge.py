@@ -953,6 +953,8 @@ claims.check(
     unit="%",
     seeds=5,
 )
+
+# %%
 claims.check(
     "C5.c",
     "E5: energy distance of LightSB over that of the shift by class means",

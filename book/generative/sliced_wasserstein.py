@@ -278,6 +278,8 @@ for name, control in (("plain", None), ("LCV", lower), ("UCV", upper)):
         gaps.append(abs(rows[-1][2] - difference) / size)
 columns = ["estimator", "form", "our slope", "central difference"]
 table(rows, columns, "Gradients against differences")
+
+# %%
 claims.check(
     "C6.d",
     "E3, gradients against central differences, relative to the sum of the slope's terms, largest",
@@ -773,6 +775,8 @@ def ratio(name, step):
     return r, np.std(W - r * plain, ddof=1) / plain.mean() / np.sqrt(len(W))
 
 
+
+# %%
 (lcv, lcv_error), (centred, centred_error) = (
     ratio(name, TRAVELLING) for name in ("LCV", "LCV, centred")
 )

@@ -603,6 +603,9 @@ table(
     ["problem", *(f"R = {R}" for R in RATIOS)],
     "Real data: standard disparity / what robustness at the largest ε adds (points, twenty splits)",
 )
+
+
+# %%
 def mean_gaps(name, p, splits=slice(None)):
     """Mean gap-AD of a problem and norm for R >= 5 and each ε, over some of the splits."""
     runs = [AD[name, p, R][splits] for R in RATIOS if R >= 5]

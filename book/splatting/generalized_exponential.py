@@ -1191,6 +1191,8 @@ claims.check(
     seeds=1,
     own=True,
 )
+
+# %%
 claims.check(
     "C5.f",
     "E3: test PSNR of the shape factor minus that of a doubled rate of the log-scales (D − F)",

@@ -17,7 +17,7 @@ SECTIONS = (
     "The method in code",
     "Experiments",
     "Verdict",
-    "Not reproduced, and why",
+    "What was not tested",
     "At paper scale",
 )
 
@@ -73,7 +73,7 @@ claims.check("C1", "nothing is measured yet", measured=0, at_least=1)
 claims.report()
 ```
 
-## Not reproduced, and why
+## What was not tested
 
 What was not tested, and what does not hold.
 
