@@ -714,6 +714,8 @@ claims.check(
     unit="nats",
     own=True,
 )
+
+# %%
 claims.check(
     "C5.b",
     "E2, Gaussian process: loss of the Gaussian minus that of the Riemann head, mean of n",
@@ -911,6 +913,8 @@ for row in rows:
 columns = ["predictor", "loss, n = 3 (nats)", "loss, n = 10 (nats)"]
 columns += ["time, n = 3 (ms per dataset)", "time, n = 10 (ms per dataset)"]
 table(rows, columns, "Random hyper-parameters: 100 datasets, all queries in the loss")
+
+# %%
 faster = min(slow / fast for slow, fast in milliseconds.values())
 words = "E3: time of MAP-II over time of the PFN per dataset, smaller of n = 3 and 10"
 claims.report_value("C6.a", words, measured=faster, unit="×", paper="> 200×")
@@ -1050,6 +1054,8 @@ rows = [[name, *of[name][..., 0].mean(axis=1), *mean[name]] for name in results]
 columns = ["classifier", *(f"AUC, {name.replace('_', ' ')}" for name in TABLES)]
 columns += ["AUC, mean", "ECE, 10 bins", "ECE, 100 bins"]
 table(rows, columns, "Four tables with 30 labelled rows, means of 20 subsets")
+
+# %%
 lead = {name: mean["PFN"] - mean[name] for name in rivals}
 by_neighbours, by_logistic = lead["k nearest neighbours"], lead["logistic regression"]
 claims.check(
