@@ -1075,6 +1075,8 @@ claims.check(
     seeds=20,
     not_reproduced="calibrated on its prior, which real tables do not follow",
 )
+
+# %%
 claims.check(
     "C7.c",
     "E4: the same difference, bounded from above",
@@ -1083,8 +1085,6 @@ claims.check(
     seeds=20,
     own=True,
 )
-
-# %%
 claims.check(
     "C7.d",
     "E4: mean ROC AUC of the PFN minus that of logistic regression",
