@@ -19,8 +19,8 @@ BREAKS = [
         {
             '"truth": to_host(truth), "ours": to_host(log_marginal(theta, parts) - empty)': (
                 '"truth": to_host(truth), "ours": to_host('
-                "xp.sum(xp.log((1 + parts * (xp.exp(log_p) @ states[:, 0])) / 2) * (parts != 0), axis=1)"
-                ")"
+                "xp.sum(xp.log((1 + parts * (xp.exp(log_p) @ states[:, 0])) / 2)"
+                " * (parts != 0), axis=1))"
             ),
             "xp.max(xp.abs(value - block_truth))": "xp.max(xp.abs(independent - block_truth))",
             "    value = log_marginal(theta, block)": (
