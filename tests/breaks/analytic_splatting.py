@@ -31,7 +31,7 @@ BREAKS = [
     ),
     Break(
         "the pixel is not turned",
-        ("C3.b", "C3.h", "C3.k"),
+        ("C3.b", "C3.d", "C3.k"),
         {"angle = 0.5 * xp.atan2(2 * B, A - D)": "angle = 0 * (A + B + D)"},
     ),
     Break(
