@@ -1385,6 +1385,8 @@ table(
     ["Linearisation", "Dominant frequency", "Relative error"],
     "Allen–Cahn with the solution sin 100x.",
 )
+
+# %%
 claims.check(
     "C1.e",
     "GP-HM-StM, Allen–Cahn, sin 100x: relative error",
