@@ -138,8 +138,7 @@ from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
 
-claims = Claims("scale_mixture_nngp")
-xp = backend()
+claims, xp = Claims("scale_mixture_nngp"), backend()
 
 
 # %% [markdown]
@@ -1355,6 +1354,8 @@ claims.check(
     seeds=3,
     not_reproduced="the SVGP with unit scale underfits; the SVTP is more accurate",
 )
+
+# %%
 more = np.subtract(outcome["SVTP", "clean"], outcome["SVGP, σ² = 1", "clean"])[:, 0]
 claims.check(
     "C6.e",

@@ -32,7 +32,9 @@ BREAKS = [
         "the boundary condition keeps its jitter",
         ("C4.i",),
         {
-            "removed = (eps - system.boundary_jitter)": "removed = 0 * (eps - system.boundary_jitter)"
+            "removed = (eps - system.boundary_jitter)": (
+                "removed = 0 * (eps - system.boundary_jitter)"
+            )
         },
     ),
     Break(
