@@ -871,8 +871,8 @@ table(
 
 
 # %% [markdown]
-# At $s=0.15$, and at the scale and noise that the NNGP itself prefers, the DKM is indeed within a few per cent of the NNGP, on either side. But at $s=0.05$ the control
-# fails: with $\nu=3$ the error drops by a third or more. With so small a scale the prior's features hardly vary, the NNGP is too smooth to be of use, and
+# At $s=0.15$, and at the scale and noise that the NNGP itself prefers, the DKM is indeed close to the NNGP, on either side. But at $s=0.05$ the control
+# fails: with $\nu=3$ the error drops clearly. With so small a scale the prior's features hardly vary, the NNGP is too smooth to be of use, and
 # even one output is enough, it seems, to pull the features apart. So one output can teach a representation,
 # if scale and weight leave it room, and with the wrong ones it teaches nothing; they have to be validated. The ARD GP beats all of them by far.
 #

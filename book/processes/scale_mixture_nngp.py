@@ -599,7 +599,7 @@ with figure(
         ax.set(xlabel="input x", ylabel="f(x)", title=name, ylim=(-3, 3))
 
 # %% [markdown]
-# After last-layer training the ensemble and the limit coincide. After full training the heavy tail is there and the centre is right to a few per cent, but the
+# After last-layer training the ensemble and the limit coincide. After full training the heavy tail is there and the centre is right (C2.c), but the
 # spread at width 256 is a little smaller than the limit's: there are fewer values beyond four scales, and the KS distance is
 # above the 0.094 that chance allows. At width 64 both the centre and the law are farther off, so this
 # is the finite width at work: the tangent kernel of a network with 256 units is itself random, and moves during training.
