@@ -138,8 +138,7 @@ from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
 
-claims = Claims("scale_mixture_nngp")
-xp = backend()
+claims, xp = Claims("scale_mixture_nngp"), backend()
 
 
 # %% [markdown]
@@ -600,7 +599,7 @@ with figure(
         ax.set(xlabel="input x", ylabel="f(x)", title=name, ylim=(-3, 3))
 
 # %% [markdown]
-# After last-layer training the ensemble and the limit coincide. After full training the heavy tail is there and the centre is right to a few per cent, but the
+# After last-layer training the ensemble and the limit coincide. After full training the heavy tail is there and the centre is right (C2.c), but the
 # spread at width 256 is a little smaller than the limit's: there are fewer values beyond four scales, and the KS distance is
 # above the 0.094 that chance allows. At width 64 both the centre and the law are farther off, so this
 # is the finite width at work: the tangent kernel of a network with 256 units is itself random, and moves during training.
@@ -1355,6 +1354,8 @@ claims.check(
     seeds=3,
     not_reproduced="the SVGP with unit scale underfits; the SVTP is more accurate",
 )
+
+# %%
 more = np.subtract(outcome["SVTP", "clean"], outcome["SVGP, σ² = 1", "clean"])[:, 0]
 claims.check(
     "C6.e",
