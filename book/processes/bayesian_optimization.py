@@ -37,8 +37,9 @@
 #
 # The tutorial has no benchmark tables: its claims are formulas, and statements about when which of them pays.
 #
-# 1. Expected improvement (EI) has a closed form, vanishes at evaluated points, and grows with both the posterior mean and
-#    the posterior deviation. The printed formula contains an error, which we show.
+# 1. The posterior of a Gaussian process has mean and variance in closed form, and zero variance at data without noise.
+#    Expected improvement (EI) has a closed form, vanishes at evaluated points, and grows with both the posterior mean
+#    and the posterior deviation. The printed formula contains an error, which we show.
 #    {claims}`C1.a, C1.b, C1.c, C1.d, C1.e`
 # 2. The knowledge gradient (KG) values the change of the largest posterior mean; its gradient can be estimated without
 #    bias through the envelope theorem (algorithms 2 to 4; suggested sizes $R = 10$, $T = 100$, $a = 4$, $J = 1000$).
@@ -47,13 +48,14 @@
 #    substitute; it becomes EI as the noise vanishes. {claims}`C3.a, C3.b, C3.c`
 # 4. Entropy search (ES) and predictive entropy search (PES) are the same quantity. {claims}`C4.a, C4.b, C4.c`
 # 5. KG has a small advantage over EI without noise and a substantial one with noise.
-#    {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f, C5.g`
-# 6. (Ours.) With unknown hyper-parameters, too, EI is far ahead of random search. {claims}`C6.a, C6.b, C6.c`
-# 7. EI is blind to cheap approximations of $f$ and to derivatives, KG and ES are not. EI of a batch of points can be optimised, and
-#    the constant liar approximates it greedily. {claims}`C7.a, C7.b, C7.c, C7.d, C7.e, C7.f`
+#    {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f`
+# 6. Bayesian optimization needs few evaluations of a dear function of few variables. {claims}`C6.a, C6.b, C6.c`
+# 7. EI of a batch of points can be optimised, and the constant liar approximates it greedily; with constraints only
+#    feasible improvement counts. EI is blind to cheap approximations of $f$ and to derivatives, KG and ES are not.
+#    {claims}`C7.a, C7.b, C7.c, C7.d, C7.e, C7.f, C7.g, C7.h`
 #
-# Not tested here: that one-step policies come within 98 % of the multi-step optimum in a solvable problem (cited
-# from earlier work). Constraints, where only feasible improvement counts, and a real task are shown without a threshold.
+# Not tested here: that one-step policies come within 98 % of the multi-step optimum in a solvable problem (cited from
+# earlier work), and ES for cheap approximations and derivatives.
 #
 # Our numbers rest on the full text of sections 2 to 7. Since the tutorial prints no measured numbers, the reference values below are
 # those of our own specification, computed independently of this chapter and cross-checked there by simulation.
@@ -205,14 +207,12 @@ def observe(mu: Array, C: Array, i: Array, y: Array, lam: float) -> tuple[Array,
 # %% [markdown]
 # The envelope {eq}`bo-envelope` is a scan with a stack: take the lines by rising slope; as long as the new line overtakes the top of the stack no later than the
 # top overtook its predecessor, the top is never the largest and is dropped. Every row of `a` and `b` is a problem of its own; all rows scan in step, each
-# dropping or adding one line at a time. Slopes that are equal up to rounding are made equal first, a precaution.
+# dropping or adding one line at a time. Lines with equal slopes never cross, and the lower one is dropped.
 
 # %%
 def expected_rise(a: Array, b: Array) -> Array:
     """E max_i(a_i + b_i Z) - max_i a_i of each row: the sum of (b_{i+1} - b_i) h(-|c_i|)."""
-    unit = xp.max(xp.abs(b), axis=1, keepdims=True)
-    unit = xp.where(unit > 0, unit, 1.0)
-    a, b = by_slope(a, xp.round(b / unit * 1e9) / 1e9 * unit)
+    a, b = by_slope(a, b)
     (B, m), r = a.shape, xp.arange(a.shape[0])
     A, S, c = a + 0, b + 0, xp.full((B, m), -xp.inf)  # the stacks; the first line is on
     top, new = xp.zeros(B, dtype=xp.int64), xp.ones(B, dtype=xp.int64)
@@ -430,6 +430,7 @@ claims.check(
     measured=float(expected_improvement(xp.ones(1), xp.ones(1))[0]),
     equals=1.08332,
     within=5e-6,
+    own=True,
 )
 rising = expected_improvement(D, S)
 steps = (rising[1:] - rising[:-1], rising[:, 1:] - rising[:, :-1])
@@ -732,7 +733,7 @@ table(
 )
 
 # %% [markdown]
-# The step length acts on raw coordinates, and the suggested $a = 4$ on the unit interval is a trap: with gradients of order one the first steps of length $0.8$ throw every start
+# The step length acts on raw coordinates, and the suggested $a = 4$ on the unit interval is a trap: with gradients of order one the first steps throw every start
 # to the boundary, from where the gradient does not lead back. Measured in units of $\ell$ instead ($x = \ell u$ turns the step into $\ell^2\alpha_t G$), the same $a$
 # finds the maximum. What about the relations between the functions?
 
@@ -932,8 +933,9 @@ claims.check(
     measured=least,
     at_least=2,
     seeds=R,
+    not_reproduced="plug-in EI does not beat random at noise sd 0.3, and without noise "
+    "random leaves too little to gain",
     own=True,
-    not_reproduced="without noise random leaves too little to gain",
 )
 claims.check(
     "C5.f",
@@ -975,10 +977,30 @@ claims.report_value(
 )
 
 # %%
+noisy = sum(costs[sd, "plug-in EI"][-1] - costs[sd, "KG"][-1] for sd in (0.3, 1.0)) / 2
+advantage, its_error = mean_error(noisy)
+claims.check(
+    "C5.c",
+    "noise sd 0.3 and 1: cost of plug-in EI minus cost of KG, in paired standard errors",
+    measured=advantage / its_error,
+    at_least=2,
+    seeds=R,
+)
+claims.check(
+    "C5.f",
+    "the number of C5.a, bounded from below",
+    measured=min(mean / error for mean, error in gains),
+    at_least=-4,
+    seeds=R,
+    own=True,
+)
+
+# %%
+one_step = [paired("random", name, 0.3) for name in ("KG", "noisy EI", "PES")]
 claims.check(
     "C5.d",
     "KG, noisy EI, PES at noise sd 0.3, least advantage over random, standard errors",
-    measured=min(advantage(name, 0.3) for name in ("KG", "noisy EI", "PES")),
+    measured=min(mean / error for mean, error in one_step),
     at_least=1.5,
     seeds=R,
     own=True,
@@ -997,14 +1019,18 @@ sd 0.3 and {-excess[1.0][0]:.3f} ± {excess[1.0][1]:.3f} at 1 (paired standard e
 {plug_in[0.3][0]:.3f} ± {plug_in[0.3][1]:.3f} and {plug_in[1.0][0]:.3f} ± {plug_in[1.0][1]:.3f} ahead of
 random points.""")
 
+# %%
+say(f"""Averaged over the noise levels 0.3 and 1, KG ends {advantage:.3f} ± {its_error:.3f} below plug-in EI;
+without noise the two are level (within {abs(excess[0][0]):.1e}).""")
+
 
 # %% [markdown]
-# KG against plug-in EI comes out as the tutorial says: equal without noise, better with it. The surprise is how small the lead of plug-in EI
-# over the baseline is. It keeps measuring where $f$ is uncertain,
-# or where it is already known to be high, without asking whether an observation could change anything, while the three rules that know the noise
-# do. Our own plan had expected *every* policy to beat random by two standard errors at noise 0 and 0.3 (C5.a).
-# The noise-free half of it fails for a harmless reason: 23 different points of a smooth function and a good model of it leave even the random policy
-# almost no cost, so that 60 replications cannot resolve the difference. The thresholds of C5.d and C5.e were set on seeds 100 to 109.
+# So KG against plug-in EI comes out as the tutorial says. The surprise is how little plug-in EI gains on the baseline under
+# noise. It keeps measuring where $f$ is uncertain,
+# or where it is already known to be high, without asking whether an observation could change anything; these few runs cannot tell
+# it from points drawn blindly, while the three rules that know the noise are clearly ahead at noise 0.3. Our specification had expected *every* policy to beat random by two standard errors at noise 0 and 0.3 (C5.a).
+# Besides plug-in EI, the noise-free half of it fails for a harmless reason: 23 different points of a smooth function and a good model of it leave even the random policy
+# almost no cost, so that so few replications cannot resolve the difference. C5.d and C5.e say what does hold; their thresholds were set on seeds 100 to 109.
 #
 # ### Unknown hyper-parameters, continuous domains
 #
@@ -1139,7 +1165,7 @@ regret = {}
 for name, (f, d, maximum) in tasks.items():
     for seed in progress(seeds, name):
         rng = generator(seed).host
-        sobol = qmc.Sobol(d, scramble=True, rng=rng).random(32)[:30]
+        sobol = qmc.Sobol(d, scramble=True, rng=generator(seed).host).random(32)[:30]
         runs = {
             "EI": maximise(f, sobol[:6], 24, rng),
             "random": f(np.concatenate([sobol[:6], rng.random((24, d))])),
@@ -1208,10 +1234,13 @@ claims.check(
     own=True,
 )
 
+# %%
+share = {name: final[name, "EI"] / final[name, "random"] for name in tasks}
+say(f"The median regret of EI is {share['Branin']:.1e} of that of random search on Branin's function and "
+    f"{share['Hartmann-3']:.1e} on Hartmann's, whose single smooth hump suits the model.")
+
 
 # %% [markdown]
-# EI ends orders of magnitude below random search on both functions, farthest on Hartmann's, whose single smooth hump suits the model.
-#
 # ### Several evaluations at once
 #
 # When $q$ machines stand ready, the improvement of a whole batch is $q\text{-}\mathrm{EI} = \mathbb E[\max_i f(x^{(i)}) - f^*]^+$. With
@@ -1271,11 +1300,10 @@ def estimate(
 ) -> tuple[float, float, float]:
     """q-EI of a batch; and (q-EI - max EI) and (sum of EI - q-EI) in standard errors.
 
-    Too few draws that improve say nothing about a mean: then there are no margins."""
+    An improvement so rare that no draw met it still has an error: that of one draw more."""
     draws = q_ei(belief, batch[None], eps)[0]
-    value, error = draws.mean(), draws.std() / math.sqrt(len(draws))
-    if np.sum(draws > 0) < 30:
-        return value, math.inf, math.inf
+    value, n = draws.mean(), len(draws)
+    error = draws.std() / math.sqrt(n) + 1 / n
     single = np.exp(log_ei(belief, batch, belief.y.max())[0])
     return value, (value - single.max()) / error, (single.sum() - value) / error
 
@@ -1283,7 +1311,7 @@ def estimate(
 ratios, margins = {2: [], 4: []}, []
 for seed in progress(seeds, "batches"):
     rng = generator(seed).host
-    design = qmc.Sobol(2, scramble=True, rng=rng).random(16)[:10]
+    design = qmc.Sobol(2, scramble=True, rng=generator(seed).host).random(16)[:10]
     belief = Belief(design, branin(design))
     for q, shares in ratios.items():
         eps, fresh = rng.standard_normal((256, q)), rng.standard_normal((20_000, q))
@@ -1317,6 +1345,7 @@ claims.check(
     measured=min(ratios[4]),
     at_least=0.8,
     seeds=len(seeds),
+    own=True,
 )
 
 
@@ -1363,7 +1392,7 @@ def constrained(i: list[int], cells: np.ndarray, rounds: int, aware: bool) -> li
 
 
 # %%
-cells = qmc.Sobol(2, scramble=True, rng=0).random(1024)
+cells = qmc.Sobol(2, scramble=True, rng=generator(0).host).random(1024)
 allowed = disc(cells) >= 0
 maximum, rows = branin(cells)[allowed].max(), []
 for seed in progress(seeds, "constraints"):
@@ -1387,11 +1416,20 @@ table(
     "Constrained Branin: feasible regret and how many of 16 points lay inside.",
 )
 
+# %%
+inside = np.array([[row[2], row[4]] for row in rows]).mean(axis=0)
+claims.check(
+    "C7.g",
+    "constraint: how many more of 16 evaluations lie inside with the probability in",
+    measured=inside[0] - inside[1],
+    at_least=3,
+    seeds=len(seeds),
+)
+say(f"Of 16 evaluations {inside[0]:.1f} lie inside with the probability in, and "
+    f"{inside[1]:.1f} without: the others go to the other two maxima.")
+
 
 # %% [markdown]
-# With the probability in, the best allowed cell is found. Without it, most evaluations go outside, to the other two maxima, and the best
-# allowed cell is often missed.
-#
 # ### Cheap approximations and derivatives
 #
 # A cheap source observes $f(x) + \delta(x)$, with $\delta$ a process of its own, at a tenth of the price. Observing it never adds an evaluated value of
@@ -1560,8 +1598,17 @@ table(
     f"Mean opportunity cost by money spent; at the end EI − KG = {gain[0]:.3f} ± {gain[1]:.3f}.",
 )
 
+# %%
+claims.check(
+    "C7.h",
+    "two sources: cost of EI minus cost of KG after 5 units, in paired standard errors",
+    measured=gain[0] / gain[1],
+    at_least=2,
+    seeds=R,
+)
+
 # %% [markdown]
-# Ten cheap observations for the price of one dear one place the maximum almost exactly; EI, which cannot see them, needs its whole purse to come near.
+# Ten cheap observations cost as much as a dear one and say more about where the maximum is; EI cannot see them.
 #
 # ### A real task
 #
@@ -1665,16 +1712,15 @@ table(
 )
 
 # %% [markdown]
-# All settings on a broad plateau are within a few per cent of each other, and the differences between the policies are of the same size as those between starts. KG does what it should, it
-# buys single folds and spreads them over three times as many settings, and it loses least at the end; but at an intermediate price the random settings are ahead of both, and four starts
-# decide nothing. We draw no claim from this table.
+# All settings on a broad plateau are close to each other, and the differences between the policies are of the same size as those between starts. KG does what it should, it
+# buys single folds and spreads them over more settings; but four starts decide nothing. We draw no claim from this table.
 #
 # ## Verdict
 #
 # The formulas hold to rounding, except for the one that is misprinted: at $\Delta = \sigma = 1$ the page gives $0.4006$ where the expectation is $1.0833$. Entropy search and
 # predictive entropy search agree within Monte Carlo error, noisy EI turns into EI as the noise vanishes, and EI is exactly zero for a cheap source or a derivative that KG
-# values highly. On functions from the prior KG equals EI without noise and beats its plug-in form under noise, as the tutorial says. What we had not expected: under noise the
-# plug-in form is little better than random points, and an acquisition that merely asks the one-step question among *evaluated* points (noisy EI) recovers nearly all that KG gains. The
+# values highly. On functions from the prior KG equals EI without noise and beats its plug-in form under noise, as the tutorial says. What we had not expected: how little the
+# plug-in form then gains over random points, and that an acquisition that merely asks the one-step question among *evaluated* points (noisy EI) keeps up with KG. The
 # lesson is less about which acquisition than about asking what an observation can still change.
 
 # %%
@@ -1683,7 +1729,10 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
-# The 98 % of the multi-step optimum, is cited from earlier work on a solvable problem which the tutorial does not give in enough detail to set up. Its other statements on performance are
+# C5.a as our specification states it (every policy ahead of random by two standard errors at noise 0 and 0.3) does not hold, nor did it on ten further sets of functions.
+# The tutorial itself makes no such statement.
+#
+# The 98 % of the multi-step optimum is cited from earlier work on a solvable problem which the tutorial does not give in enough detail to set up. Its other statements on performance are
 # cited as well. Entropy search is usually approximated by expectation propagation; on a finite grid sampling is exact up to Monte Carlo error, and we use that. The batch is optimised by quasi-Newton
 # steps on a fixed sample instead of stochastic gradients. Hyper-parameters are set to their posterior mode; the fully Bayesian average over slice samples is not run.
 #
