@@ -26,32 +26,39 @@
 # this and have a well-known weakness. They learn slow variation first, and a solution that oscillates
 # fast may never arrive.
 #
-# {cite}`gp_pde` fit a Gaussian process instead, and give it a covariance that is a mixture of bumps in the
+# {cite:t}`gp_pde` fit a Gaussian process instead, and give it a covariance that is a mixture of bumps in the
 # *frequency* domain. The position of each bump is a parameter, so the process finds out at which
 # frequencies the solution lives, and an automatic pruning removes the bumps that are not needed. This
-# chapter solves $u'' = f$ for solutions with fifty oscillations on the domain, to six digits, in two seconds. It
-# also gives the competitors a fair chance, and one of them takes it.
+# chapter solves $u'' = f$ for solutions with fifty oscillations on the domain, from four points for each of them.
+# It also gives the competitors a fair chance, and one of them takes it.
 #
 # ## What the paper claims
 #
-# 1. **High frequencies and many scales.** A Gaussian process whose covariance is the inverse Fourier transform
-#    of a mixture of Student-t bumps (GP-HM-StM) or Gaussian bumps (GP-HM-GM) solves high-frequency and
-#    multi-scale equations on which physics-informed neural networks (PINN) and Gaussian processes with an
-#    ordinary covariance fail. For $u = \sin 500x - 2(x-\tfrac12)^2$ the authors show both of
-#    their processes on top of the truth, the squared-exponential one recovering the parabola only, the Matérn
-#    one an attenuated oscillation, and a network on random Fourier features noise.
-# 2. **Pruning.** Optimising the logarithms of the weights amounts to Jeffreys' prior $p(w) \propto 1/w$: superfluous
-#    frequencies vanish and the others move to the true ones.
-# 3. **Kronecker structure.** On a grid with a product covariance, with $M_d$ points on axis $d$ and
-#    $M = \prod_d M_d$, a step takes $O(\sum_d M_d^3 + M\sum_d M_d)$ operations and $O(\sum_d M_d^2 + M)$
-#    memory, without any low-rank approximation.
-# 4. **Accuracy.** The two hardest one-dimensional problems reach relative errors of about $10^{-3}$ to $10^{-4}$, with
-#    $10^6$ steps of Adam and an additional process for the low frequencies.
+# The numbers are relative errors, as on the authors' slides and poster.
+#
+# 1. **Accuracy.** A Gaussian process whose covariance is the inverse Fourier transform of a mixture of Student-t
+#    bumps (GP-HM-StM) or Gaussian bumps (GP-HM-GM) solves high-frequency and multi-scale equations: $6.5\cdot10^{-7}$ on
+#    $\sin 100x$, $3.2\cdot10^{-6}$ on $\sin 6x\cos 100x$, $2.7\cdot10^{-3}$ on three scales, $7.7\cdot10^{-6}$ on the
+#    nonlinear Allen–Cahn equation. {claims}`C1.a, C1.b, C1.c, C1.d, C1.e`
+# 2. **Frequencies are found.** The components that are needed move to the true frequencies. {claims}`C2.a, C2.b, C2.c`
+# 3. **Pruning.** Optimising the logarithms of the weights amounts to Jeffreys' prior $p(w) \propto 1/w$:
+#    superfluous components vanish. {claims}`C3`
+# 4. **Others fail.** Processes with an ordinary covariance stay at $2.7\cdot10^{-2}$ ($\sin 100x$), 0.52 (product) and
+#    0.98 (three scales), neural networks that are trained on the equation (PINN) at 1.36 on $\sin 100x$. But a network on random
+#    Fourier features reaches $5\cdot10^{-4}$ there and *beats* the authors' process on three scales ($2\cdot10^{-5}$), and a
+#    Chebyshev solver beats everything in one dimension.
+#    {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h, C4.i`
+# 5. **Kronecker structure.** On a grid with a product covariance everything is computed from the matrices of the single
+#    axes, without any low-rank approximation. {claims}`C5.a, C5.b, C5.c`
+# 6. **Slow but steady.** The published optimisation, Adam on all unknowns, gets there in $10^5$ steps and more; after 100
+#    steps a log of the authors has an error of 0.2756. {claims}`C6.a, C6.b, C6.c`
+#
+# Not tested here: that a step takes $O(\sum_d M_d^3 + M\sum_d M_d)$ operations with $M_d$ points on axis $d$ and $M=\prod_d M_d$
+# (a figure shows times), and the paper's other equations.
 #
 # These statements rest on the authors' repository (solvers, covariances, all configurations, scripts, two
-# short logs), its description and figure, and the abstract. The tables of the paper were not available to us; the
-# accuracy in claim 4 is a remark in a script, and 0.2756 below is the relative error after 100 steps
-# in one of the logs.
+# short logs), its description and figure, the abstract, and the tables of the authors' slides and poster. The body
+# of the paper was not read.
 #
 # ## The idea
 #
@@ -139,14 +146,14 @@ from gaussbook.gp.cholesky import (
     log_determinant,
     solve_triangular,
 )
+from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay
 from gaussbook.plotting import figure
 from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
 
-claims = Claims("gp_pde")
-xp, mT = backend(), backend().matrix_transpose
+claims, xp, mT = Claims("gp_pde"), backend(), backend().matrix_transpose
 
 
 # %% [markdown]
@@ -367,6 +374,10 @@ def relative_error(estimate: Array, truth: Array) -> float:
 # consists of the two frequencies $100 \pm 6$; and $\sin x + 0.1\sin 20x + 0.05\cos 100x$, which has three scales. (The
 # repository's description has the cosine in the last one, its code a sine; we take the cosine.) The first two live
 # on $[0, \pi]$, half of the published domain at the published density of points, the third on $[0, 1]$.
+#
+# The frequencies start on an even grid from 0 to $F_{\max}$. With the published $F_{\max} = 20$ one of them starts almost
+# at the answer, 15.86 for 15.92, and nothing need be found. For the first two problems we therefore choose $F_{\max}$ such that
+# the true frequencies lie in the *middle* between two starting values; for the third the published 30 does it.
 
 # %%
 @dataclass(frozen=True)
@@ -399,13 +410,13 @@ single = Problem(
     "sin 100x",
     lambda x: xp.sin(100 * x),
     lambda x: -1e4 * xp.sin(100 * x),
-    *(end, n, 20.0),
+    *(end, n, 29 / 22.5 * 100 / (2 * math.pi)),
 )
 product = Problem(
     "sin 6x cos 100x",
     lambda x: xp.sin(6 * x) * xp.cos(100 * x),
     lambda x: product_f(x, 6, 100),
-    *(end, n, 20.0),
+    *(end, n, 29 / 23.5 * 94 / (2 * math.pi)),
 )
 three = Problem(
     "three scales",
@@ -418,14 +429,18 @@ three = Problem(
 problems = [single, product, three]
 
 # %% [markdown]
-# Thirty components and 600 steps; nothing is random.
+# Thirty components. Near the optimum the path of Adam is chaotic: a change of $10^{-6}$ in the starting frequencies, or
+# another processor's rounding, leads to another of many equally good sets of components. For the product, where this
+# matters most, we take the median of three such starts.
 
 # %%
-Q, steps = 30, scale(default=600, paper=3000)
-runs = {}
-for p in progress(problems, "GP-HM-StM"):
-    runs[p.name] = fit(poisson(p), start(Q, p.F_max), student, steps)
-gm_run = fit(poisson(single), start(Q, single.F_max), gaussian, steps)
+Q = 30
+
+
+def shaken_start(p: Problem, seed: int) -> dict[str, Array]:
+    """The start with frequencies moved by up to 1e-6."""
+    theta = start(Q, p.F_max)
+    return theta | {"mu": theta["mu"] + 1e-6 * generator(seed).random(Q)}
 
 
 def error(p: Problem, fitted: dict, envelope: Callable = student) -> float:
@@ -434,20 +449,41 @@ def error(p: Problem, fitted: dict, envelope: Callable = student) -> float:
     return relative_error(predict(fitted, points, envelope), p.u(points))
 
 
-errors = {p.name: error(p, runs[p.name]) for p in problems}
+def median(values: list[float]) -> float:
+    """The middle one of an odd number of values."""
+    return sorted(values)[len(values) // 2]
+
+
+# %%
+steps = scale(default=600, paper=3000)
+runs = {p.name: fit(poisson(p), start(Q, p.F_max), student, steps) for p in (single, three)}
+shaken_runs = [
+    fit(poisson(product), shaken_start(product, seed), student, steps)
+    for seed in progress(range(3), "shaken starts")
+]
+runs[product.name] = shaken_runs[0]
+gm_run = fit(poisson(single), start(Q, single.F_max), gaussian, scale(default=300, paper=3000))
+errors = {p.name: error(p, runs[p.name]) for p in (single, three)}
+errors[product.name] = median([error(product, fitted) for fitted in shaken_runs])
 gm_error = error(single, gm_run, gaussian)
 
 # %%
+published = {single.name: "6.53e-7", product.name: "3.17e-6", three.name: "2.71e-3"}
 for letter, p in zip("abc", problems, strict=True):
     claims.check(
         f"C1.{letter}",
-        f"GP-HM-StM, {p.name}: relative error",
+        f"GP-HM-StM, {p.name}: relative error" + ", median of 3 starts" * (p is product),
         measured=errors[p.name],
         at_most=1e-3,
-        paper="1e-3 to 1e-4" if p is three else None,
+        paper=published[p.name],
+        seeds=3 if p is product else None,
     )
 claims.check(
-    "C1.d", "GP-HM-GM, sin 100x: relative error", measured=gm_error, at_most=5e-3
+    "C1.d",
+    "GP-HM-GM, sin 100x: relative error",
+    measured=gm_error,
+    at_most=5e-3,
+    paper="3.99e-7",
 )
 
 # %% tags=["hide-input"]
@@ -473,9 +509,8 @@ with figure(
 
 # %% [markdown]
 # Four points to an oscillation, with the second derivative known there and $u$ itself only at the two ends, are
-# enough for relative errors around $10^{-7}$ on the first two problems and with either kind of bump. The third is
-# some thousand times less accurate. That is what the authors' script promises, but strange for
-# the problem with the fewest oscillations; we come back to it.
+# enough for the first two problems, and with either kind of bump. The third is the least accurate, with us as with the authors,
+# strange for the problem with the fewest oscillations; we come back to it.
 #
 # ### Frequencies that stay, frequencies that go
 #
@@ -539,43 +574,30 @@ with figure(
 
 
 # %% [markdown]
-# Near the optimum the path of Adam is chaotic: a change of $10^{-6}$ in the starting frequencies, or another processor's
-# rounding, leads to another of many equally good sets of components. For the product, where this matters
-# most, we look at five such starts.
+# For the product we ask whether each of the two true frequencies has a component nearby that matters, with at least a
+# hundredth of the largest weight.
 
 # %%
-def distance(pair: list[float]) -> float:
-    """The larger distance of two ordered frequencies from 94 / 2 pi and 106 / 2 pi."""
-    return max(
-        abs(mu - omega / (2 * math.pi))
-        for mu, omega in zip(pair, (94, 106), strict=True)
-    )
+def distance(theta: dict) -> float:
+    """How far the components with w > 0.01 max w stay from 94 / 2 pi and 106 / 2 pi."""
+    mu, w = heaviest_first(theta)
+    kept = mu[w > 0.01 * w[0]]
+    return max(float(xp.min(xp.abs(kept - omega / (2 * math.pi)))) for omega in (94, 106))
 
 
-# %%
-shaken_rows = []
-for seed in progress(range(5), "shaken starts"):
-    theta = start(Q, product.F_max)
-    theta |= {"mu": theta["mu"] + 1e-6 * generator(seed).random(Q)}
-    fitted = fit(poisson(product), theta, student, scale(default=400, paper=3000))
-    peaks = sorted(highest_peaks(fitted["theta"], product.F_max)[:2])
-    heavy = sorted(float(mu) for mu in heaviest_first(fitted["theta"])[0][:2])
-    shaken_rows.append(
-        [str(seed), *heavy, *peaks, distance(heavy), error(product, fitted)]
-    )
-table(
-    shaken_rows,
+rows = [
     [
-        "Seed",
-        "Heaviest component 1",
-        "Heaviest component 2",
-        "Highest peak 1",
-        "Highest peak 2",
-        "Distance of the heaviest from the truth",
-        "Relative error",
-    ],
-    "sin 6x cos 100x from five starts: frequencies of the two heaviest components, and of "
-    "the two highest peaks (truth: 14.96 and 16.87).",
+        str(seed),
+        ", ".join(f"{float(mu):.2f}" for mu in heaviest_first(fitted["theta"])[0][:4]),
+        distance(fitted["theta"]),
+        error(product, fitted),
+    ]
+    for seed, fitted in enumerate(shaken_runs)
+]
+table(
+    rows,
+    ["Start", "Four heaviest components", "Distance from the truth", "Relative error"],
+    "sin 6x cos 100x from three starts (true frequencies: 14.96 and 16.87).",
 )
 
 # %%
@@ -586,15 +608,15 @@ claims.check(
     "sin 100x: frequency of the highest peak",
     measured=peak,
     equals=100 / (2 * math.pi),
-    within=0.15,
+    within=0.1,
 )
 claims.check(
     "C2.b",
-    "sin 6x cos 100x: distance of the two heaviest components from the truth, median "
-    "of the shaken starts",
-    measured=sorted(row[5] for row in shaken_rows)[2],
-    at_most=0.6,
-    seeds=5,
+    "sin 6x cos 100x: distance of the kept components from the two true frequencies, "
+    "median of the starts",
+    measured=median([row[2] for row in rows]),
+    at_most=0.15,
+    seeds=3,
 )
 claims.check(
     "C2.c",
@@ -614,38 +636,38 @@ claims.check(
 )
 
 # %% [markdown]
-# A handful of components is left, and the spectrum is that of the solution. Two things are less tidy than the paper's
-# account. Several components may share one line, so the two heaviest need not be the two frequencies: in the run of the
-# figures, whose start is not shaken, both sit at 16.87, and the second line is carried by lighter ones. (The threshold of
-# 0.6 was set for a single run; because of such accidents we apply it to the median of five.) And now and then a peak
-# survives near, not at, a true frequency: the last start of the table has one 0.85 away. The domain is $\pi$ long, so
+# A handful of components is left, and the spectrum is that of the solution, although no component began within 0.3 of
+# a fast frequency. It is less tidy than the paper's account. Several components may share one line, so the two
+# heaviest need not be the two frequencies, and now and then a peak survives beside a true one. The domain is $\pi$ long, so
 # frequencies $1/\pi \approx 0.3$ apart are hardly different on it, and a covariance only says what is *possible*; the
-# solution is right all the same.
+# solution is right all the same. In fact it is nearly right with the frequencies frozen where they
+# start: broad bumps reach across the gap. The errors of C1 alone do not show that frequencies are learned.
 #
 # ### Other solvers, at their best
 #
 # A Gaussian process with a single component at frequency 0 is the ordinary Matérn 5/2 or
-# squared-exponential (SE) process. We give each the same objective, points and optimiser, from the published
-# start ($\log\ell = 0$) and from one tuned to these problems ($\log\ell = 3$ for Matérn; for SE 6, and a
-# wider box, since there $\ell$ is the square of an inverse length), and count the better of the two *errors*, a
-# choice in their favour.
+# squared-exponential (SE) process. We give each the same objective, points and optimiser, and the better of two starts,
+# which we tried beforehand: the published $\log\ell = 0$, or one tuned to fast oscillations. For SE, $\ell$ is the
+# square of an inverse length, so its box is wider.
 
 # %%
 baseline_steps = scale(default=200, paper=3000)
-BASELINES = {("Matérn 5/2", student): (0.0, 3.0), ("SE", gaussian): (0.0, 6.0)}
-baseline = {}
-for p in progress(problems, "one component"):
-    for (name, envelope), initial in BASELINES.items():
-        for which, log_l in zip(("published", "tuned"), initial, strict=True):
-            fitted = fit(
-                poisson(p),
-                start(1, 0.0, log_l),
-                envelope,
-                baseline_steps,
-                multipliers={"mu": 0.0},
-                box={"log_l": (-6, 10)},
-            )
-            baseline[p.name, name, which] = error(p, fitted, envelope)
+FIXED = {"multipliers": {"mu": 0.0}, "box": {"log_l": (-6, 10)}}
+
+
+def one_component(p: Problem, name: str, steps=baseline_steps, **options) -> float:
+    """Error of a process without frequencies, from the better start."""
+    envelope = student if name == "Matérn 5/2" else gaussian
+    log_l = 6.0 if name == "SE" else 0.0 if p is three else 3.0
+    fitted = fit(poisson(p, **options), start(1, 0.0, log_l), envelope, steps, **FIXED)
+    return error(p, fitted, envelope)
+
+
+baseline = {
+    (p.name, name): one_component(p, name)
+    for p in progress(problems, "one component")
+    for name in ("Matérn 5/2", "SE")
+}
 
 
 # %% [markdown]
@@ -718,8 +740,8 @@ def backward(g: tuple, params: dict, tape: list) -> dict[str, Array]:
 
 
 # %% [markdown]
-# Training minimises the mean squared residual in units of the size of $f$, by 2000 steps of Adam with a decaying
-# rate, in single precision. Random frequencies are normal with standard deviation $\sigma$ (radians per unit of
+# Training minimises the mean squared residual in units of the size of $f$, by Adam with a decaying
+# rate, in single precision: 2000 steps for RFF-PINN on three scales, 1000 for the others, which stop improving before. Random frequencies are normal with standard deviation $\sigma$ (radians per unit of
 # $x$).
 
 # %%
@@ -743,28 +765,21 @@ def initial_weights(rng, inputs: int) -> dict[str, Array]:
 
 
 # %%
-neural_steps = scale(default=2000, paper=20_000)
-
-
 def column(values: Array) -> Array:
     """A column in single precision."""
     return xp.astype(values[:, None], xp.float32)
 
 
 # %%
-def pinn(p: Problem, sigma: float | None, seed: int = 0) -> tuple[float, float]:
+def pinn(p: Problem, sigma: float | None, steps: int, seed: int = 0) -> tuple:
     """Relative error on 300 points and final mean squared residual over that of f."""
     s, rng, half = poisson(p), generator(seed), p.end / 2
-    b = (
-        None
-        if sigma is None
-        else xp.astype(rng.standard_normal(64) * sigma * half, xp.float32)
-    )
+    b = sigma and xp.astype(rng.standard_normal(64) * sigma * half, xp.float32)
     X, f = column(s.x / half - 1), column(s.f * half**2)
     H, size = features(X, b), float(xp.sqrt(xp.mean(f**2)))
     params = initial_weights(rng, H[0].shape[1])
-    adam, X2 = Adam(cosine_decay(3e-3, neural_steps, 3e-5)), 1 - X**2
-    for _ in range(neural_steps):
+    adam, X2 = Adam(cosine_decay(3e-3, steps, 3e-5)), 1 - X**2
+    for _ in range(steps):
         (y, y1, y2), tape = network(H, params)
         r = (X2 * y2 - 4 * X * y1 - 2 * y - f) / size
         q = 2 * r / (size * p.n)
@@ -784,24 +799,25 @@ def pinn(p: Problem, sigma: float | None, seed: int = 0) -> tuple[float, float]:
 smooth = Problem(
     "sin 4x", lambda x: xp.sin(4 * x), lambda x: -16 * xp.sin(4 * x), end, n, 20.0
 )
-sigmas = {single.name: 100.0, three.name: 30.0}
-neural = {("PINN", smooth.name): pinn(smooth, None)}
-for p in progress((single, three), "networks"):
-    neural["PINN", p.name] = pinn(p, None)
-    neural["RFF-PINN", p.name] = pinn(p, sigmas[p.name])
+short, long = scale(default=(1000, 2000), paper=(20_000, 20_000))
+neural = {
+    ("PINN", smooth.name): pinn(smooth, None, short),
+    ("PINN", single.name): pinn(single, None, short),
+    ("RFF-PINN", single.name): pinn(single, 100.0, short),
+    ("RFF-PINN", three.name): pinn(three, 30.0, long),
+}
 
 # %%
-best = {p.name: min(v for k, v in baseline.items() if k[0] == p.name) for p in problems}
 names = [p.name for p in problems]
+best = {name: min(v for k, v in baseline.items() if k[0] == name) for name in names}
+chebyshev_errors = [chebyshev_collocation(p) for p in problems]
 rows = [["GP-HM-StM", *(errors[name] for name in names)]]
 for kind in ("Matérn 5/2", "SE"):
-    for which in ("published", "tuned"):
-        cells = [baseline[name, kind, which] for name in names]
-        rows.append([f"GP, {kind}, {which} start", *cells])
+    rows.append([f"GP, {kind}", *(baseline[name, kind] for name in names)])
 for kind in ("PINN", "RFF-PINN"):
-    rows.append([kind, neural[kind, names[0]][0], "–", neural[kind, names[2]][0]])
+    rows.append([kind, *(neural.get((kind, name), ("–",))[0] for name in names)])
 rows.append(["finite differences", *(finite_differences(p) for p in problems)])
-rows.append(["Chebyshev collocation", *(chebyshev_collocation(p) for p in problems)])
+rows.append(["Chebyshev collocation", *chebyshev_errors])
 table(rows, ["Method", *names], "Relative errors, all with the same number of points.")
 table(
     [[kind, name, residual, err] for (kind, name), (err, residual) in neural.items()],
@@ -810,51 +826,80 @@ table(
 )
 
 # %%
-for letter, p in zip("abc", problems, strict=True):
-    limited = "the jitter of the published objective limits GP-HM-StM; see the next experiment"
+paper_ratio = (0.027 / 6.53e-7, 0.515 / 3.17e-6, 0.98 / 2.71e-3)
+for letter, p, ratio in zip("abc", problems, paper_ratio, strict=True):
     claims.check(
         f"C4.{letter}",
         f"{p.name}: error of the best GP without frequencies over that of GP-HM-StM",
         measured=best[p.name] / errors[p.name],
         at_least=15,
-        not_reproduced=limited if p is three else None,
+        paper=f"{ratio:.2g}",
+        not_reproduced="the SE process, well optimised, is as good; the jitter limits both"
+        if p is three
+        else None,
     )
 claims.check(
     "C4.d",
-    "sin 100x: relative error of the better of the two networks",
-    measured=min(neural[kind, single.name][0] for kind in ("PINN", "RFF-PINN")),
-    at_least=0.3,
+    "the same ratio on three scales, from below and above",
+    measured=best[three.name] / errors[three.name],
+    between=(0.2, 5),
+    own=True,
 )
 
+# %%
+claims.check(
+    "C4.e",
+    "sin 100x: relative error of the PINN",
+    measured=neural["PINN", single.name][0],
+    at_least=0.3,
+    paper="1.36",
+)
+claims.check(
+    "C4.f",
+    "sin 100x, three scales: error of Chebyshev collocation over that of GP-HM-StM, larger",
+    measured=max(chebyshev_errors[k] / errors[names[k]] for k in (0, 2)),
+    at_most=0.1,
+    paper="4.7e-5",
+)
+for letter, p, number in (("g", single, "4.97e-4"), ("h", three, "2.00e-5")):
+    claims.report_value(
+        f"C4.{letter}",
+        f"{p.name}: relative error of the RFF-PINN",
+        measured=neural["RFF-PINN", p.name][0],
+        paper=number,
+    )
+
+# %%
+residual = neural["RFF-PINN", single.name][1]
+say(f"""On the two problems that oscillate fast throughout, the process with frequencies is better by
+factors of {best[single.name] / errors[single.name]:.0f} and {best[product.name] / errors[product.name]:.0f} than
+any without, and the networks find nothing: an error of 1 is what the zero function has. The RFF-PINN satisfies
+the equation of sin 100x at the 200 points to a mean squared residual of {residual:.0e} and is wrong.""")
+
 # %% [markdown]
-# On the two problems that oscillate fast throughout, the process with frequencies is four orders of magnitude better
-# than any without, and the networks find nothing: an error of 1 is what the zero function has. (A
-# penalty on the boundary in place of the exact condition brings the plain network to just that, 1.00, and that
-# with random features to 0.95 at best.) The second table says why. The RFF-PINN satisfies the equation at the
-# 200 points almost perfectly, to a mean squared residual of $10^{-9}$, and is wrong: four points per oscillation do not pin
-# down a function that may contain any frequency. Here the Nyquist limit on $\mu$ and the prior earn their keep.
+# Four points per oscillation do not pin
+# down a function that may contain any frequency. Here the Nyquist limit on $\mu$ and the prior earn their keep. (The authors'
+# RFF-PINN does solve $\sin 100x$; fresh random points in each step did not bring ours there.)
 #
 # The claim needs two corrections, though. The squared-exponential process does *not* fail once $u$ is eliminated and its length
-# scale may become short enough: it reaches $10^{-3}$, from either start. What the authors' figure shows is a
+# scale may become short enough. What the authors' figure shows is a
 # failure to optimise more than one to represent. On the three-scale problem it ties with GP-HM-StM, and the
-# RFF-PINN is close behind. Second, Chebyshev collocation, a classical method with as many
-# unknowns and no training, beats everything in the table: on an interval with a smooth solution, a Gaussian process is no
-# match for the right polynomial basis. Finite differences of second order, with an error of 22 %, are.
-#
-# (The Matérn process on three scales is a curiosity: its tuned start ends at a smaller $J$ than the published one, and at a
-# far larger error. A small objective is not a small error.)
+# RFF-PINN is close behind (in the paper it is ahead). Second, Chebyshev collocation, a classical method with as many
+# unknowns and no training, beats everything in the table, as in the paper's on all problems in one dimension: on an interval with a smooth solution, a
+# Gaussian process is no match for the right polynomial basis. Finite differences of second order are.
 #
 # ### A straight line in the error
 #
 # Why is the three-scale problem, the one of moderate frequencies, the least accurate? Its error has a shape.
 
 # %%
-clean_system = poisson(three, boundary_jitter=0.0)
 clean = fit(
-    clean_system, start(Q, three.F_max), student, scale(default=400, paper=3000)
+    poisson(three, boundary_jitter=0.0),
+    start(Q, three.F_max),
+    student,
+    scale(default=400, paper=3000),
 )
-options = {"multipliers": {"mu": 0.0}, "box": {"log_l": (-6, 10)}}
-clean_se = fit(clean_system, start(1, 0.0, 6.0), gaussian, baseline_steps, **options)
+clean_se_error = one_component(three, "SE", 3 * baseline_steps // 2, boundary_jitter=0.0)
 alpha = runs[three.name]["alpha"]
 points = xp.linspace(0, three.end, 300)
 line = eps * (-alpha[0] * (1 - points / three.end) - alpha[-1] * points / three.end)
@@ -881,14 +926,17 @@ with figure(
 table(
     [
         ["GP-HM-StM", errors[three.name], error(three, clean)],
-        [
-            "GP, SE",
-            baseline[three.name, "SE", "tuned"],
-            error(three, clean_se, gaussian),
-        ],
+        ["GP, SE", baseline[three.name, "SE"], clean_se_error],
     ],
     ["Method", "Published", "No jitter at the boundary"],
     "Three scales: relative errors with and without the jitter in the boundary condition.",
+)
+claims.check(
+    "C4.i",
+    "three scales: factor by which the error falls without jitter at the boundary",
+    measured=errors[three.name] / error(three, clean),
+    at_least=15,
+    own=True,
 )
 
 
@@ -897,9 +945,9 @@ table(
 # jitter: the grid values are $u = K\alpha = k\alpha + \varepsilon\alpha$, the boundary condition is imposed on them, and the solution
 # between the points is $k\alpha$ alone, so at the ends it is off by $-\varepsilon\alpha$. White noise of size $\sqrt\varepsilon = 10^{-3}$ is
 # a cheap way to satisfy the boundary, cheaper than making $k\alpha$ fit. Imposing the condition on $k\alpha$ (that is `boundary_jitter=0`)
-# improves the three-scale solution more than a thousandfold, the largest single improvement in this
-# chapter, and the squared-exponential one some thirtyfold. On the repaired footing the process with
-# frequencies is well ahead again.
+# is the largest single improvement in this chapter. It helps the squared-exponential process as well, so the ratio of the
+# two stays of the order of one, and C4.c is not reproduced on the repaired footing either: on 200 points the third problem is
+# not hard for a smooth process.
 #
 # ### Slow but steady: the published optimisation
 #
@@ -1088,7 +1136,7 @@ claims.check(
 
 
 # %% [markdown]
-# Now $\sin 100x$ as published: $\lambda_b = 200$, rate 0.01, start at $u = 0$, 700 steps.
+# Now $\sin 100x$ as published: $\lambda_b = 200$, rate 0.01, start at $u = 0$ and $F_{\max} = 20$, 700 steps.
 
 # %%
 def joint_fit(params, grid, f, g, mask, steps, every, **options) -> list[tuple]:
@@ -1115,7 +1163,7 @@ def joint_error(item: tuple, grid: tuple, points: Array, truth: Array) -> float:
 system = poisson(single)
 mask = to_device([[1.0]] + [[0.0]] * (single.n - 2) + [[1.0]])
 trace = joint_fit(
-    joint_start((single.n, 1), [start(Q, single.F_max)]),
+    joint_start((single.n, 1), [start(Q, 20.0)]),
     (system.x,),
     system.f[:, None],
     mask * single.u(system.x)[:, None],
@@ -1129,14 +1177,14 @@ steady = [joint_error(item, (system.x,), points, single.u(points)) for item in t
 quick = [
     (k, dict(runs[single.name], theta=th, alpha=alpha))
     for k, (_, th, alpha) in enumerate(runs[single.name]["trace"])
-    if k in (0, 10, 30, 70, 150, 300, 500)
+    if k in (0, 10, 30, 70, 150, 300, 599)
 ]
 
 # %% tags=["hide-input"]
 with figure(
     alt="Relative error against optimisation steps, logarithmic. The published joint optimisation "
-    "falls slowly from 1 to 0.07 in 700 steps; with the solution eliminated the error falls "
-    "below one in a thousand within some dozens of steps and to about a millionth.",
+    f"falls slowly from 1 to {steady[-1]:.2f} in 700 steps; with the solution eliminated the error "
+    "falls below one in a thousand within some dozens of steps.",
     caption="Relative error on $\\sin 100x$ against the number of Adam steps: all unknowns together "
     "as published, and with the solution eliminated.",
     height=3.0,
@@ -1153,7 +1201,6 @@ claims.check(
     "sin 100x: relative error of the published optimisation at the last step",
     measured=steady[-1],
     at_most=0.12,
-    paper="0.2756 after 100 steps",
 )
 claims.check(
     "C6.b",
@@ -1161,10 +1208,17 @@ claims.check(
     measured=max(b - a for a, b in pairwise(steady)),
     at_most=0,
 )
+claims.check(
+    "C6.c",
+    "sin 100x: relative error of the published optimisation after 100 steps",
+    measured=steady[1],
+    between=(0.2, 0.4),
+    paper="0.2756",
+)
 
 
 # %% [markdown]
-# At step 100 we measure 0.29, where the authors' log has 0.2756. The published scheme works and needs patience;
+# The published scheme works and needs patience;
 # eliminating $u$ replaces most of the $10^5$ steps by a Cholesky factorisation. It is also what makes fair
 # baselines affordable.
 #
@@ -1205,9 +1259,8 @@ dense_times = [dense_time(n) for n in dense_sizes]
 with figure(
     1,
     2,
-    alt="Time and memory against points per axis, logarithmic. The Kronecker step grows gently "
-    "to some ten milliseconds at 128; one dense factorisation takes longer from 32 "
-    "points on, and its matrix needs gigabytes beyond 100.",
+    alt="Time and memory against points per axis, logarithmic. The Kronecker step grows gently, "
+    "one dense factorisation steeply, and its matrix needs gigabytes beyond 100 points per axis.",
     caption="Time measured here and memory of the matrices, on an $n \\times n$ grid.",
 ) as axes:
     axes[0].loglog(sizes, times, "o-", label="one joint gradient")
@@ -1243,7 +1296,7 @@ wave = Problem(
 f, g = (h(x)[:, None] + h(x)[None, :] for h in (wave.f, wave.u))
 inside = xp.astype((xp.arange(n2) > 0) & (xp.arange(n2) < n2 - 1), xp.float64)
 mask = 1 - inside[:, None] * inside[None, :]
-steps_2d = scale(default=1200, paper=50_000)
+steps_2d = scale(default=600, paper=50_000)
 trace2 = joint_fit(
     joint_start((n2, n2), [start(Q, wave.F_max)] * 2),
     (x, x),
@@ -1267,13 +1320,20 @@ table(
     ["Grid", "Step with the smallest J", "Relative error on 300 × 300 points"],
     "Poisson's equation in two dimensions.",
 )
+claims.check(
+    "C5.c",
+    "2D: relative error of the joint optimisation",
+    measured=error2,
+    at_most=0.2,
+    own=True,
+)
 
 # %% tags=["hide-input"]
 with figure(
     1,
     2,
     alt="Left: the solution on the square, a plaid of about thirteen stripes each way. Right: the "
-    "relative error falls fast to five per cent and then slowly to about one.",
+    "relative error falls fast at first and then slowly.",
     caption="Left: the values $U$ found on the grid. Right: relative error against steps.",
 ) as axes:
     image = axes[0].imshow(
@@ -1291,15 +1351,15 @@ with figure(
 
 
 # %% [markdown]
-# The joint gradient on 4096 unknowns takes about a millisecond. Optimisation is another
-# matter: the error falls to some five per cent in 500 steps and then slowly to one or two, far from the accuracy in one dimension, because here
+# The error falls fast at first and then slowly, far from the accuracy in one dimension, because here
 # $u$ is not eliminated; the boundary term is not a Kronecker product, so equation {eq}`gp-pde-system` has no cheap
-# counterpart.
+# counterpart. (For a like solution, $\sin 6x\sin 20x + \sin 6y\sin 20y$, the authors report $1.0\cdot10^{-3}$ after a
+# million steps or more.)
 #
 # ### A nonlinear equation
 #
 # Allen–Cahn's equation $u'' + u(u^2 - 1) = f$ is not linear, but close to a guess $u_0$ it is: replacing $u^3$ by
-# $u_0^3 + 3u_0^2(u - u_0)$ gives $u'' + (3u_0^2 - 1)\,u = f + 2u_0^3$. We start from $u_0 = 0$ and linearise three times about
+# $u_0^3 + 3u_0^2(u - u_0)$ gives $u'' + (3u_0^2 - 1)\,u = f + 2u_0^3$. We start from $u_0 = 0$ and linearise twice, the second time about
 # the last solution, keeping the parameters.
 
 # %%
@@ -1311,9 +1371,9 @@ def allen_cahn(p: Problem, u_0: Array) -> System:
 
 
 u_0, theta, rows = xp.zeros(single.n), start(Q, single.F_max), []
-for number in range(1, 4):
+for number in (1, 2):
     fitted = fit(
-        allen_cahn(single, u_0), theta, student, scale(default=150, paper=1000)
+        allen_cahn(single, u_0), theta, student, scale(default=130, paper=1000)
     )
     theta = fitted["theta"]
     u_0 = predict(fitted, fitted["x"], student)
@@ -1326,33 +1386,40 @@ table(
     "Allen–Cahn with the solution sin 100x.",
 )
 
+# %%
+claims.check(
+    "C1.e",
+    "GP-HM-StM, Allen–Cahn, sin 100x: relative error",
+    measured=rows[-1][-1],
+    at_most=1e-3,
+    paper="7.71e-6",
+)
+
 # %% [markdown]
-# Three linearisations reach the accuracy of the linear problem. The first is good already: the solution is at most 1, and its second derivative is of the
+# The first linearisation is good already: the solution is at most 1, and its second derivative is of the
 # order of $10^4$, so the cubic term hardly matters in this problem of the paper.
 #
 # ## Verdict
 #
-# A Gaussian process that may place bumps in the spectrum solves $u'' = f$ where neural solvers see noise, at four points
-# per oscillation, to errors around $10^{-7}$ in two seconds. It finds the frequencies by itself, most of its thirty
+# A Gaussian process that may place bumps in the spectrum solves $u'' = f$ at four points
+# per oscillation, where our networks fail. It moves its components to frequencies that are not in its start, most of its thirty
 # components vanish as the paper says, and the Kronecker formulas are exact. The comparison is less
-# one-sided than claimed. An ordinary squared-exponential process, optimised well, reaches $10^{-3}$ on the hard problems; on three scales the
-# published objective is held back by its own jitter, so that it is not even better than that process, and one
-# line of algebra repairs it. And a classical spectral method is better still wherever it applies.
+# one-sided than claimed. An ordinary squared-exponential process, optimised well, solves the hard problems too, less accurately; on three scales, where the
+# published objective is held back by its own jitter, it is as good, and one
+# line of algebra improves both. And a classical spectral method is better still wherever it applies, as the authors' own table says.
 
 # %%
 claims.report()
 
 # %% [markdown]
-# ## Not reproduced, and why
+# ## What was not tested
 #
-# The tables of the paper were not available to us, so no error here is compared with one printed there. The factor
-# of 15 over the best process without frequencies does not hold on three scales with the published
-# boundary condition: the ratio is about 1. The original runs take $10^5$ to $3\cdot10^6$ steps, with an additional process for the low frequencies in the hardest
-# cases, among them $\sin 500x - 2(x-\frac12)^2$; we replace most steps by elimination and run none of these. Weighted PINNs, two-dimensional
-# Allen–Cahn and advection are left out.
-#
-# The seeds enter only in the five shaken starts and in the networks (one seed each, with $\sigma$ chosen by the
-# error itself, in their favour).
+# The paper's $x\sin 200x$, $\sin 500x - 2(x-\frac12)^2$, $\sin 100x\sin 100y$, two-dimensional
+# Allen–Cahn and advection, and the product solution of Allen–Cahn, are not run. The original runs take $10^5$ to $3\cdot10^6$ steps, with an
+# additional process for the low frequencies in the hardest
+# cases; we replace most steps by elimination and run none of these. Weighted PINNs and the paper's other networks are left out.
+# The factor of 15 over the best process without frequencies is not reproduced on three scales. The networks have one seed each, with $\sigma$ chosen by the
+# error itself, in their favour. Orders of time and memory are shown, not judged.
 #
 # ## At paper scale
 #
