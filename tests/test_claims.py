@@ -215,6 +215,15 @@ def test_nothing_comes_after_the_report(claims, capsys):
         claims.report()
 
 
+def test_rows_stand_by_their_numbers(claims, capsys):
+    for id in ("C10", "C2.b", "C1", "C2.a", "C10.a"):
+        claims.check(id, "a", measured=0, at_most=1)
+    claims.report()
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert shown == ["C1", "C2.a", "C2.b", "C10", "C10.a"]
+    assert [fact["id"] for fact in claims.bundle()["claims"]] == shown
+
+
 @given(FINITE, FINITE)
 def test_numbers_that_differ_read_differently(value, bound):
     claims = Claims("some_paper")

@@ -28,32 +28,39 @@
 # network that guesses best is the one that has learned Bayes' rule for this prior. Given real data, it
 # answers in a single pass, without sampling and without optimising anything.
 #
-# Müller and colleagues {cite}`prior_fitted_networks` call this a *prior-data fitted network*, or PFN. In
-# this chapter we train PFNs of about thirty thousand weights, each for a few seconds on one core, and
+# {cite:t}`prior_fitted_networks` call this a *prior-data fitted network*, or PFN. In
+# this chapter we train PFNs of some 26 000 weights, each for a few seconds on one core, and
 # choose priors whose exact answer is known. That turns "has it learned Bayes' rule?" into a number of nats.
 #
 # ## What the paper claims
 #
 # 1. Minimising the negative log-likelihood of a held-out point, over datasets drawn from a prior, makes a
-#    transformer approximate the posterior predictive distribution. The loss is the expected
-#    Kullback–Leibler divergence to the exact one plus a constant.
-# 2. PFNs imitate a fixed Gaussian process almost exactly. They come closer with more training datasets,
-#    from 500 000 to 4 million, with up to 2000 points in five dimensions.
-# 3. Where hyper-parameters are random as well and the exact answer is out of reach, a PFN predicts better
-#    than a Gaussian process fitted by type-II maximum likelihood (MLE-II), more than 200 times as fast,
-#    and better than the sampler NUTS, 1000 to 8000 times as fast.
-# 4. For priors over Bayesian neural networks it needs a 1000th of the time of variational inference and a
-#    10 000th of that of NUTS at equal likelihood.
+#    transformer approximate the posterior predictive distribution: it captures what the known points tell.
+#    {claims}`C1.a, C1.b`
+# 2. The loss is the expected Kullback–Leibler divergence to the exact predictive distribution plus a constant,
+#    so that no network can go below the exact one. Simpler models stay above the network, though not with the
+#    fewest points. {claims}`C2.a, C2.b, C2.c`
+# 3. PFNs imitate a fixed Gaussian process almost exactly, and come closer with more training datasets
+#    (500 000 to 4 million). {claims}`C3.a, C3.b`
+# 4. The network is a function of a *set* of known points, and queries do not see each other.
+#    {claims}`C4.a, C4.b, C4.c`
 # 5. The head decides whether regression works: replacing the paper's discretised density by a Gaussian
-#    costs much, adding positional encodings little.
-# 6. On small tables with 30 labelled rows, a PFN has the best mean rank in ROC AUC (2.786 with a prior over
-#    neural networks, 3.833 with a Gaussian process; XGBoost 3.357, nearest neighbours 6.214) and the best
-#    calibration error (0.025; with the Gaussian process 0.067; nearest neighbours 0.093).
+#    costs much. {claims}`C5.a, C5.b, C5.c`
+# 6. Where hyper-parameters are random as well, a PFN predicts better than a Gaussian process fitted by type-II
+#    maximum likelihood (MLE-II), more than 200 times as fast. {claims}`C6.a, C6.b, C6.c, C6.d`
+# 7. On small tables with 30 labelled rows, a PFN with a Gaussian process as the prior has a mean rank of 3.833
+#    in ROC AUC (logistic regression 4.690, nearest neighbours 6.214) and a calibration error of 0.067 (nearest
+#    neighbours 0.093). {claims}`C7.a, C7.b, C7.c, C7.d`
+#
+# Not tested here: the sampler NUTS, which the paper finds 1000 to 8000 times slower than the PFN and worse; priors
+# over Bayesian neural networks, where a PFN needs a 1000th of the time of variational inference and a 10 000th
+# of that of NUTS; the best PFN of the tables (mean rank 2.786, with a prior over neural networks), XGBoost
+# (3.357) and the other boosted trees; positional encodings, which cost little; and handwritten characters.
 #
 # These statements rest on the paper's full text with its appendices, in a third-party copy, where the
-# results of single tables of claim 6 were not read, and on the authors' code
+# results of single tables of claim 7 were not read, and on the authors' code
 # ([automl/TransformersCanDoBayesianInference](https://github.com/automl/TransformersCanDoBayesianInference)).
-# The results of claims 2 to 5 are printed as curves, so few numbers can be set beside ours.
+# The results of claims 1 to 6 are printed as curves, so few numbers can be set beside ours.
 #
 # ## The idea
 #
@@ -85,10 +92,8 @@
 # context, nobody at a query, so that any number of queries can be answered in one pass without knowing of
 # each other. In the paper a query also looks at itself. We instead put one learned vector, a *start
 # token*, in front of the context for all to look at. It gives the queries something to attend to when the
-# context is empty and costs less than a mask. It is not a mere convenience: with the paper's mask our small
-# network, trained for 700 steps, missed the exact answer by 3.1 nats at $n=0$, which training rarely visits,
-# and by 0.28 nats at $n=19$; with the start token these gaps were 0.11 and 0.20 (one trial run of each, on a
-# seed that is not used below).
+# context is empty and costs less than a mask. In trial runs our small network, with the paper's mask, missed
+# the exact answer by several nats at $n=0$, which training rarely visits.
 #
 # **The head.** A density over the real line is built from $B$ buckets. Their borders $b_0<\dots<b_B$ are
 # quantiles of answers drawn from the prior, so that each bucket is equally likely a priori. The network
@@ -135,6 +140,7 @@ T = xp.matrix_transpose
 from gaussbook.gp.covariances import Matern52
 from gaussbook.gp.exact import condition_on_data, log_marginal_likelihood
 from gaussbook.metrics import expected_calibration_error
+from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay, minimize_lbfgs, warm_up
 from gaussbook.plotting import PALETTE, figure
 from gaussbook.progress import progress
@@ -316,7 +322,7 @@ def gp_prior(rng, batch, N):
 # Under this prior the PPD is normal, with the mean and variance of Gaussian process regression. We train two
 # networks on two seeds and compare them with the exact PPD on 1000 fresh datasets. The paper's noise of
 # $10^{-4}$ makes the exact density so narrow, with a standard deviation of about 0.01, that a hundred buckets could
-# not resolve it: the head alone would cost half a nat. We take $10^{-2}$, where it costs 0.04.
+# not resolve it. We take $10^{-2}$.
 
 # %%
 CHECKPOINTS = scale(default=(80, 200, 400), paper=(1250, 2500, 5000))
@@ -430,17 +436,19 @@ captured = {
 }
 
 # %%
-for part, n in (("a", 9), ("b", 4)):
+for part, n, least in (("a", 9, 0.85), ("b", 4, 0.84)):
     claims.check(
         f"C1.{part}",
         f"E1: information captured after {n} context points, worse seed",
         measured=min(captured[n]),
-        at_least=0.70,
+        at_least=least,
         paper="≈ 1 (curves)",
         seeds=2,
     )
 
 # %%
+ahead = linear_nll - pfn_nll[:, -1, :]
+linear_share = ((prior_nll - linear_nll) / (prior_nll - gp_nll))[SIZES.index(9)]
 claims.check(
     "C2.a",
     "E1: smallest excess of the PFN's loss over the exact posterior's, any n",
@@ -453,11 +461,30 @@ late = [SIZES.index(n) for n in (9, 19)]
 claims.check(
     "C2.b",
     "E1: smallest advantage over Bayesian linear regression, n = 9 and 19",
-    measured=(linear_nll - pfn_nll[:, -1, :])[:, late].min(),
-    at_least=0,
+    measured=ahead[:, late].min(),
+    at_least=0.15,
     unit="nats",
     seeds=2,
+    own=True,
 )
+
+# %%
+early = [SIZES.index(n) for n in (1, 2)]
+claims.check(
+    "C2.c",
+    "E1: smallest lag behind Bayesian linear regression, n = 1 and 2",
+    measured=-ahead[:, early].max(),
+    between=(0.02, 0.3),
+    unit="nats",
+    seeds=2,
+    own=True,
+)
+
+# %%
+say(f"A context of nine points tells the network {100 * min(captured[9]):.0f} % of what it "
+    "tells the exact posterior. Linear regression, a fair model of so smooth a path, gets "
+    f"{100 * linear_share:.0f} %. With one or two points it is *ahead* of the network, by up to "
+    f"{-ahead[:, early].min():.2f} nats: short contexts are rare in training.")
 
 # %% [markdown]
 # By {eq}`eq-pfn-kl` the distance of a network's curve from the exact one is an expected divergence, and it
@@ -476,7 +503,7 @@ claims.check(
     "C3.a",
     "E1: smallest fall of the mean gap to the exact loss between checkpoints",
     measured=-np.diff(mean_gap, axis=1).max(),
-    at_least=0,
+    at_least=0.05,
     unit="nats",
     paper="falls with datasets (curves)",
     seeds=2,
@@ -485,7 +512,8 @@ claims.check(
     "C3.b",
     "E1: mean |PFN mean − GP mean| over queries at n = 9, worse seed",
     measured=max(difference),
-    at_most=0.15,
+    at_most=0.10,
+    paper="almost exactly (picture)",
     seeds=2,
 )
 
@@ -584,7 +612,7 @@ claims.check(
     "C4.a",
     "largest change of a logit when the context is permuted (weights in double precision)",
     measured=change_double,
-    at_most=1e-5,
+    at_most=1e-10,
     paper="0 by construction",
     seeds=2,
 )
@@ -613,12 +641,10 @@ claims.check(
 
 
 # %% [markdown]
-# The threshold of $10^{-5}$ for the first property was meant for single precision, and there it is missed. Reordering
-# the context changes the order in which attention adds up its terms, and the logits reach 18 in size, where neighbouring
-# numbers in single precision are $2\cdot10^{-6}$ apart. The median change is below $10^{-6}$, but the largest among
-# millions is between one and three times the threshold, a little different on every machine. A verdict should not hang
-# on that, so the claim is checked with the same weights in double precision, where the change is a billion times
-# smaller: the property belongs to the network, the rest is rounding.
+# Reordering the context changes the order in which attention adds up its terms. In single precision, in
+# which the networks were trained, our first bound of $10^{-5}$ is missed on some machines, because the logits are
+# large and so is the spacing of the numbers around them. A verdict should not hang on that. So the claim is
+# checked with the same weights in double precision: the property belongs to the network, the rest is rounding.
 #
 # ### What the head is good for
 #
@@ -681,12 +707,31 @@ advantage = {
     for name in ("Gaussian process", "random signs")
 }
 claims.check(
-    "C5",
+    "C5.a",
     "E2, random signs: loss of the Gaussian minus that of the Riemann head, mean of n",
     measured=advantage["random signs"].mean(),
     at_least=0.15,
     unit="nats",
+    own=True,
+)
+
+# %%
+claims.check(
+    "C5.b",
+    "E2, Gaussian process: loss of the Gaussian minus that of the Riemann head, mean of n",
+    measured=advantage["Gaussian process"].mean(),
+    at_least=0,
+    unit="nats",
     paper="large (curves)",
+    not_reproduced="the exact answer is Gaussian, and 400 steps do not teach 100 buckets that",
+)
+claims.check(
+    "C5.c",
+    "E2, Gaussian process: what the Riemann head loses to the Gaussian one, mean of n",
+    measured=-advantage["Gaussian process"].mean(),
+    at_most=0.2,
+    unit="nats",
+    own=True,
 )
 
 # %% tags=["hide-input"]
@@ -714,9 +759,13 @@ with figure(1, 2, alt=alt, caption=caption, height=2.7) as axes:
     axes[1].set(xlabel="answer $y$", ylabel="density")
     axes[1].legend()
 
+# %%
+gains = -advantage["Gaussian process"]
+say(f"On the process, the Gaussian head is the better one: by {gains.mean():.2f} nats in the "
+    f"mean over the context sizes, by {gains.min():.2f} to {gains.max():.2f} at single ones.")
+
 # %% [markdown]
-# On the process, the Gaussian head is the better one at every $n$, by up to an eighth of a nat. This
-# contradicts the paper's ablation, in direction and not only in size. Two things speak for the Gaussian head
+# This contradicts the paper's ablation in direction, not only in size. Two things speak for the Gaussian head
 # here: it is the right family, and it has 2 numbers to learn instead of 100, which counts when training is a
 # few seconds long. The paper trained for longer and at a smaller noise. With random signs the order is reversed,
 # and that gap cannot be trained away, because no single Gaussian has two peaks.
@@ -801,8 +850,7 @@ def oracle_nll(x, y, n, parts=64):
 # What a practitioner would do is fit the two hyper-parameters to each dataset, by L-BFGS on the marginal
 # likelihood times the priors (MAP-II). The maximum of a density depends on the scale in which one looks for
 # it. We maximise over logarithms, $\lambda^3e^{-6\lambda}\,v^2e^{-0.15v}$, which on trial seeds predicted
-# far better (0.70 against 1.03 nats with three context points) than the maximum in $(\lambda,v)$ itself. A
-# second start changed nothing.
+# far better than the maximum in $(\lambda,v)$ itself. A second start changed nothing.
 
 # %%
 def map2(x, y):
@@ -865,31 +913,42 @@ for row in rows:
 columns = ["predictor", "loss, n = 3 (nats)", "loss, n = 10 (nats)"]
 columns += ["time, n = 3 (ms per dataset)", "time, n = 10 (ms per dataset)"]
 table(rows, columns, "Random hyper-parameters: 100 datasets, all queries in the loss")
+
+# %%
+faster = min(slow / fast for slow, fast in milliseconds.values())
+words = "E3: time of MAP-II over time of the PFN per dataset, smaller of n = 3 and 10"
+claims.report_value("C6.a", words, measured=faster, unit="×", paper="> 200×")
+claims.check("C6.c", words, measured=faster, at_least=20, unit="×", own=True)
+behind = {n: found["PFN"] - found["MAP-II"] for n, found in losses.items()}
 claims.check(
-    "C6.a",
-    "E3: time of MAP-II over time of the PFN per dataset, smaller of n = 3 and 10",
-    measured=min(slow / fast for slow, fast in milliseconds.values()),
-    at_least=50,
-    paper="> 200×",
+    "C6.d",
+    "E3: loss of the PFN minus that of MAP-II at n = 10",
+    measured=behind[10],
+    at_most=0,
+    unit="nats",
+    paper="better (curves)",
+    not_reproduced="a network of 26 000 weights after 600 steps; the paper's is a thousand times larger",
 )
 claims.check(
     "C6.b",
     "E3: excess of the PFN's loss over the exact one at n = 10",
     measured=losses[10]["PFN"] - losses[10]["exact (4096 hyper-parameters)"],
-    at_most=0.35,
+    between=(0, 0.35),
     unit="nats",
+    own=True,
 )
+
+# %%
+say(f"The PFN's loss is {behind[3]:+.2f} nats from that of MAP-II with three points, and "
+    f"{behind[10]:+.2f} with ten. It answers {faster:.0f} times as fast.")
 
 # %% [markdown]
 # Three points do not determine two hyper-parameters. Fitting them anyway makes MAP-II too sure of itself, and
-# the PFN, which averages over them without being told to, predicts as well after a few seconds of training. With ten points the
-# hyper-parameters are better known and MAP-II comes within a few hundredths of a nat of the exact answer, while our small network
-# stays a quarter of a nat behind it. In the paper, with a far larger network and longer training, the PFN is
-# ahead; at our scale it draws level on three points and loses on ten. The
-# factor in time depends on who is timed. Our MAP-II takes two or three milliseconds for a dataset of ten
-# points, far less than the general programs which the paper timed, so we ask for a factor of 50. (Our first guess, made
-# before anything had run, was 100; ten trial runs gave between 79 and 127, which straddles it.) None of this counts
-# the five seconds of training, which pay off from about two thousand datasets on.
+# the PFN, which averages over them without being told to, predicts about as well after a few seconds of training.
+# With ten points the hyper-parameters are better known, and there our small network falls behind, where the
+# paper's, far larger and trained for longer, is ahead. The factor in time depends on who is timed. Our MAP-II is far
+# quicker than the general programs which the paper timed, so that the paper's factor of 200 is no
+# verdict here. That it is a factor of more than 20 is one. Training is not counted in it.
 #
 # ### Small tables, real data
 #
@@ -995,62 +1054,81 @@ rows = [[name, *of[name][..., 0].mean(axis=1), *mean[name]] for name in results]
 columns = ["classifier", *(f"AUC, {name.replace('_', ' ')}" for name in TABLES)]
 columns += ["AUC, mean", "ECE, 10 bins", "ECE, 100 bins"]
 table(rows, columns, "Four tables with 30 labelled rows, means of 20 subsets")
-neighbours = mean["k nearest neighbours"]
+
+# %%
+lead = {name: mean["PFN"] - mean[name] for name in rivals}
+by_neighbours, by_logistic = lead["k nearest neighbours"], lead["logistic regression"]
 claims.check(
     "C7.a",
     "E4: mean ROC AUC of the PFN minus that of nearest neighbours",
-    measured=mean["PFN"][0] - neighbours[0],
-    at_least=-0.02,
+    measured=by_neighbours[0],
+    at_least=0,
     paper="mean rank 3.833 against 6.214",
     seeds=20,
 )
 claims.check(
     "C7.b",
     "E4: calibration error (10 bins) of the PFN minus that of nearest neighbours",
-    measured=mean["PFN"][1] - neighbours[1],
-    at_most=0.03,
-    paper="0.067 against 0.093",
+    measured=by_neighbours[1],
+    at_most=0,
+    paper="0.067 − 0.093",
     seeds=20,
+    not_reproduced="calibrated on its prior, which real tables do not follow",
 )
 
+# %%
+claims.check(
+    "C7.c",
+    "E4: the same difference, bounded from above",
+    measured=by_neighbours[1],
+    at_most=0.06,
+    seeds=20,
+    own=True,
+)
+claims.check(
+    "C7.d",
+    "E4: mean ROC AUC of the PFN minus that of logistic regression",
+    measured=by_logistic[0],
+    at_least=0,
+    paper="mean rank 3.833 against 4.690",
+    seeds=20,
+    not_reproduced="two classes of these four tables are nearly separated by a plane",
+)
+say(f"""The network ranks the rows of four real tables better than nearest neighbours and the
+forest, and {-by_logistic[0]:.3f} of AUC below logistic regression. Its calibration error is
+{mean["PFN"][1]:.3f}, that of nearest neighbours {mean["k nearest neighbours"][1]:.3f}.""")
+
 # %% [markdown]
-# The network has been trained on invented tables only, for four seconds, and it ranks the rows of four real tables
-# better than nearest neighbours and the forest and about a hundredth of AUC below logistic regression, which
-# has these almost linear problems to itself. Five neighbours are the default and a compromise: on ten
-# other subsets of each table, between 3 and 15 neighbours with both weightings reached AUCs from 0.92 to 0.965
-# at calibration errors from 0.07 to 0.23, the best of one never with the best of the other. The range of length scales and the noise of the prior were chosen on
-# subsets that are not used here. That choice matters more than the network's size: with length scales between
-# a half and two the calibration error was half as large again. With a hundred bins and 70 rows most bins hold a single row or
-# none, and the last column measures mostly that.
+# It has been trained on invented tables only, for a few seconds. In the paper such a network is also the better calibrated
+# one; here that is not so. Five neighbours are scikit-learn's default and a compromise, since more of them rank better and
+# calibrate worse. The range of length scales and the noise of the prior were chosen on subsets that are not used here. With
+# a hundred bins and 70 rows most bins hold a single row or none, and the last column measures mostly that.
 #
 # ## Verdict
-#
-# A network of thirty thousand weights, trained for four seconds on invented data, captures nine tenths of the
-# information that exact Gaussian process regression extracts from four or nine points. Its distance to the exact
-# posterior is an expected divergence, is never negative and falls as training goes on. It is a set
+
+# %%
+say(f"""A network of 26 000 weights, trained for a few seconds on invented data, captures
+{100 * min(captured[4]):.0f} and {100 * min(captured[9]):.0f} % of the information that exact
+Gaussian process regression extracts from four and nine points.""")
+
+# %% [markdown]
+# Its distance to the exact posterior is an expected divergence, is never negative and falls as training goes on. It is a set
 # function: blind to the order of the context, up to rounding. The same loop handles random
 # hyper-parameters and classification by a change of the sampler. Where the answer has two peaks, the Riemann
-# head is needed; where it has one, at this scale, a Gaussian head does better, against the paper. MAP-II
-# is level with the network on three points and ahead on ten.
+# head is needed; where it has one, at this scale, a Gaussian head does better, against the paper. A fit of the
+# hyper-parameters (MAP-II) is ahead of so small a network on ten points, and logistic regression on four easy tables.
 
 # %%
 claims.report()
 
 # %% [markdown]
-# ## Not reproduced, and why
+# ## What was not tested
 #
 # The suite of twenty OpenML tables, XGBoost and CatBoost, and the Omniglot images are not bundled with any
-# library that this book uses. The Bayesian neural networks with NUTS and variational inference (claim 4) are
-# too slow for one core. Contexts of 2000 points, five dimensions and the noise of $10^{-4}$ need the larger
-# network and more buckets. Claim 3 is tested in part: the network is faster than MAP-II by about two orders of
-# magnitude, but it does not predict better than MAP-II, and NUTS was not run. Claim 5 is not confirmed
-# on the prior of the paper's ablation. The threshold of C4.a holds in
-# double precision only, as told above.
-#
-# One detail of the paper's recipe did not help us. Drawing the context size with weights $1/(N-n)$ gives
-# each size the same number of scored queries, but few training steps with a short context. In a trial of 700
-# steps on another seed, drawing it uniformly was better at every size but the empty context, by 0.09 nats
-# at $n=1$ and 0.01 at $n=19$. We kept the paper's weights.
+# library that this book uses. Bayesian neural networks, and NUTS in any experiment, are too slow for one core, and
+# the ablation's positional encodings were left out. Contexts of 2000 points, five dimensions and the noise of
+# $10^{-4}$ need the larger network and more buckets. The paper's number of 200 in claim 6 is shown beside ours
+# without a verdict.
 #
 # ## At paper scale
 #

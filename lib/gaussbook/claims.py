@@ -282,6 +282,10 @@ class Claims:
         if any(claim.id == id for claim in self.claims):
             raise ValueError(f"id {id} is checked twice")
 
+    def _in_order(self) -> list[Claim]:
+        """Return the claims by their numbers, wherever in the chapter they were checked."""
+        return sorted(self.claims, key=lambda c: (int(c.id[1:].partition(".")[0]), c.id))
+
     def bundle(self) -> dict[str, Any]:
         """Return the facts of all claims as plain JSON data."""
         return {
@@ -290,7 +294,7 @@ class Claims:
             "backend": "cupy" if "cupy" in arrays.backend().__name__ else "numpy",
             "device": arrays.device_name(),
             "seconds": round(time.perf_counter() - self._started, 2),
-            "claims": [asdict(claim) for claim in self.claims],
+            "claims": [asdict(claim) for claim in self._in_order()],
         }
 
     def report(self) -> None:
@@ -308,16 +312,17 @@ class Claims:
         if self._reported:
             raise ValueError(f"{self.slug} reports its claims twice")
         self._reported = True
-        rows = [_cells(claim) for claim in self.claims]
+        claims = self._in_order()
+        rows = [_cells(claim) for claim in claims]
         text = text_table(_COLUMNS, rows)
         if notebook.is_running():
-            ids = [claim.id for claim in self.claims]
+            ids = [claim.id for claim in claims]
             groups = [id.partition(".")[0] for id in ids]
             page = html_table(_COLUMNS, rows, _CAPTION, name="claims", ids=ids, groups=groups)
             notebook.publish({"text/plain": text, "text/html": page, MIME_TYPE: self.bundle()})
         else:
             print(text)
-        failing = [claim for claim in self.claims if claim.verdict == FAILS]
+        failing = [claim for claim in claims if claim.verdict == FAILS]
         if failing:
             lines = "; ".join(
                 f"{c.id} {c.statement}: measured {c.measured_text()}, "

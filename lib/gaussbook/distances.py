@@ -52,27 +52,34 @@ class SquaredDistances:
         dtype = xp.result_type(x, xp.float32)
         if x.shape[1] <= _FEW_COLUMNS:
             return xp.astype(self.by_differences(x, columns), dtype, copy=False)
-        squares, sizes = self.expanded(x, columns)
-        wrong = ~(squares > _CANCELLED * sizes)  # also where an overflow has left NaN
-        share = float(xp.sum(xp.astype(wrong, xp.float64))) / max(1, wrong.size)
-        if share > _MANY:
-            squares = self.by_differences(x, columns)
-        elif share > 0:
-            self.correct(squares, wrong, x, columns)
+        squares, norms = self.expanded(x, columns)
+        others = self.norms[columns]
+        # Mostly one look at the rows tells that nothing has cancelled.
+        clean = xp.min(squares, axis=1) > _CANCELLED * (norms + xp.max(others))
+        if not bool(xp.all(clean)):
+            wrong = ~(squares > _CANCELLED * (norms[:, None] + others))  # NaN of an overflow, too
+            share = float(xp.mean(xp.astype(wrong, xp.float64)))
+            if share > _MANY:
+                squares = self.by_differences(x, columns)
+            elif share > 0:
+                self.correct(squares, wrong, x, columns)
         return xp.astype(squares, dtype, copy=False)
 
     def expanded(self, x: Array, columns: slice = slice(None)) -> tuple[Array, Array]:
-        """Return the expanded squares, and the sizes (n, m) of the terms that cancel in them.
+        """Return the expanded squares (n, m) and the squared norms (n,) of the centred points.
+
+        The size of the terms that cancel in a square is the sum of two such norms.
 
         The absolute error of a square is at most `rounding` of its size.
         """
         xp = namespace(x)
         centred = self._scaled(xp.astype(x, xp.float64, copy=False) - self._middle)
-        norms = xp.vecdot(centred, centred)[:, None]
+        norms = xp.vecdot(centred, centred)
         # Two more columns let the product add the norms on its way.
-        left = xp.concat([-2 * centred, norms, xp.ones_like(norms)], axis=1)
+        ones = xp.ones_like(norms)[:, None]
+        left = xp.concat([-2 * centred, norms[:, None], ones], axis=1)
         squares = left @ xp.matrix_transpose(self._right[columns, :])
-        return squares, norms + self.norms[columns]
+        return squares, norms
 
     def rounding(self, size: float) -> float:
         """Return the largest error of an expanded square whose terms have this size.

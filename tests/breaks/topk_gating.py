@@ -15,7 +15,7 @@ BREAKS = [
     ),
     Break(
         "a scan that looks at the left side only",
-        ("C1.b",),
+        ("C1.a",),
         {"-m * xp.log(left[2]) - (n - m) * xp.log(right[2])": "-m * xp.log(left[2])"},
     ),
     Break(

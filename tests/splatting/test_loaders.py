@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.spatial.transform import Rotation
 from skimage.io import imsave
 
@@ -254,6 +255,9 @@ def test_bad_pictures(colmap):
     pictures(colmap / "images", channels=3)
     (colmap / "images" / "r 1.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="^pictures: .*no picture"):
+        load_colmap(colmap, colmap / "images")
+    Image.new("1", (9000, 9000)).save(colmap / "images" / "r 1.png")
+    with pytest.raises(ValueError, match="^pictures: .*9000 x 9000 pixels"):
         load_colmap(colmap, colmap / "images")
     (colmap / "images" / "r 1.png").unlink()
     with pytest.raises(ValueError, match="^pictures: .*missing"):

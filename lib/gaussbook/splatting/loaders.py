@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gaussbook.arrays import Array, to_device
+from gaussbook.data import DataError, read_picture
 from gaussbook.splatting.cameras import Camera
 from gaussbook.validation import check_choice, check_scalar
 
@@ -378,14 +379,12 @@ def _bytes(path: Path) -> bytes:
 
 def _picture(path: Path, background: float, argument: str = "folder") -> np.ndarray:
     """Return a picture (H, W, 3) in [0, 1], on the background where it is transparent."""
-    from skimage.io import imread
-
     if not path.is_file():
         raise ValueError(f"{argument}: {path} is missing")
     try:
-        image = np.asarray(imread(path))
-    except Exception as error:  # each format has its own
-        raise ValueError(f"{argument}: {path} is no picture ({error})") from error
+        image = read_picture(path)
+    except DataError as error:
+        raise ValueError(f"{argument}: no picture can be had: {error}") from error
     if not np.issubdtype(image.dtype, np.unsignedinteger):
         raise ValueError(f"{argument}: {path} must hold whole numbers, has {image.dtype}")
     image = image / float(np.iinfo(image.dtype).max)
