@@ -20,8 +20,6 @@ from bookbuild.freshness import as_python
 from bookbuild.project import BookError, Chapter, cells
 from gaussbook.claims import FAILS, HOLDS, MIME_TYPE, NOT_REPRODUCED, REPORTED, Claim
 
-DECLARATIONS_ARE_REQUIRED = False  # whether a chapter that declares no row at all fails
-
 HEADER = ("jupytext", "kernelspec")
 """What a chapter's header may hold."""
 TAGS = ("hide-input", "full-width", "scroll-output")
@@ -162,7 +160,7 @@ def _bundle_problem(bundle: dict, notebook: NotebookNode, slug: str, scale: str)
     except BookError as error:
         return str(error)
     if not declared:
-        return "declares none of its rows" if DECLARATIONS_ARE_REQUIRED else None
+        return "declares none of its rows"
     reported = [row.id for row in rows]
     missing = [id for id in declared if id not in reported]
     if missing:
