@@ -38,7 +38,7 @@ BREAKS = [
     ),
     Break(
         "noisy EI without what the point is worth already",
-        ("C2.a", "C3.a"),
+        ("C3.a",),
         {"    ahead = mu - xp.max(at_seen, axis=1)[:, None]": "    ahead = -xp.abs(mu)"},
     ),
     Break(
@@ -52,13 +52,14 @@ BREAKS = [
         {"pes(f2[:, i], groups2, instrument)": "pes(f2[:, i], groups, instrument)"},
     ),
     Break(
-        "random points given out as those of EI, blind also to the constraint",
-        ("C6.b", "C6.c", "C7.g"),
+        "random points given out as those of EI, blind to the constraint and the cheap source",
+        ("C6.b", "C6.c", "C7.g", "C7.h"),
         {
             '"EI": maximise(f, sobol[:6], 24, rng),': (
                 '"EI": f(np.concatenate([sobol[:6], rng.random((24, d))])),'
             ),
             "(log_ndtr(mean / sigma) if aware else 0)": "0",
+            'elif rule == "EI":\n            own': "elif rule:\n            own",
         },
         competitor=True,
     ),
