@@ -443,7 +443,6 @@ def gradient_left(rule, X, y):
     return float(xp.max(norms[0] / norms[1]))
 
 
-
 # %%
 NB, LR = list(LEARNERS)[:2]
 data = [draw(5, round(needed[2, LR, n]), n, 2, generator(n)) for n in sizes_n]
