@@ -775,7 +775,6 @@ def ratio(name, step):
     return r, np.std(W - r * plain, ddof=1) / plain.mean() / np.sqrt(len(W))
 
 
-
 # %%
 (lcv, lcv_error), (centred, centred_error) = (
     ratio(name, TRAVELLING) for name in ("LCV", "LCV, centred")

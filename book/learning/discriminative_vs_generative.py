@@ -27,7 +27,7 @@
 # else. With endless data the second cannot lose, because nothing distracts it from the boundary. But a
 # model of each class, even a crude one, may need far fewer examples. Ng and Jordan made this precise in
 # 2001 for two classes and the simplest pair of its kind, naive Bayes and logistic regression.
-# {cite}`discriminative_vs_generative` return to the question because of how classifiers are built today:
+# {cite:t}`discriminative_vs_generative` return to the question because of how classifiers are built today:
 # a large pre-trained network turns pictures into vectors, and a *linear* classifier is trained on the
 # vectors. Should that last layer always be logistic regression?
 #
@@ -39,16 +39,23 @@
 #
 # ## What the paper claims
 #
-# 1. With $n$ features, multiclass naive Bayes with shared variances needs $O(\log n)$ samples to come
-#    close to its asymptotic error; multiclass logistic regression needs $O(n)$.
-# 2. A simulation shows it. On mixtures of $K\in\{2,3,5,7\}$ Gaussians in $n\in\{100,200,400,1000\}$
-#    dimensions, the number of samples needed to come within 0.01 of the Bayes error grows linearly in $n$
-#    for logistic regression and at most logarithmically for naive Bayes.
-# 3. A multiclass consistency bound: the excess 0–1 risk is at most a constant times the square root of
-#    the excess logistic risk, with explicit terms.
-# 4. On frozen features of pre-trained networks, naive Bayes approaches its own asymptote faster than
-#    logistic regression does, and is competitive with few samples. For networks pre-trained *with labels*
-#    there are two regimes: naive Bayes is better at small sample sizes $m$, logistic regression at large.
+# 1. With $n$ features, naive Bayes with shared variances needs $O(\log n)$ samples to come close to its
+#    asymptotic error; logistic regression needs $O(n)$. A simulation shows it: on mixtures of Gaussians, the
+#    number of samples needed to come within 0.01 of the Bayes error grows linearly in $n$ for logistic
+#    regression and at most logarithmically for naive Bayes. Two classes: {claims}`C1.a, C1.b, C1.c, C1.d`
+# 2. The same for more classes; the paper has $K\in\{2,3,5,7\}$ and $n\in\{100,200,400,1000\}$. Five classes:
+#    {claims}`C2.a, C2.b, C2.c, C2.d, C2.e`
+# 3. A control of ours: how many samples does naive Bayes need if the problem does *not* become easier with
+#    every feature? {claims}`C3.a, C3.b, C3.c, C3.d, C3.e`
+# 4. A multiclass consistency bound: the excess 0–1 risk is at most a constant times the square root of
+#    the excess logistic risk, with explicit terms. {claims}`C4.a, C4.b, C4.c`
+# 5. The model is naive Bayes with variances shared by the classes (checks of ours). {claims}`C5.a, C5.b, C5.c`
+# 6. On frozen features of pre-trained networks, naive Bayes approaches its own asymptote faster than
+#    logistic regression does. For networks pre-trained *with labels* there are two regimes: naive Bayes is
+#    better at small sample sizes $m$, logistic regression at large. {claims}`C6.a, C6.b, C6.c, C6.d, C6.e`
+#
+# Not tested here: the theorems on sample complexity with their constants, the bound's terms for a restricted
+# class of functions, and any feature of a large network.
 #
 # **What our numbers rest on.** We read the abstract and the authors' code
 # ([ML-GSAI/Revisiting-Dis-vs-Gen-Classifiers](https://github.com/ML-GSAI/Revisiting-Dis-vs-Gen-Classifiers)):
@@ -170,11 +177,13 @@ from scipy.special import logsumexp, ndtr
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.preprocessing import MinMaxScaler
 
 from gaussbook.arrays import backend, generator, to_device, to_host
 from gaussbook.claims import Claims
 from gaussbook.classifiers import LinearClassifier, naive_bayes_fit, softmax_regression
 from gaussbook.data import table as load_table
+from gaussbook.notebook import say
 from gaussbook.plotting import PALETTE, figure
 from gaussbook.progress import progress
 from gaussbook.scale import scale
@@ -198,9 +207,9 @@ def naive_bayes(X, y, K):
     return naive_bayes_fit(X, y, K, smoothing=1e-9).classifier()
 
 
-def logistic_regression(X, y, K, C=1.0):
+def logistic_regression(X, y, K, C=1.0, tol=1e-6):
     """min C Σ_i loss_i + ½‖W‖²; for two classes ½‖w₁ − w₀‖²."""
-    return softmax_regression(X, y, K, C=C / 2 if K == 2 else C, tol=1e-5)
+    return softmax_regression(X, y, K, C=C / 2 if K == 2 else C, tol=tol)
 
 
 # %% [markdown]
@@ -233,11 +242,11 @@ changed_by_units = int(xp.sum(before != after))
 
 # %%
 claims.check("C5.a", "digits: score differences, naive Bayes − diagonal LDA by hand",
-             measured=hand_gap, at_most=1e-6)
+             measured=hand_gap, at_most=1e-6, own=True)
 claims.check("C5.b", "digits: predictions unlike those of GaussianNB",
-             measured=unlike_gaussian_nb, at_least=0.1, unit="%")
+             measured=unlike_gaussian_nb, at_least=0.1, unit="%", own=True)
 claims.check("C5.c", "digits: predictions changed by new units of the pixels",
-             measured=changed_by_units, equals=0)
+             measured=changed_by_units, equals=0, own=True)
 
 # %% [markdown]
 # **The data**, as in the authors' generator. A draw in which a class is missing is drawn again, here as
@@ -286,10 +295,10 @@ def error(rule, X, y):
 
 
 # %% [markdown]
-# **The number of samples needed**, $m^*$, is the first on a grid at which the mean test error of the
-# repetitions comes within 0.01 of the Bayes rule's. The published driver walks from $2K$ in steps of
-# $\lceil\log n\rceil$. Our default grid is geometric, starts at the
-# same place, and ends, like theirs, at $100n$, or at 5000 if that comes first.
+# **The number of samples needed**, $m^*$, is where the mean test error of the repetitions comes within 0.01 of
+# the Bayes rule's. The published driver walks from $2K$ in steps of $\lceil\log n\rceil$ up to $100n$. Our default
+# grid is geometric and starts at the same place; between the last two sizes we interpolate the logarithm of the
+# error, linearly in $\log m$.
 
 # %%
 def sample_sizes(n, K):
@@ -298,18 +307,23 @@ def sample_sizes(n, K):
     m, largest = 2 * K, scale(default=min(100 * n, 5000), paper=100 * n)
     while m < largest:
         yield m
-        m = m + step if step else math.ceil(1.25 * m)
+        m = m + step if step else math.ceil(1.5 * m)
     yield largest
 
 
 def samples_needed(fit, n, K, R, rng, tolerance=0.01):
-    """First m with mean test error ≤ Bayes + tolerance; infinite if the grid ends before."""
-    X_test, y_test = draw(1, scale(default=3000, paper=10_000), n, K, rng)
+    """m at which the mean test error is Bayes + tolerance; infinite if the grid ends before."""
+    X_test, y_test = draw(1, scale(default=5000, paper=10_000), n, K, rng)
     goal = float(error(bayes_rule(n, K), X_test, y_test)[0]) + tolerance
+    before = None
     for m in sample_sizes(n, K):
-        rule = fit(*draw(R, m, n, K, rng), K)
-        if float(xp.mean(error(rule, X_test, y_test))) <= goal:
-            return m
+        now = float(xp.mean(error(fit(*draw(R, m, n, K, rng), K), X_test, y_test)))
+        if now <= goal:
+            if before is None:
+                return m
+            part = math.log(before[1] / goal) / math.log(before[1] / max(now, 1e-4))
+            return before[0] * (m / before[0]) ** part
+        before = m, now
     return math.inf
 
 
@@ -318,7 +332,8 @@ def samples_needed(fit, n, K, R, rng, tolerance=0.01):
 #
 # ### The simulation: how many samples does each need?
 #
-# Five repetitions for two classes, as published, and two for more. The third learner is a control:
+# Five repetitions for two classes, as published; for more classes two at $n=400$, and more in lower
+# dimension, where a sample is cheap. The third learner is a control:
 # logistic regression after each feature has been divided by its sample standard deviation, which the
 # authors do not do. Naive Bayes needs no such control, because units do not matter to it.
 
@@ -338,14 +353,20 @@ LEARNERS = {
 sizes_n = scale(default=(50, 100, 200, 400), paper=(100, 200, 400, 1000))
 wide_n = scale(default=(1600,), paper=(10_000,))
 classes = scale(default=(2, 3, 5), paper=(2, 3, 5, 7))
-repetitions = scale(default={2: 5, 3: 2, 5: 2}, paper=dict.fromkeys(classes, 5))
 
 
+# %%
 def dimensions(name, K):
-    """Naive Bayes is cheap, so it also runs in wide_n; the last control is not."""
+    """Naive Bayes is cheap, so it also runs in wide_n; for more than two classes, the rest in few."""
     if name == "naive Bayes":
         return sizes_n + wide_n
-    return sizes_n[:3] if K > 3 and name != "logistic regression" else sizes_n
+    few = scale(default=2, paper=4)
+    return sizes_n if K == 2 or (K, name) == (5, "logistic regression") else sizes_n[:few]
+
+
+def repetitions(n, K):
+    """Five for two classes; for more, the more the smaller n is."""
+    return scale(default=5 if K == 2 else max(2, min(800 // n, 6)), paper=5)
 
 
 rng = generator(0)
@@ -353,11 +374,11 @@ needed = {}
 for K in progress(classes, "Simulation"):
     for name, fit in LEARNERS.items():
         for n in dimensions(name, K):
-            needed[K, name, n] = samples_needed(fit, n, K, repetitions[K], rng)
+            needed[K, name, n] = samples_needed(fit, n, K, repetitions(n, K), rng)
 
 # %% tags=["hide-input"]
 alt = """One panel for each number of classes, with logarithmic axes: the samples needed
-against the dimension. Naive Bayes starts between nine and 55 samples and falls as the dimension
+against the dimension. Naive Bayes starts with a few samples or some dozens and falls as the dimension
 grows. Logistic regression rises in proportion to the dimension, the more steeply the more
 classes there are. With scaled features, for two classes, it needs few samples."""
 caption = """Samples needed to come within 0.01 of the Bayes error, against the dimension. The dotted
@@ -387,9 +408,11 @@ def slope(K, name, smallest=0):
 columns = ["Classes, learner", *(f"m*, n = {n}" for n in sizes_n + wide_n), "exponent"]
 rows = []
 for K, name in sorted({(K, name) for K, name, _ in needed}):
-    m = [needed.get((K, name, n), "–") for n in sizes_n + wide_n]
+    m = [needed.get((K, name, n)) for n in sizes_n + wide_n]
+    m = ["–" if size is None else f"{size:.0f}" for size in m]
     rows.append([f"{K}, {name}", *m, f"{slope(K, name):.2f}"])
 table(rows, columns, "Samples needed, and the exponent of n in a power law fitted to them")
+
 
 # %% [markdown]
 # The picture is as announced, and more. Naive Bayes needs *fewer* samples in higher dimension, not
@@ -404,17 +427,26 @@ table(rows, columns, "Samples needed, and the exponent of n in a power law fitte
 # attract a penalty that takes all weights for equal. Standardising tells logistic regression what naive
 # Bayes estimates anyway.
 #
-# For three and five classes the samples of logistic regression hardly change between $n=50$ and $n=100$
-# and then grow in earnest, so that over all our sizes the exponent misses the band that we had set for
-# linear growth. We looked at the paper's own range, $n\ge100$, only after that; there the exponent is near
-# the one of two classes. Where does the plateau come from? The class means lie on one line, for five classes at
-# distances 2, 1, 2 and 4. Along that line the five scores are five straight lines, each of which must
-# come out on top at its own class, and that takes weights of very different size. The scaled control,
-# which needs 500 to 700 samples in any dimension, shows what this costs by itself; the part that grows
-# with $n$ comes on top.
+# What logistic regression can do and what its optimiser has done after a given number of steps are two things.
+# A fit that stops early is a different learner, with another $m^*$. So we claim that ours has converged: that
+# the gradient of {eq}`dvg-logistic` with respect to the weights is small, compared with its size at zero weights.
+
+# %%
+def gradient_left(rule, X, y):
+    """Norm of ∂/∂W of the loss with K = 2 and C = 1, over its norm at W = 0 and b = 0."""
+    Y = xp.astype(y[..., None] == xp.arange(2), X.dtype)
+    p = xp.exp(rule.scores(X))
+    p = p / xp.sum(p, axis=-1, keepdims=True)
+    left = xp.matrix_transpose(p - Y) @ X + 2 * rule.weights
+    start = xp.matrix_transpose(0.5 - Y) @ X
+    norms = [xp.sqrt(xp.sum(g**2, axis=(-2, -1))) for g in (left, start)]
+    return float(xp.max(norms[0] / norms[1]))
+
 
 # %%
 NB, LR = list(LEARNERS)[:2]
+data = [draw(5, round(needed[2, LR, n]), n, 2, generator(n)) for n in sizes_n]
+left = max(gradient_left(LEARNERS[LR](*xy, 2), *xy) for xy in data)
 claims.check("C1.a", "K = 2: exponent of n in the samples logistic regression needs",
              measured=slope(2, LR), between=(0.7, 1.2), seeds=5, paper="linear")
 claims.check("C1.b", "K = 2: exponent of n in the samples naive Bayes needs",
@@ -422,18 +454,34 @@ claims.check("C1.b", "K = 2: exponent of n in the samples naive Bayes needs",
 ratio = needed[2, LR, 400] / needed[2, NB, 400]
 claims.check("C1.c", "K = 2, n = 400: samples needed, logistic regression / naive Bayes",
              measured=ratio, at_least=25, seeds=5)
+claims.check("C1.d", "K = 2: gradient left by logistic regression at its m*, largest over n",
+             measured=left, at_most=1e-5, seeds=5, own=True)
+
+# %% [markdown]
+# It matters which way: with two classes a solver that is stopped early has the *smaller* error, since it has not
+# yet had the time to separate the training points by the noisy coordinates; with five classes it has the larger.
+#
+# For five classes the number of samples grows, but more slowly than $n$ from our smallest dimension on.
+
+# %%
+five = [needed[5, LR, n] for n in sizes_n]
+local = np.diff(np.log(five)) / np.diff(np.log(sizes_n))
+say(f"""From one dimension to the next the exponent is {", ".join(f"{c:.2f}" for c in local)}; a single power
+law through all of them has {slope(5, LR):.2f}.""")
 most = max(m for (K, name, _), m in needed.items() if (K, name) == (5, NB))
 claims.check("C2.a", "K = 5: samples that naive Bayes needs, largest over n",
-             measured=most, at_most=120, seeds=repetitions[5])
+             measured=most, at_most=120, seeds=repetitions(400, 5))
 ratio = needed[5, LR, 100] / needed[5, NB, 100]
 claims.check("C2.b", "K = 5, n = 100: samples needed, logistic regression / naive Bayes",
-             measured=ratio, at_least=8, seeds=repetitions[5])
+             measured=ratio, at_least=8, seeds=repetitions(100, 5))
+why = "from n = 50 on, the samples grow more slowly than the dimension"
 claims.check("C2.c", "K = 5: exponent of n in the samples logistic regression needs, all n",
-             measured=slope(5, LR), between=(0.7, 1.2), seeds=repetitions[5], paper="linear",
-             not_reproduced="the samples hardly change from n = 50 to 100")
-claims.check("C2.d", "the same over the paper's range, n ≥ 100",
-             measured=slope(5, LR, 100), between=(0.7, 1.2), seeds=repetitions[5],
-             paper="linear")
+             measured=slope(5, LR), between=(0.7, 1.2), seeds=repetitions(400, 5), paper="linear",
+             not_reproduced=scale(default=why, paper=None))
+claims.report_value("C2.d", "the same between the two largest n",
+                    measured=local[-1], seeds=repetitions(400, 5), paper="linear")
+claims.check("C2.e", "the same over all n: growth all the same",
+             measured=slope(5, LR), at_least=0.45, seeds=repetitions(400, 5), own=True)
 
 # %% [markdown]
 # ### A control: the same distance in every dimension
@@ -441,9 +489,8 @@ claims.check("C2.d", "the same over the paper's range, n ≥ 100",
 # Now the distance of the two classes stays at $\Delta=3.29$ while $n$ grows. The test error needs no test
 # points: a rule with $w=w_2-w_1$ and $b=b_2-b_1$ errs with probability
 # $\frac12\Phi\big(-\frac{w^\top\mu+b}{\|w\|}\big)+\frac12\Phi\big(-\frac{w^\top\mu-b}{\|w\|}\big)$, where
-# $\pm\mu$ are the means. The error of one training set scatters the more the smaller $n$ is, so there are
-# 20 repetitions of naive Bayes and ten of logistic regression at $n=400$, and proportionally more in lower
-# dimension. The two classes have equally many points.
+# $\pm\mu$ are the means. The error of one training set scatters the more the smaller $n$ is, so there are ten repetitions of naive Bayes
+# and five of logistic regression at $n=400$, and more in lower dimension. The two classes have equally many points.
 
 # %%
 Delta = 3.29
@@ -472,11 +519,11 @@ control = {}
 for n in progress(control_n, "Control"):
     mu = xp.full(n, Delta / (2 * math.sqrt(n)))
     for m in (int(ratio * n) for ratio in ratios):
-        y = xp.broadcast_to(xp.arange(m) % 2, (20 * max(control_n) // n, m))
+        y = xp.broadcast_to(xp.arange(m) % 2, (10 * (max(control_n) // n) ** 2, m))
         X = (2 * y - 1)[..., None] * mu + rng.standard_normal((*y.shape, n))
         control[NB, n, m] = np.mean(exact_error(naive_bayes(X, y, 2), mu))
-        X, y = X[: len(X) // 2], y[: len(X) // 2]
-        control[LR, n, m] = np.mean(exact_error(logistic_regression(X, y, 2), mu))
+        X, y = X[: 5 * max(control_n) // n], y[: 5 * max(control_n) // n]
+        control[LR, n, m] = np.mean(exact_error(logistic_regression(X, y, 2, tol=1e-5), mu))
 
 # %% tags=["hide-input"]
 alt = """Two panels: error against m/n. The errors of naive Bayes in four dimensions lie on one
@@ -521,27 +568,30 @@ table(rows, columns, "Samples for each dimension that naive Bayes needs; the Bay
 # %% [markdown]
 # In this family naive Bayes needs samples in proportion to the dimension, as the closed form says to the
 # second digit: the error of four very different dimensions falls on nearly the same curve in $m/n$, and
-# what distinguishes them is the estimated variances at small $m$. Logistic regression, with $C=1$, makes
-# more errors at $m=4n$ than naive Bayes at $m=n$, except at $n=50$. The generative classifier is better
+# what distinguishes them is the estimated variances at small $m$. Compare the last column, logistic regression
+# with $C=1$ and $4n$ samples. The generative classifier is better
 # in both worlds; whether it is *logarithmically* better is a matter of the world.
 
 # %%
 off = {(n, m): abs(e - closed_form(n, m)) for (name, n, m), e in control.items() if name == NB}
 claims.check("C3.a", "m ≥ n: naive Bayes, |error − closed form|, largest",
-             measured=max(gap for (n, m), gap in off.items() if m >= n), at_most=0.006, seeds=20)
+             measured=max(gap for (n, m), gap in off.items() if m >= n), at_most=0.006, seeds=10, own=True)
 claims.check("C3.b", "m < n: naive Bayes, |error − closed form|, largest",
-             measured=max(gap for (n, m), gap in off.items() if m < n), at_most=0.03, seeds=20)
-larger = [measured[n] for n in control_n if n >= 100]
-claims.check("C3.c", "same distance in every n ≥ 100: m*/n of naive Bayes, smallest",
-             measured=min(larger), between=(1.3, 1.8), seeds=20)
-claims.check("C3.d", "same distance in every n ≥ 100: m*/n of naive Bayes, largest",
-             measured=max(larger), between=(1.3, 1.8), seeds=20)
+             measured=max(gap for (n, m), gap in off.items() if m < n), at_most=0.03, seeds=10, own=True)
+claims.check("C3.c", "same distance in every n: m*/n of naive Bayes, smallest",
+             measured=min(measured.values()), between=(1.3, 1.8), seeds=10, own=True)
+claims.check("C3.d", "same distance in every n: m*/n of naive Bayes, largest (n = 50)",
+             measured=max(measured.values()), between=(1.3, 1.8), seeds=10, own=True,
+             not_reproduced=scale(default="at n = 50 the estimated variances cost more", paper=None))
 n = min(control_n)
 claims.check("C3.e", f"n = {n}: m*/n of naive Bayes against the closed form",
-             measured=measured[n], equals=expected[n], within=0.15, seeds=20)
+             measured=measured[n], equals=expected[n], within=0.05, seeds=10, own=True)
 
 
 # %% [markdown]
+# We had expected $m^*/n$ between 1.3 and 1.8 in every dimension, from {eq}`dvg-control`. At $n=50$ it is larger,
+# by just as much as {eq}`dvg-refined` says.
+#
 # ### Learning curves, and the role of the penalty
 #
 # Back to the data of the simulation, at $n=200$. Could a better $C$ rescue logistic regression? And is the
@@ -556,8 +606,8 @@ def discriminant_error(X, y, X_test, y_test):
     return np.mean([1 - model.fit(*xy).score(X_test, y_test) for xy in zip(X, y, strict=True)])
 
 
-n, R = 200, 5
-curve_m = (20, 40, 80, 160, 320, 640, 1280)
+n, R = 200, scale(default=3, paper=5)
+curve_m = (20, 40, 80, 160, 320, 640, 1280)[: scale(default=6, paper=7)]
 penalties = (0.01, 1.0, 100.0)
 rng = generator(0)
 curves = {}
@@ -567,7 +617,7 @@ for K in progress((2, 5), "Learning curves"):
         X, y = draw(R, m, n, K, rng)
         curves[K, NB, m] = error(naive_bayes(X, y, K), X_test, y_test).mean()
         for C in penalties:
-            rule = logistic_regression(X, y, K, C)
+            rule = logistic_regression(X, y, K, C, tol=1e-5)
             curves[K, f"logistic, C = {C:g}", m] = error(rule, X_test, y_test).mean()
         if m >= 8 * K:
             shrunk = discriminant_error(X, y, X_test[0], y_test[0])
@@ -578,7 +628,7 @@ alt = """Two panels, for two and five classes in 200 dimensions: error against s
 Bayes falls below one percent first; the three curves of logistic regression lie close together
 and far above it until the samples outnumber the dimension; shrunken discriminant analysis lies on
 the curve of naive Bayes."""
-caption = """Error against sample size in $n=200$ dimensions, mean of five repetitions. The dashed line is
+caption = """Error against sample size in $n=200$ dimensions, mean over repetitions. The dashed line is
 the target of the simulation, the dotted one $m=n$."""
 with figure(1, 2, alt=alt, caption=caption, sharey=True, height=3.4) as axes:
     for ax, K in zip(axes, (2, 5), strict=True):
@@ -602,8 +652,7 @@ with figure(1, 2, alt=alt, caption=caption, sharey=True, height=3.4) as axes:
 # features before it shrinks their covariance towards a multiple of the identity, and so it, too, knows
 # which features are noisy.)
 #
-# **A warning about solvers.** What logistic regression can do and what its optimiser has done after a
-# given number of steps are two things. Here is plain L-BFGS, on the problem as it stands, stopped early.
+# **A warning about solvers.** Here is plain L-BFGS, on the problem as it stands, stopped early.
 
 # %%
 def stopped_error(X, y, K, X_test, y_test, iterations):
@@ -636,12 +685,15 @@ rows = [[n, *(f"{100 * e:.1f}" for e in errors)] for n, *errors in rows]
 columns = ["n", "50 iterations (%)", "100 iterations (%)", "200 iterations (%)", "minimum (%)"]
 table(rows, columns, "K = 5, m = 800: error of logistic regression on the way to its minimum")
 
+# %%
+say(f"""A hundred iterations, the default of scikit-learn, leave an error of {rows[0][2]} % at $n=50$ and of
+{rows[1][2]} % at $n=100$, where the minimum has {rows[0][4]} % and {rows[1][4]} %.""")
+
 
 # %% [markdown]
-# A hundred iterations, the default of scikit-learn, leave an error ten times and more above that of the
-# minimum, and the harm grows with $n$. Whoever compares sample sizes with a solver stopped there measures
-# the solver. The authors allow a thousand iterations, which is enough here; our own solver stops when the
-# gradient has fallen to $10^{-5}$ of its first value.
+# Whoever compares sample sizes with a solver stopped there measures the solver. The authors allow a thousand
+# iterations; our own solver stops when the gradient has fallen to $10^{-6}$ of its first value in the simulation and
+# $10^{-5}$ elsewhere.
 #
 # ### The bound
 #
@@ -711,9 +763,9 @@ with figure(alt=alt, caption=caption, width=5.5, height=3.4) as ax:
 claims.check("C4.a", "random pairs (p, q) that violate the bound √(2t)",
              measured=violations, equals=0)
 claims.check("C4.b", "two-class family, β = 0.05: 0–1 regret / bound",
-             measured=tightness[-1], at_least=0.999)
+             measured=tightness[-1], at_least=0.999, own=True)
 claims.check("C4.c", "two-class family, β = 0.5: 0–1 regret / bound",
-             measured=tightness[0], equals=0.978, within=0.001)
+             measured=tightness[0], equals=0.978, within=0.001, own=True)
 
 # %% [markdown]
 # ### Real features
@@ -745,7 +797,6 @@ feature_sets = {
     "(c) denoising": (features(denoiser, pixels[~known]), target[~known] - 5, 5),
 }
 
-
 # %% [markdown]
 # Each of ten repetitions shuffles the data and takes a half to train on, a quarter for validation and a
 # quarter for testing. The training sets are nested, with equally many points of each class, except for the
@@ -753,62 +804,33 @@ feature_sets = {
 # over *the $m$ training points*, and $C$ is chosen once for each kind of features, on the validation part.
 
 # %%
-def splits(X, y, K, R, rng):
-    """R shuffles; in the first half, the number of each point within its class."""
-    order = np.stack([rng.permutation(len(y)) for _ in range(R)])
-    X, y = X[order], y[order]
-    one_hot = np.eye(K, dtype=int)[y[:, : len(order[0]) // 2]]
-    rank = np.sum(one_hot * np.cumsum(one_hot, axis=1), axis=-1) - 1
-    return X, y, rank
+Cs, per_class, repeats = (0.1, 1, 5, 20), (2, 4, 8, 16, 32, None), 10
 
 
-def subset(X, y, rank, each):
-    """The first `each` points of every class (all points of the half if None)."""
-    half = rank.shape[1]
-    if each is None:
-        return X[:, :half], y[:, :half]
-    m = int(np.sum(rank[0] < each))
-    chosen = np.argsort(rank >= each, axis=1, kind="stable")[:, :m]
-    return np.take_along_axis(X, chosen[..., None], 1), np.take_along_axis(y, chosen, 1)
-
-
-def min_max(X, *others):
-    """(x − min)/(max − min), both over the points X."""
-    low, high = X.min(axis=1, keepdims=True), X.max(axis=1, keepdims=True)
-    span = np.where(high > low, high - low, 1.0)
-    return [(Z - low) / span for Z in (X, *others)]
-
-
-# %%
-Cs = (0.1, 1, 5, 20)
-per_class = (2, 4, 8, 16, 32, None)
-
-
-def compare(X, y, K, R, rng):
-    """Test errors of naive Bayes and of logistic regression with the chosen C, for each m."""
-    X, y, rank = splits(X, y, K, R, rng)
-    half, cut = rank.shape[1], rank.shape[1] * 3 // 2
-    sizes, nb, lr = [], [], {C: [] for C in Cs}
+def test_errors(X, y, K, rng):
+    """For each m: errors of naive Bayes on the test part, of each C on validation and test."""
+    order = rng.permutation(len(y))
+    train, val, test = np.split(order, [len(y) // 2, len(y) * 3 // 4])
+    y, nb, lr = to_device(y), [], []
     for each in per_class:
-        X_m, y_m = subset(X, y, rank, each)
-        scaled = min_max(X_m, X[:, half:cut], X[:, cut:])
-        train, val, test = map(to_device, scaled)
-        y_m, y_val, y_test = map(to_device, (y_m, y[:, half:cut], y[:, cut:]))
-        sizes.append(y_m.shape[1])
-        nb.append(to_host(error(naive_bayes(train, y_m, K), test, y_test)))
-        for C in Cs:
-            rule = logistic_regression(train, y_m, K, C)
-            both = (error(rule, *xy) for xy in ((val, y_val), (test, y_test)))
-            lr[C].append([to_host(e) for e in both])
-    best = min(Cs, key=lambda C: np.mean(np.asarray(lr[C])[:, 0]))
-    return sizes, np.asarray(nb), np.asarray(lr[best])[:, 1], best
+        chosen = np.concatenate([train[to_host(y)[train] == k][:each] for k in range(K)])
+        scaler = MinMaxScaler().fit(X[chosen])
+        known, *rest = [(to_device(scaler.transform(X[i])), y[i]) for i in (chosen, val, test)]
+        nb.append(float(error(naive_bayes(*known, K), *rest[1])))
+        rules = [logistic_regression(*known, K, C, tol=1e-5) for C in Cs]
+        lr.append([[float(error(rule, *part)) for part in rest] for rule in rules])
+    return nb, lr
 
 
 # %%
-repeats = 10
 real = {}
 for name, (X, y, K) in progress(feature_sets.items(), "Features"):
-    real[name] = compare(X, y, K, repeats, generator(0).host)
+    rng = generator(0).host
+    errors = [test_errors(X, y, K, rng) for _ in range(repeats)]
+    nb, lr = (100 * np.asarray(e) for e in zip(*errors, strict=True))  # repetition, m, …
+    best = np.argmin(lr[..., 0].mean(axis=(0, 1)))
+    sizes = [each * K if each else len(y) // 2 for each in per_class]
+    real[name] = sizes, nb.T, lr[:, :, best, 1].T, Cs[best]
 
 # %% tags=["hide-input"]
 alt = """Three panels: test error against sample size for pixels, features learnt with labels and
@@ -818,8 +840,8 @@ caption = """Test error on digits against sample size, mean and standard error o
 with figure(1, 3, alt=alt, caption=caption, sharey=True) as axes:
     for ax, (name, (sizes, nb, lr, C)) in zip(axes, real.items(), strict=True):
         for errors, label in ((nb, NB), (lr, LR)):
-            bars = 100 * errors.std(axis=1, ddof=1) / math.sqrt(repeats)
-            ax.errorbar(sizes, 100 * errors.mean(axis=1), bars, marker=".", label=label)
+            bars = errors.std(axis=1, ddof=1) / math.sqrt(repeats)
+            ax.errorbar(sizes, errors.mean(axis=1), bars, marker=".", label=label)
         ax.set_xscale("log")
         ax.set_title(f"{name}, C = {C:g}")
         ax.set_xlabel("samples m")
@@ -839,40 +861,47 @@ def crossing(sizes, nb, lr):
     return f"{math.exp(np.interp(part, [0, 1], np.log(sizes[k : k + 2]))):.0f}"
 
 
-rows = []
+rows, to_limit = [], {}
 for name, (sizes, nb, lr, _) in real.items():
-    gaps = [100 * (e[2] - e[-1]).mean() for e in (nb, lr)]
-    last = [100 * e[-1].mean() for e in (nb, lr)]
-    numbers = [f"{value:.1f}" for value in (*last, *gaps)]
+    gaps = [e[2] - e[-1] for e in (nb, lr)]
+    to_limit[name] = gaps[0] - gaps[1]
+    last = [e[-1].mean() for e in (nb, lr)]
+    numbers = [f"{value:.1f}" for value in (*last, *np.mean(gaps, axis=1))]
     rows.append([name, *numbers, crossing(sizes, nb, lr)])
 columns = ["Features", "NB, all (%)", "LR, all (%)", "NB, gap at 8K (%)", "LR, gap at 8K (%)",
            "crossing m"]
 table(rows, columns, "Error with all training points, and excess over it with 8 per class")
 
+# %%
+for id, (name, gap) in zip("abc", to_limit.items(), strict=True):
+    claims.check(f"C6.{id}", f"{name}, 8 per class: gap to own full-data error, naive Bayes − LR",
+                 measured=gap.mean(), at_most=-1, unit="%", seeds=repeats,
+                 spread=gap.std(ddof=1) / math.sqrt(repeats))
+_, nb, lr, _ = real["(b) labels"]
+claims.report_value("C6.d", "(b) labels, 2 per class: error of naive Bayes − LR",
+                    measured=np.mean(nb[0] - lr[0]), unit="%", seeds=repeats,
+                    spread=np.std(nb[0] - lr[0], ddof=1) / math.sqrt(repeats))
+claims.check("C6.e", "(b) labels, all points: error of naive Bayes − LR",
+             measured=np.mean(nb[-1] - lr[-1]), at_least=5, unit="%", seeds=repeats)
+times = ", ".join(f"{nb[-1].mean() / lr[-1].mean():.1f}" for _, nb, lr, _ in real.values())
+say(f"""The first half of the paper's claim is here for all to see: with eight points of each class naive Bayes
+is nearer to its own limit than logistic regression to its own, on all three kinds of features. But the limits
+are far apart. Pixels and learnt activations depend on each other, which naive Bayes denies, and its final error
+is {times} times that of logistic regression. So fast convergence to a poor limit does not pay: where the last
+column says "none", no sample size was found from which on logistic regression overtakes.""")
+
 # %% [markdown]
-# The first half of the paper's claim is here for all to see. With eight points of each class naive Bayes
-# is within five points of its own limit, on all three kinds of features, while logistic regression is
-# still far from its own. But the limits are far apart. Pixels and learnt activations depend on each
-# other, which naive Bayes denies, and its final error is three to four times that of logistic regression.
-# So fast convergence to a poor limit never pays: we find *no* sample size at which naive Bayes is ahead,
-# for the features learnt with labels no more than for those learnt without. At two points of each class
-# the two are level on (b), and that is as close as it gets. The paper reports two regimes for large
+# At two points of each class the two are level on (b), within the scatter of ten repetitions, and that is as
+# close as it gets to a first regime. The paper reports two regimes for large
 # supervised networks, whose features are many more and, presumably, less entangled; 32 activations of a
 # small network do not show them.
-
-# %%
-sizes, nb, lr, _ = real["(a) pixels"]
-at_80 = sizes.index(80)
-gap_nb, gap_lr = (100 * np.mean(e[at_80] - e[-1]) for e in (nb, lr))
-claims.check("C6", "pixels, m = 80: gap to its own full-data error, naive Bayes − logistic",
-             measured=gap_nb - gap_lr, at_most=0, unit="%", seeds=repeats)
-
-# %% [markdown]
+#
 # ## Verdict
 #
-# On the paper's own simulation the claim stands in every number we asked for: naive Bayes gets by with a
-# few dozen samples at most, in any dimension, and what logistic regression needs grows nearly in
-# proportion to the dimension. The bound is right, with the best constant. What the chapter adds is where
+# On the paper's own simulation naive Bayes gets by with a few dozen samples at most, in any dimension. What
+# logistic regression needs grows nearly in proportion to the dimension for two classes; for five it grows too, but
+# over our sizes with an exponent below the band for linear growth, which is not reproduced.
+# The bound is right, with the best constant. What the chapter adds is where
 # the effect comes from. If features are added that carry less and less, naive Bayes is linear too; and if
 # the features are standardised, logistic regression with two classes is as quick as naive Bayes. On small
 # real features, naive Bayes is quick to converge and slow to convince.
@@ -881,16 +910,12 @@ claims.check("C6", "pixels, m = 80: gap to its own full-data error, naive Bayes 
 claims.report()
 
 # %% [markdown]
-# ## Not reproduced, and why
+# ## What was not tested
 #
-# - **Seven classes and $n=1000$.** They run at paper scale only. At the default scale, growth for three and
-#   five classes is measured on three dimensions with two repetitions and a grid whose steps are 25 %, so
-#   the exponents are uncertain by about 0.1.
-# - **Linear growth for five classes** over all sizes (C2.c): from $n=50$ on, the spacing of the class means
-#   sets the number of samples before $n$ does.
-# - **Two regimes on supervised features** (claim 4). None of our three kinds of features shows a
-#   crossing. The experiment is a stand-in with a network of a hundred units and 896 pictures, so this
-#   says little about the paper's networks.
+# - **Seven classes and $n=1000$** run at paper scale only, and so does logistic regression for three classes
+#   at $n\ge200$.
+# - **Two regimes** (item 6) on the paper's networks. Our experiment is a stand-in with a network of a hundred
+#   units and 896 pictures, so that the missing first regime says little about them.
 # - **CIFAR-10 and CIFAR-100** with features of ViT, ResNet, CLIP, MoCo, SimCLR, MAE and SimMIM: neither
 #   the weights nor the pictures are bundled with this book.
 # - **The theorems on sample complexity**, with their constants and the minimisability gaps of the paper's

@@ -807,8 +807,9 @@ claims.check(
     measured=largest_change(1000), at_most=20, unit="%", seeds=5, own=True,
 )
 claims.check(
-    "C4.g", "RMSE of the GP with a length for each input over that of ν = 3, worst seed",
-    measured=worst_ratio("GP, ARD", 3), at_most=0.95, seeds=5, own=True,
+    "C4.g", "RMSE of the GP with a length for each input over that of ν = 3, mean over seeds",
+    measured=sum(a / b for a, b in zip(errors["GP, ARD"], errors[3], strict=True)) / 5,
+    at_most=0.95, seeds=5, own=True,
 )
 
 # %%

@@ -2,7 +2,10 @@
 
 from bookbuild.breaks import Break
 
-PATHS = '    paths = {"KO": kinetic_optimal(gammas[name]), "Cond-OT": cond_ot}\n'
+PATHS = (
+    "    sample, F = laws[name][0], exact_F(laws[name][1])\n"
+    '    paths = {"KO": kinetic_optimal(gammas[name]), "Cond-OT": cond_ot}\n'
+)
 NETWORKS = (
     '    paths = {"KO": kinetic_optimal(gamma), "cautious KO": cautious, "Cond-OT": cond_ot}\n'
 )
