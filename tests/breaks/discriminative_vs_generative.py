@@ -20,7 +20,7 @@ BREAKS = [
     ),
     Break(
         "logistic regression given out as naive Bayes on real features",
-        ("C6.a", "C6.b", "C6.c"),
+        ("C6.a", "C6.c", "C6.e"),
         {
             "error(naive_bayes(*known, K), *rest[1])": (
                 "error(logistic_regression(*known, K, tol=1e-5), *rest[1])"
