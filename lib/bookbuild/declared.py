@@ -69,6 +69,9 @@ class ClaimsRole(SphinxRole):
         links: list[nodes.Node] = [nodes.Text("(tested by ")]
         for k, (id, only) in enumerate(rows):
             links.append(nodes.Text(", " if k else ""))
+            if only == "paper":  # the page shows the rows of the default scale
+                links.append(nodes.Text(f"{id} at paper scale"))
+                continue
             links.append(nodes.reference("", id, refuri=f"#{id}", classes=["claim-link"]))
             if only:
                 links.append(nodes.Text(f" at {only} scale"))

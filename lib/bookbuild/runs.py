@@ -98,8 +98,7 @@ def last_run(chapter: Chapter, project: Project) -> Run | None:
         return Run(failed)
     if verified is None:
         return None
-    # what a chapter declares is prose, which may change without an execution
-    problem = verification.failure(verified, chapter.slug, Run(verified).stamp["scale"])
+    problem = verification.undeclared(verified, chapter.slug, Run(verified).stamp["scale"])
     if problem is not None:
         verified.metadata[STAMP]["failure"] = asdict(problem)
     return Run(verified)

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 
 from bookbuild import pairing
 from bookbuild.declared import declared_claims
-from bookbuild.freshness import as_python
+from bookbuild.freshness import as_python, claims_bundle
 from bookbuild.project import BookError, Chapter, cells
 from gaussbook.claims import FAILS, HOLDS, MIME_TYPE, NOT_REPRODUCED, REPORTED, Claim
 
@@ -139,6 +139,24 @@ def failure(notebook: NotebookNode, slug: str, scale: str) -> Failure | None:
         )
         return Failure(f"{len(failing)} of {rows} rows fail: {details}", kind="claims")
     return None
+
+
+def undeclared(notebook: NotebookNode, slug: str, scale: str) -> Failure | None:
+    """Return why a verified run is none any more, as its chapter declares other rows now, or None.
+
+    What a chapter declares is prose, which may change without an execution.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        The notebook with the outputs of a verified run.
+    slug : str
+        The chapter's file name.
+    scale : str
+        The scale of the run.
+    """
+    problem = _bundle_problem(claims_bundle(notebook), notebook, slug, scale)
+    return Failure(problem) if problem else None
 
 
 def _bundle_problem(bundle: dict, notebook: NotebookNode, slug: str, scale: str) -> str | None:

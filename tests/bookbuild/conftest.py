@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +58,14 @@ BIB = """\
   author = {{Doe, Jane}}, title = {{Paper {slug}}}, year = {{2020}}, eprint = {{2001.00001}},
   part = {{mixtures}},
 }}
+"""
+
+
+# A shell's background jobs ignore Ctrl-C, and so does what they start unless it is told otherwise.
+HEEDS_CTRL_C = """\
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
@@ -142,14 +149,12 @@ class MiniBook:
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen:
         return subprocess.Popen(
-            self.command(*(arguments or ("build",))),
+            [sys.executable, "-c", HEEDS_CTRL_C, *self.command(*(arguments or ("build",)))],
             env=self.environment(**variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            # A shell's background jobs ignore Ctrl-C, and so would what they start.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def build(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
