@@ -636,6 +636,8 @@ with figure(1, 2, alt=alt, caption=caption, sharey=True, height=3.4) as axes:
             m = [m for k, who, m in curves if (k, who) == (K, name)]
             errors = [100 * float(curves[K, name, size]) for size in m]
             ax.semilogx(m, errors, ".-", label=name)
+        ax.set_xticks(m, m)
+        ax.minorticks_off()
         ax.axhline(1, ls="--", color=PALETTE["black"])
         ax.axvline(n, ls=":", color=PALETTE["black"])
         ax.set_title(f"K = {K}")
