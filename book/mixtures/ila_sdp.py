@@ -168,6 +168,7 @@ from gaussbook.tables import table
 claims = Claims("ila_sdp")
 xp = backend()
 transpose = xp.matrix_transpose
+RHO = 80.0  # step size of the solver, in units of the costs
 
 
 # %% [markdown]
@@ -175,6 +176,7 @@ transpose = xp.matrix_transpose
 # (data sets, $n$, $p$), and matrices that belong to groups have shape (data sets, $K$, …). Labels
 # enter as indicators $A_k=1_{G_k}^\top$, and these give the membership matrices
 # $Z_k=A_k^\top A_k/|G_k|$.
+
 
 # %%
 def indicators(labels, K):
@@ -192,6 +194,7 @@ def lift(A):
 # **The cost matrices** of {eq}`ila-objective`. With the Cholesky factor $\Sigma_k=L_kL_k^\top$, the
 # points $Y_i=L_k^{-1}X_i$ have $\|X_i-X_j\|^2_{\Sigma_k^{-1}}=\|Y_i-Y_j\|^2$, and
 # $\log|\Sigma_k|=2\sum_a\log (L_k)_{aa}$; no matrix is inverted.
+
 
 # %%
 def whiten(X, Sigma):
@@ -238,6 +241,7 @@ def objective(C, Z):
 #
 # The other two projections are textbook: negative eigenvalues to zero, negative entries to zero.
 
+
 # %%
 def project_affine(M, r):
     """Nearest symmetric Z_k with tr Z_k = r and Σ_k Z_k 1 = 1: M_k − t_k I − ½(v1ᵀ + 1vᵀ)."""
@@ -269,22 +273,33 @@ def project_psd(M):
 # \end{aligned}
 # $$
 #
-# All $C_k$ of a data set are divided by *one*
-# number, their mean absolute entry, so that one $\rho$ fits all data sets (one number per group would
-# change the problem). The eigendecomposition is the only expensive line; it runs over all groups of
-# all data sets at once, and a data set leaves the batch as soon as its copies agree.
+# Where $Z$ stands in the other updates, the mixture $\alpha Z+(1-\alpha)P$ (or $N$) with $\alpha=1.6$ takes its
+# place; this *over-relaxation* saves steps and moves no solution. All $C_k$ of a data set are divided by *one*
+# number, so that one $\rho$ fits all data sets (one number per group would change the problem): their mean
+# absolute entry, after the mean of their diagonals has been taken off. That mean is a constant of the problem,
+# as the entries of all $Z_k$ add up to $n$, and it is all that a change of units does to the costs. The
+# eigendecomposition is the only expensive line; it runs over all groups of all data sets at once, and a data
+# set leaves the batch as soon as its copies agree.
+
 
 # %%
-def sdp(C, r=1.0, state=None, steps=400, tol=2e-3, rho=40.0):
+def spread(C):
+    """The mean of |C_k[i, j] − c|, where c is the mean of the diagonals: free of units."""
+    c = xp.mean(xp.linalg.diagonal(C), axis=(1, 2))[:, None, None, None]
+    return xp.mean(xp.abs(C - c), axis=(1, 2, 3), keepdims=True)
+
+
+# %%
+def sdp(C, r=1.0, state=None, steps=400, tol=2e-3, rho=RHO, alpha=1.6):
     """Minimise Σ_k⟨C_k, Z_k⟩ s.t. Z_k ⪰ 0, Z_k ≥ 0, tr Z_k = r, Σ_k Z_k 1 = 1; give N, state."""
-    C = C / xp.mean(xp.abs(C), axis=(1, 2, 3), keepdims=True)
+    C = C / spread(C)
     if state is None:
         state = xp.zeros((C.shape[0], 2, 2, *C.shape[1:]))
     copies, duals = state[:, 0], state[:, 1]  # (P, N) and (U, V)
     result, active = xp.empty_like(state), xp.arange(C.shape[0])
     for step in range(1, steps + 1):
         Z = project_affine(xp.mean(copies - duals, axis=1) - C / (2 * rho), r)
-        target = Z[:, None] + duals
+        target = alpha * Z[:, None] + (1 - alpha) * copies + duals
         P, N = project_psd(target[:, 0]), xp.maximum(target[:, 1], xp.asarray(0.0))
         gaps = xp.stack([Z - P, Z - N, P - copies[:, 0]], axis=1)
         copies = xp.stack([P, N], axis=1)
@@ -303,6 +318,7 @@ def sdp(C, r=1.0, state=None, steps=400, tol=2e-3, rho=40.0):
 # %% [markdown]
 # **Rounding.** By mass where the covariances differ, and by the eigenvectors of $\sum_kZ_k$ where they
 # do not. K-means itself comes from scikit-learn, on the host.
+
 
 # %%
 def mass_labels(Z):
@@ -329,6 +345,7 @@ def spectral_labels(Z, K):
 # **The covariance step**, $\Sigma_k=S_k/n_k$ kept above $\epsilon_0T$ with $\epsilon_0=10^{-3}$ and the
 # covariance $T=LL^\top$ of all points.
 
+
 # %%
 def floored(S, X):
     """Maximiser of the likelihood among Σ ⪰ ε₀ T = ε₀ LLᵀ: eigenvalues of L⁻¹SL⁻ᵀ at least ε₀."""
@@ -351,6 +368,7 @@ def covariances(X, Z):
 # %% [markdown]
 # **iLA-SDP.** Each round starts the solver where the last one stopped, and so needs only a few dozen
 # steps. A run ends when its labels repeat, or when a group has lost all but one of its points.
+
 
 # %%
 def ila_sdp(X, labels, K, soft=False, rounds=12, steps=200, tol=4e-3):
@@ -381,6 +399,7 @@ def ila_sdp(X, labels, K, soft=False, rounds=12, steps=200, tol=4e-3):
 # $R_{ki}\propto\pi_k\,N(X_i;\mu_k,\Sigma_k)$, kept in logarithms until the last moment. Both rest on
 # the *deviance* $\log|\Sigma_k|+\|X_i-\mu_k\|^2_{\Sigma_k^{-1}}$, whose arg min under the true
 # parameters is also the best any method could do here, the oracle (quadratic discriminant analysis).
+
 
 # %%
 def deviances(X, mu, Sigma):
@@ -421,6 +440,7 @@ def em(X, labels, K, hard=False, steps=200):
 # %% [markdown]
 # Data sets are drawn group by group, $X_i=\mu_k+L_k\varepsilon_i$, and errors are counted under the
 # best naming of the clusters (a linear assignment on the table of label pairs).
+
 
 # %%
 def draw(seeds, mu, Sigma, m):
@@ -531,6 +551,7 @@ claims.check("C6.e", statement, measured=lead, at_least=0.1, seeds=count)
 # and its SDP see two centres close together; only the shapes tell the groups apart. LA-SDP is given the
 # true covariances, and nothing else.
 
+
 # %%
 def crossing(p):
     """μ and Σ of two ellipses that cross in the first two of p coordinates."""
@@ -543,9 +564,9 @@ mu, Sigma = map(xp.asarray, crossing(4))
 seeds, m = range(10), scale(default=40, paper=200)
 X, truth = draw(seeds, mu, Sigma, m)
 C = costs(X, Sigma[None])
-Z, state = sdp(C, steps=1000, tol=1e-3)
+Z, state = sdp(C, steps=1000, tol=5e-4)
 plain = costs(X, xp.eye(4)[None, None])  # one block: covariance I for all
-Z_plain, _ = sdp(plain, r=2)
+Z_plain, _ = sdp(plain, r=2, tol=1e-3)
 labels = {
     "oracle (true parameters)": xp.argmin(deviances(X, mu[None], Sigma[None]), axis=1),
     "LA-SDP (true covariances)": mass_labels(Z),
@@ -640,10 +661,11 @@ for id, what, measured, bound in (
 # $R$ the part of $G=C-W+\rho U$ at right angles to the feasible directions,
 # $R=G-\Pi_{\rm affine}(G)+\Pi_{\rm affine}(0)$, with $Z^0=\Pi_{\rm affine}(0)$.
 
+
 # %% tags=["hide-input"]
-def certified_bound(C, state, r=1.0, rho=40.0):
+def certified_bound(C, state, r=1.0, rho=RHO):
     """Σ_k⟨R_k, Z⁰_k⟩ + r Σ_k λ_min(C_k − W_k − R_k), below every feasible objective."""
-    unit = rho * xp.mean(xp.abs(C), axis=(1, 2, 3), keepdims=True)
+    unit = rho * spread(C)
     U, V = state[:, 1, 0], state[:, 1, 1]
     W = xp.maximum(-unit * V, xp.asarray(0.0))
     G = C - W + unit * U
@@ -682,7 +704,7 @@ claims.check("C1.f", statement, measured=error_f, at_most=1e-10, seeds=len(seeds
 
 # %%
 equal = xp.concat([plain[:4], plain[:4]], axis=1)  # C_1 = C_2, four data sets
-Z_equal, _ = sdp(equal)
+Z_equal, _ = sdp(equal, tol=1e-3)
 ratio = objective(equal, Z_equal) / objective(plain[:4], Z_plain[:4])
 difference = 100 * xp.max(xp.abs(ratio - 1))
 statement = "equal covariances: largest difference in value, LA-SDP and K-means SDP"
@@ -698,6 +720,7 @@ claims.check("C1.h", statement, measured=uneven, at_most=0.01, seeds=4, own=True
 # The same design, twenty data sets, and now nobody is told the covariances. iLA-SDP, CEM and EM all start from the
 # same labels: those of K-means and, on the first three data sets, those of the K-means SDP and the true
 # labels with 20 % or 40 % of them flipped at random.
+
 
 # %%
 def flipped(truth, share, seed):
@@ -764,6 +787,7 @@ with figure(
 # Are those few the fault of the criterion, or were they trapped? The objective tells. If a run ends in a
 # partition that is *less* likely than the true one, a better one was there and was missed.
 
+
 # %%
 def partition_objective(X, labels, K):
     """Σ_k⟨C_k, Z_k⟩ of a partition with its own covariances: −2 log-likelihood, profiled."""
@@ -825,6 +849,7 @@ claims.check("C1.i", statement, measured=changed, equals=0, seeds=3, own=True)
 
 # %% [markdown]
 # How the objective moves from round to round separates the two variants:
+
 
 # %%
 def carried(value):
@@ -1084,16 +1109,18 @@ table(
 # %%
 x, true_labels, ended, from_truth = wide
 level, end = (to_host(partition_objective(x, run, 2)) for run in (true_labels, ended))
-claims.check("C4.h", "E6, p = 16: iLA-SDP runs less likely than the truth, of three",
-             measured=np.sum(end > level), at_least=2, seeds=3, own=True)  # fmt: skip
-say(f"""The runs end {", ".join(f"{d:.0f}" for d in end - level)} units above the objective of the true partition.
-So the likelihood still knows better, and the search is trapped: started from the true labels, iLA-SDP ends at a
-mean error of {100 * np.mean(errors(from_truth, true_labels[0])):.1f} %.""")
+lost, kept = (100 * np.mean(errors(run, true_labels[0])) for run in (ended, from_truth))
+claims.check("C4.h", "E6, p = 16: mean error from K-means labels minus that from the true labels",
+             measured=lost - kept, at_least=10, unit="%", seeds=3, own=True)  # fmt: skip
+say(f"""From K-means labels the runs end {", ".join(f"{d:+.0f}" for d in end - level)} units from the objective of the
+true partition. {np.sum(end > level)} of the three stopped at a partition *less* likely than the truth: the search is
+to blame. {np.sum(end < level)} found a wrong partition that is *likelier*: there the criterion is, with so many free
+numbers. Started from the true labels, iLA-SDP stays close to them, at a mean error of {kept:.1f} %.""")
 
 # %% [markdown]
-# From K-means labels iLA-SDP stops early because the covariances of its start confirm the labels they were
-# computed from. The paper's stability in growing dimension must rest on a setting with more points, closer
-# shapes or better starts than ours.
+# So at this size both give way, now one and now the other, and the start decides where the iteration ends:
+# the covariances of a start confirm the labels they were computed from. The paper's stability in growing
+# dimension must rest on a setting with more points, closer shapes or better starts than ours.
 
 # %%
 rise = largest_increase(value_soft)

@@ -41,7 +41,7 @@ BREAKS = [
     Break(
         "the solver stops after ten steps",
         ("C1.a", "C1.e"),
-        {"Z, state = sdp(C, steps=1000, tol=1e-3)": "Z, state = sdp(C, steps=10, tol=1e-3)"},
+        {"Z, state = sdp(C, steps=1000, tol=5e-4)": "Z, state = sdp(C, steps=10, tol=5e-4)"},
     ),
     Break(
         "a floor in the units of the coordinates",
