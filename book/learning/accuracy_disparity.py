@@ -40,7 +40,7 @@
 #    $\varepsilon$. {claims}`C3.a, C3.b, C3.c, C3.d, C3.e`
 # 4. For classes with heavy, stable tails the balanced case still degrades, but $R$ acts in a different way.
 #    {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f`
-# 5. The picture carries over to real data. {claims}`C5.a, C5.b, C5.c`
+# 5. The picture carries over to real data. {claims}`C5.a, C5.b, C5.c, C5.d`
 #
 # Not tested here: MNIST, Fashion-MNIST and CIFAR-10, and deep models; a small network is shown, without a
 # claim.
@@ -617,14 +617,19 @@ positive = 100 * np.mean([mean_gaps(*arm).mean() > 0 for arm in arms])
 cells = [
     100 * np.mean([mean_gaps(*arm, slice(k, None, 4)) > 0 for arm in arms]) for k in range(4)
 ]
-claims.check(
-    "C5.a", "share of problems and norms whose gap-AD, mean over R ≥ 5 and all ε, is positive",
-    measured=positive, at_least=80, unit="%", paper="positive (figure)", seeds=SPLITS,
-)  # fmt: skip
+# %%
+why = "where the standard classifier hardly errs, as on 0 and 6, robustness adds nothing to the disparity"
+statement = "share of cells (problem, norm, R ≥ 5, ε) whose gap-AD is positive in the mean of five splits"
+for id, bound in (
+    ("C5.a", {"at_least": 80, "paper": "positive (figure)", "not_reproduced": why}),
+    ("C5.d", {"at_least": 55, "own": True}),
+):
+    claims.check(id, statement, measured=np.mean(cells), unit="%", seeds=SPLITS,
+                 spread=np.std(cells, ddof=1) / 2, **bound)
 claims.report_value(
-    "C5.c", "share of single (problem, norm, R ≥ 5, ε) cells with a positive mean over five splits",
-    measured=np.mean(cells), unit="%", seeds=SPLITS, spread=np.std(cells, ddof=1), own=True,
-)  # fmt: skip
+    "C5.c", "share of problems and norms whose gap-AD, mean over R ≥ 5, all ε and splits, is positive",
+    measured=positive, unit="%", seeds=SPLITS, own=True,
+)
 by_ratio = {R: np.mean([v for (_, _, r), v in gaps.items() if r == R]) for R in RATIOS}
 claims.check(
     "C5.b", "mean gap-AD at R = 10 less that at R = 2",
@@ -697,7 +702,7 @@ per cent are positive.""")
 # %% [markdown]
 # The cells that are not positive are mostly those of pairs that are told apart almost without error whatever the attack, 0, 6 and 1, 7.
 # Disparity needs errors to be distributed unevenly, and there are hardly any. A single cell is a matter of one or two test points there,
-# and its sign changes with the splits; so the claim judges the mean over the cells of each problem.
+# and its sign changes with the splits.
 #
 # Two more things differ from the Gaussian model. The tumours have a gap already for balanced classes: the malignant ones
 # spread more widely, so the turned direction does not cost both classes the same. And at this size the network shows little effect
@@ -711,7 +716,8 @@ per cent are positive.""")
 #
 # For heavy tails the ratio indeed acts differently: it decides which classifier gives the minority up. At $R=2$ the Cauchy
 # gap is even slightly negative, since a lower margin moves the optimal threshold *towards* the middle there. On real data the
-# direction is right, and large where the classes overlap.
+# direction is right in the mean, and the gap is large where the classes overlap; but it is not there in four cells of five, because
+# pairs that are hardly ever confused have no accuracy to lose. That row stands as not reproduced.
 
 # %%
 claims.report()

@@ -334,12 +334,12 @@ with figure(
     axes[0].plot(x, mean, label="posterior mean")
     axes[0].fill_between(x, mean - 1.96 * sd, mean + 1.96 * sd, alpha=0.2)
     axes[0].plot(to_host(X), to_host(y), "ko", label="data")
-    axes[0].set(xlabel="x", ylabel="f(x)")
+    axes[0].set(xlabel="x", ylabel="f(x)", ylim=(-2.3, 3.2))
     twin = axes[0].twinx()
     twin.fill_between(x, ei, color="#D55E00", alpha=0.4)
     twin.set(ylim=(0, 0.6), ylabel="EI")
     twin.grid(False)
-    axes[0].legend(loc="lower left")
+    axes[0].legend(loc="upper left", ncols=2)
     for alpha_1, shift in ((1, 0), (20, -5), (400, -10)):
         axes[1].plot(x, to_host(draws[alpha_1]) + shift, color="#0072B2", lw=1)
         axes[1].text(1.02, shift - 0.2, f"α₁ = {alpha_1}")
@@ -603,7 +603,8 @@ with figure(
         below.set(xlabel="x")
     for ax, label in zip(axes[:, 0], ("gain in f", "information (nats)"), strict=True):
         ax.set(ylabel=label)
-        ax.legend()
+    axes[0, 1].legend(loc="upper center", ncols=2, fontsize=8)
+    axes[1, 1].legend(loc="upper right")
 
 # %% [markdown]
 # Look at plug-in EI from left to right: the noisier the measurement, the *more* it promises, because it counts the uncertainty of $f$ as if an observation
@@ -1463,7 +1464,8 @@ with figure(
             xlabel="x",
             ylabel="expected gain per price" if price < 1 else "expected gain",
         )
-        ax.legend(fontsize=8)
+        ax.set_ylim(top=1.5 * float(xp.max(kg[101:])) / price)
+        ax.legend(fontsize=8, loc="upper right")
 
 # %%
 cheap_ei, cheap_kg = (v[101:] for v in worth["cheap source"])

@@ -5,7 +5,7 @@ from bookbuild.breaks import Break
 BREAKS = [
     Break(
         "standard training given out as robust training",
-        ("C2.a", "C2.b", "C5.a", "C5.b"),
+        ("C2.a", "C2.b", "C5.b", "C5.d"),
         {
             "y * (X @ (w[:d] - w[d:] if split else w) + b) - eps * dual": (
                 "y * (X @ (w[:d] - w[d:] if split else w) + b)"
