@@ -34,9 +34,7 @@ def arithmetic() -> list[Setting]:
     """Return the settings under which the same sums are added in another order."""
     oldest = {"OPENBLAS_CORETYPE": _oldest_core(), "NPY_DISABLE_CPU_FEATURES": _features()}
     threads = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
-    threads["OPENBLAS_THREAD_TIMEOUT"] = (
-        "4"  # who waits for the other thread sleeps, and costs less
-    )
+    threads["OPENBLAS_THREAD_TIMEOUT"] = "4"  # a thread that waits sleeps soon
     return [Setting("oldest kernels", oldest), Setting("two threads", threads)]
 
 
