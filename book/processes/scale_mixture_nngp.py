@@ -1079,12 +1079,11 @@ claims.check(
     unit="nats",
     seeds=10,
 )
-claims.check(
+worst = {m: max(results["series, Cauchy noise", m]) for m in models[1:]}
+claims.report_value(
     "C4.e",
     "series with Cauchy noise: largest NLL of a split, GP with fitted σ² over inverse gamma",
-    measured=max(results["series, Cauchy noise", models[1]])
-    / max(results["series, Cauchy noise", models[2]]),
-    at_least=10,
+    measured=worst[models[1]] / worst[models[2]],
     seeds=10,
     own=True,
 )
@@ -1093,9 +1092,10 @@ claims.check(
 # %% [markdown]
 # With the scale of the GP fitted, the two models cannot be told apart on the diabetes data: with 353 targets the
 # Student-t process has over 350 degrees of freedom. Nor does it protect against outliers among the training targets or against shifted inputs. One shared scale makes the whole function
-# uncertain; it does not model single bad targets, for which the *noise* would need heavy tails. The means of the last columns show the one large difference. On the series with Cauchy
+# uncertain; it does not model single bad targets, for which the *noise* would need heavy tails. The one large difference is a matter of luck, and so C4.e is reported without a verdict. On the series with Cauchy
 # noise a test target hundreds or thousands of deviations away costs the GP the square of that distance, and the Student-t process a
-# multiple of its logarithm. In the median split they are equal there too.
+# multiple of its logarithm; whether one of ten splits has such a target, and how far away it lies, decides the means of the last
+# columns. In the median split the two are equal there too.
 #
 # ### Digits: a scale in a classifier
 #
