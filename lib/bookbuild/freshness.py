@@ -28,15 +28,20 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 from bookbuild.pairing import STAMP
+from gaussbook import arrays
 from gaussbook.claims import MIME_TYPE
 
 
 def setting() -> dict[str, str]:
-    """Return the scale and backend that the environment asks for."""
-    return {
-        "scale": os.environ.get("GAUSSBOOK_SCALE", "default"),
-        "backend": os.environ.get("GAUSSBOOK_BACKEND", "auto"),
-    }
+    """Return the scale and backend that the environment asks for.
+
+    ``auto`` is replaced by the backend that it means on this machine, since outputs computed on a
+    GPU are not those of the processor.
+    """
+    backend = os.environ.get("GAUSSBOOK_BACKEND", "auto")
+    if backend == "auto":
+        backend = "cupy" if "cupy" in arrays.backend().__name__ else "numpy"
+    return {"scale": os.environ.get("GAUSSBOOK_SCALE", "default"), "backend": backend}
 
 
 def execution_key(notebook: NotebookNode, library: Path, setting: dict[str, str]) -> str:

@@ -1,6 +1,7 @@
 """What a chapter rests on, and when its outputs are no longer those of its inputs."""
 
 import os
+from types import ModuleType
 
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -151,3 +152,11 @@ def test_another_scale_is_current_but_not_fresh(notebook, library, monkeypatch):
 
 def test_a_notebook_without_a_stamp_is_not_current(library):
     assert not freshness.is_current(new_notebook(cells=[]), library)
+
+
+def test_auto_is_the_backend_that_it_means_here(monkeypatch):
+    monkeypatch.setenv("GAUSSBOOK_BACKEND", "auto")
+    monkeypatch.setattr(freshness.arrays, "backend", lambda: ModuleType("array_api_compat.cupy"))
+    assert freshness.setting()["backend"] == "cupy"
+    monkeypatch.setattr(freshness.arrays, "backend", lambda: ModuleType("array_api_compat.numpy"))
+    assert freshness.setting()["backend"] == "numpy"
