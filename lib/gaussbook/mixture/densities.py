@@ -409,7 +409,9 @@ def _posterior_arrays(x: Array, gaussians: Gaussians) -> tuple[Array, Array]:
 
 def _posterior_kernel(x: Array, gaussians: Gaussians) -> tuple[Array, Array]:
     xp = namespace(x)
-    launch = posterior_launch(x, gaussians)
+    launch = posterior_launch(
+        x, gaussians.log_constants, gaussians.means, gaussians.precision_factors
+    )
     kernels.load("mixture").get_function(launch.kernel)(launch.grid, launch.block, launch.arguments)
     log_likelihood, responsibilities = launch.results
     if not bool(xp.all(xp.isfinite(log_likelihood))):
