@@ -7,7 +7,7 @@ import operator
 from typing import Any
 
 import numpy as np
-from array_api_compat import is_cupy_array, is_numpy_array
+from array_api_compat import is_cupy_array, is_dask_array, is_numpy_array
 from scipy import sparse
 
 from gaussbook.arrays import Array, has_masked_values, namespace
@@ -92,6 +92,8 @@ def check_array(
 def _as_array(name: str, x: Any) -> Array:
     if has_masked_values(x):
         raise ValueError(f"{name} has masked values: leave them out, or fill them in")
+    if is_dask_array(x):
+        raise ValueError(f"{name} is a Dask array, which is not taken here: pass {name}.compute()")
     try:
         namespace(x)
         # Subclasses of NumPy's array have other rules (a matrix's product, a mask).

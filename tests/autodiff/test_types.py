@@ -287,6 +287,22 @@ MASKED = np.ma.array([1.0, 2.0, 900.0], mask=[False, False, True])
         lambda: ad.grad(lambda x: ad.sum(ad.linear(MASKED[None], x)))(np.ones((3, 1))),
         lambda: ad.grad(lambda x: ad.sum(x @ MASKED))(np.ones(3)),
         lambda: ad.grad(lambda x: ad.sum(ad.concat([x, MASKED])))(np.ones(3)),
+        lambda: ad.maximum(np.ones(3), MASKED),
+        lambda: ad.clip(np.ones(3), MASKED),
+        lambda: ad.where(np.array([True, False, True]), 1.0, MASKED),
+        lambda: ad.stack([np.ones(3), MASKED]),
+        lambda: ad.add(1.0, MASKED),
+        lambda: ad.power(np.ones(3), MASKED),
+        lambda: ad.sum([MASKED, MASKED]),
+        lambda: ad.negative(MASKED),
+        lambda: ad.linear(np.ones((2, 3)), np.ones((3, 3)), MASKED),
+        lambda: ad.layer_norm(np.ones((2, 3)), np.ones(3), MASKED),
+        lambda: ad.attention(*[np.ones((1, 3, 1))] * 2, MASKED[None, :, None]),
+        lambda: ad.conv2d(np.ones((1, 4, 4, 3)), np.ones((1, 1, 3, 3)), MASKED),
+        lambda: ad.take_along_axis(MASKED, np.array([0])),
+        lambda: ad.take(np.ones(1000), MASKED.astype(int)),
+        lambda: ad.grad(lambda x: ad.sum(x[MASKED.astype(int)]))(np.ones(1000)),
+        lambda: ad.vjp(lambda x: 2 * x, np.ones(3))[1](MASKED),
     ],
 )
 def test_masked_values_are_refused(call):
@@ -306,6 +322,7 @@ def test_lists_where_arrays_are_taken():
         (ad.matrix_transpose(rows), np.transpose(rows)),
         (ad.solve(np.diag([2.0, 4.0]).tolist(), [1, 2]), [0.5, 0.5]),
         (ad.cholesky([[4, 0], [0, 9]]), [[2, 0], [0, 3]]),
+        (ad.inv([[4, 0], [0, 8]]), [[0.25, 0], [0, 0.125]]),
     ):  # fmt: skip
         np.testing.assert_array_equal(got, right)
     with pytest.raises(ValueError, match="^indices"):

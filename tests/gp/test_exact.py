@@ -17,8 +17,6 @@ from gaussbook.gp.exact import (
     log_marginal_likelihood,
 )
 
-from .draws import Draws
-
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
 Y = np.sin(X[:, 0]) + X[:, 1] * X[:, 2] + 0.1 * RNG.normal(size=40)
@@ -186,7 +184,7 @@ def test_no_variance_below_zero_is_left(noise, xp):
     np.testing.assert_allclose(to_host(mean), np.sin(3 * x), atol=1e-4)
 
 
-def test_same_in_every_namespace(xp):
+def test_same_in_every_namespace(xp, draws):
     x, y, new = map(xp.asarray, (X, Y, NEW))
     k = SquaredExponential(1.3, LENGTHS)
     value, gradient = log_marginal_likelihood(k, 0.05, x, y)
@@ -199,8 +197,8 @@ def test_same_in_every_namespace(xp):
     assert namespace(mean) is namespace(x)
     np.testing.assert_allclose(to_host(mean), plain.predict(NEW), rtol=1e-9)
     np.testing.assert_allclose(to_host(deviation), plain.predict(NEW, return_std=True)[1])
-    draws = ours.sample(new, 2, Draws(xp, 0))
-    np.testing.assert_allclose(to_host(draws), plain.sample(NEW, 2, generator(0)), rtol=1e-6)
+    paths = ours.sample(new, 2, draws(0))
+    np.testing.assert_allclose(to_host(paths), plain.sample(NEW, 2, generator(0)), rtol=1e-6)
 
 
 K1 = SquaredExponential()
