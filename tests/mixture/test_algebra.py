@@ -152,6 +152,25 @@ def test_same_in_every_namespace(full, xp):
             np.testing.assert_allclose(to_host(x), y, rtol=1e-12, atol=1e-14)
 
 
+def test_draws_where_hardly_any_variance_is_left(xp):
+    accepted = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        d = int(rng.integers(3, 8))
+        factor = np.round(rng.normal(size=(d, int(rng.integers(1, d)))), 2)
+        covariance = factor @ factor.T + 10.0 ** -rng.uniform(14, 16) * np.eye(d)
+        value = factor[:1] @ rng.normal(size=factor.shape[1])
+        law = Mixture(*map(xp.asarray, (np.zeros(1), np.zeros((1, d)), covariance[None])))
+        try:
+            draws = sample_conditional(*law, [0], xp.asarray(value[:, None]), generator(0))
+        except ValueError as error:
+            assert str(error).startswith("covariances is not positive definite")
+        else:
+            accepted += 1
+            assert np.all(np.isfinite(to_host(draws)))
+    assert accepted > 5
+
+
 @KINDS
 @pytest.mark.parametrize("far", [1e3, 1e160])
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # of squares

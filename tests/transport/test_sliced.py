@@ -161,8 +161,10 @@ class TestMoments:
 
 @pytest.mark.parametrize(("n", "m"), SIZES)
 @pytest.mark.parametrize("p", [1, 2, 3])
-def test_same_in_every_namespace(n, m, p, xp):
+def test_same_in_every_namespace(n, m, p, xp, draws):
     x, y, theta = problem(n, m)
+    directions = random_directions(5, 3, draws(0))
+    np.testing.assert_allclose(to_host(directions), random_directions(5, 3, generator(0)))
     ours = tuple(map(xp.asarray, (x, y, theta)))
     expected, pullback = sliced_wasserstein_pullback(x, y, theta, p)
     np.testing.assert_allclose(to_host(sliced_wasserstein_terms(*ours, p)), expected, rtol=1e-10)

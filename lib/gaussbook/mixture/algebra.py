@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gaussbook.arrays import Array, Generator, has_masked_values, namespace
+from gaussbook.gp.sampling import covariance_root
 from gaussbook.mixture.densities import (
     Gaussians,
     check_components,
@@ -346,7 +347,7 @@ def sample_conditional(
     chosen = xp.take(flat, xp.arange(n) * n_components + labels, axis=0)
     if law.covariances.ndim == 2:
         return chosen + noise * xp.take(xp.sqrt(law.covariances), labels, axis=0)
-    roots = xp.linalg.cholesky(law.covariances)
+    roots = covariance_root(law.covariances, float(xp.max(xp.asarray(covariances))))
     steps = xp.zeros((n, d), dtype=flat.dtype)
     for k in range(n_components):  # a component at a time: no n × d × d array of factors
         own = xp.astype(labels == k, flat.dtype)[:, None]
