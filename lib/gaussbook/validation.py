@@ -157,17 +157,18 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
-def check_probabilities(name: str, weights: Any, *, tolerance: float | None = None) -> Array:
+def check_probabilities(name: str, weights: Any, *, tolerance: float = 0.0) -> Array:
     """Return `weights`, checked to be non-negative along the last axis and to sum to one.
 
-    The sum, taken in float64, may be off by `tolerance`, or by half the digits of the type.
+    The sum, taken in float64, may be off by half the digits of the type, or by `tolerance` where
+    that is more.
     """
     weights = check_array(name, weights)
     xp = namespace(weights)
     if bool(xp.any(weights < 0)):
         raise ValueError(f"{name} holds negative values")
     error = float(xp.max(xp.abs(xp.sum(xp.astype(weights, xp.float64), axis=-1) - 1)))
-    if error > (tolerance or float(xp.finfo(weights.dtype).eps) ** 0.5):
+    if error > max(tolerance, float(xp.finfo(weights.dtype).eps) ** 0.5):
         raise ValueError(f"{name} must sum to 1, off by {error:.3g}")
     return weights
 

@@ -170,7 +170,10 @@ class TestBalanced:
     def test_a_warm_start_saves_the_work(self):
         a, b, M = problem()
         first = sinkhorn(a, b, M, 0.01, tol=1e-10)
-        again = sinkhorn(a, b, M, 0.01, tol=1e-9, warm_start=(first.f, first.g))
+        start = first.f.copy(), first.g.copy()
+        again = sinkhorn(a, b, M, 0.01, tol=1e-9, warm_start=start)
+        start[0][:], start[1][:] = 0, 0
+        np.testing.assert_allclose(again.f, first.f, atol=1e-9)
         assert again.iterations <= 2
         np.testing.assert_allclose(again.plan, first.plan, atol=1e-9)
 

@@ -518,4 +518,4 @@ def _check_start(start: tuple[Array, Array] | None, M: Array) -> tuple[Array, Ar
         raise ValueError("warm_start must be a pair of potentials (f, g)")
     pairs = zip(start, M.shape, strict=True)
     f, g = (check_array("warm_start", p, shape=(size,)) for p, size in pairs)
-    return xp.astype(f, xp.float64, copy=False), xp.astype(g, xp.float64, copy=False)
+    return xp.astype(f, xp.float64), xp.astype(g, xp.float64)  # copies: they may be the result's
