@@ -1,9 +1,18 @@
 """What all tests share: the GPU, where there is one, and the numbers of the pages at the end."""
 
 import importlib
+import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+# A machine that runs the library only, such as one with a GPU, lacks what builds the book.
+_OF_THE_BOOK = [
+    "bookbuild",
+    *(f"test_{n}.py" for n in ("breaks", "contents", "environment", "site")),
+]
+collect_ignore = [] if importlib.util.find_spec("nbformat") else _OF_THE_BOOK
 
 SHOTS = Path(__file__).parents[1] / "_build" / "screenshots"
 
@@ -42,3 +51,22 @@ def xp(request):
         request.getfixturevalue("gpu")
     names = {"numpy": "array_api_compat.numpy", "cupy": "array_api_compat.cupy"}
     return importlib.import_module(names.get(request.param, "array_api_strict"))
+
+
+class Draws:
+    """A seeded generator whose draws are arrays of a namespace."""
+
+    def __init__(self, xp, seed):
+        self.xp, self.host = xp, np.random.default_rng(seed)
+
+    def __getattr__(self, name):
+        def draw(*args, **kwargs):
+            return self.xp.asarray(getattr(self.host, name)(*args, **kwargs))
+
+        return draw
+
+
+@pytest.fixture
+def draws(xp):
+    """Return what `gaussbook.arrays.generator` is, for arrays of the namespace `xp`."""
+    return lambda seed: Draws(xp, seed)

@@ -18,7 +18,6 @@ KEPT = {
     "mixture.algebra.conditional": "voice_morphing",
     "mixture.algebra.sample_conditional": "voice_morphing",
     "mixture.densities.posterior": "score_denoising",
-    "transport.entropic.sinkhorn": "data_selection",
     "transport.entropic.sinkhorn_divergence": "data_selection",
     "transport.exact.exact_plan": "data_selection",
     "transport.one_dimensional.wasserstein_1d": "singular_distribution",

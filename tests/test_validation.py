@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gaussbook import arrays, density, metrics, mixture, transport
+from gaussbook import arrays, density, distances, metrics, mixture, transport
 from gaussbook import validation as v
 from gaussbook.classifiers import softmax_regression
 from gaussbook.gp.covariances import Matern52
 from gaussbook.gp.exact import GaussianProcessRegressor
+from gaussbook.optim import SGD, Adam, clip_by_global_norm
+from gaussbook.splatting import rgb_to_sh
 
 
 def test_good_arrays_pass_untouched():
@@ -151,11 +153,30 @@ def test_other_subclasses_become_arrays(x):
         lambda x: v.check_probabilities("x", x),
         lambda x: v.check_covariance("x", x),
         lambda x: v.check_array("x", x.astype(int), integers=True),
+        lambda x: distances.squared_distances(np.eye(2), np.eye(2), x[1]),
+        lambda x: distances.contract_squares(x, np.eye(2), np.eye(2)),
+        lambda x: rgb_to_sh(x),
+        lambda x: SGD(0.1).step({"a": np.ones(2)}, {"a": x[:, 0]}),
+        lambda x: Adam(0.1).step({"a": np.ones(2)}, {"a": x[:, 0]}),
+        lambda x: clip_by_global_norm({"a": x}, 1.0),
+        lambda x: mixture.marginal(np.zeros(1), x[:1], np.ones((1, 2)), np.ma.array([0], mask=[1])),
     ],
 )
 def test_no_function_looks_behind_a_mask(call):
     with pytest.raises(ValueError, match="masked values"):
         call(MASKED)
+
+
+def test_arrays_that_are_not_there_yet_are_refused_by_name():
+    lazy = pytest.importorskip("dask.array").ones((4, 2))
+    for call in (
+        lambda: v.check_array("x", lazy),
+        lambda: mixture.k_means(lazy, 2),
+        lambda: density.log_density(lazy, np.ones((2, 2)), 1.0),
+        lambda: transport.wasserstein(lazy, np.ones((2, 2))),
+    ):
+        with pytest.raises(ValueError, match=r"^x is a Dask array, .* pass x\.compute\(\)"):
+            call()
 
 
 def test_the_symmetry_of_each_matrix_of_a_batch_is_its_own():

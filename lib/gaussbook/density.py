@@ -236,6 +236,8 @@ def _check_points(
         if not bool(xp.all(weights > 0)):
             raise ValueError("weights must be positive: leave points of weight zero out")
         weights = weights / xp.max(weights)
+        if not bool(xp.all(weights > 0)):
+            raise ValueError("weights must lie within a factor 1e308 of each other")
     x, data = (xp.astype(a, xp.float64, copy=False) for a in (x, data))
     return x, data, weights
 

@@ -36,7 +36,7 @@ class SquaredDistances:
     """
 
     def __init__(self, y: Array, lengths: Array | None = None):
-        xp = namespace(y)
+        xp = namespace(y, lengths)
         self._y = xp.astype(y, xp.float64, copy=False)
         self._lengths = None if lengths is None else xp.astype(lengths, xp.float64, copy=False)
         if y.shape[1] > _FEW_COLUMNS:
@@ -163,7 +163,7 @@ def contract_squares(weights: Array, x: Array, y: Array, lengths: Array | None =
     array, shape (d,)
         The sums, from differences of coordinates.
     """
-    xp = namespace(weights, x, y)
+    xp = namespace(weights, x, y, lengths)
     totals = xp.zeros(x.shape[1], dtype=weights.dtype)
     for rows in row_blocks(x.shape[0], y.shape[0], x):
         sums = []

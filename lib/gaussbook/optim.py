@@ -123,13 +123,16 @@ def clip_by_global_norm(grads: Tree, limit: float) -> tuple[Tree, Array]:
     Raises
     ------
     ValueError
-        If `limit` is not positive or there are no gradients.
+        If `limit` is not positive, there are no gradients, or one does not hold floating numbers.
     """
     limit = check_scalar("limit", limit, above=0)
     leaves = tree_leaves(grads)
     if not leaves:
         raise ValueError("grads holds no arrays")
     xp = namespace(*leaves)
+    for g in leaves:
+        if not xp.isdtype(g.dtype, "real floating"):
+            raise ValueError(f"grads must hold floating numbers, got {g.dtype}")
     # In units of the largest element: squares, and even the norm, may be too large for the type.
     peaks = [xp.max(xp.abs(g)) for g in leaves if math.prod(g.shape)]
     unit = xp.max(xp.stack(peaks)) if peaks else xp.zeros(())
@@ -152,9 +155,9 @@ def _in_type_of(name: str, value: Array, slope: Array) -> Array:
     Raises
     ------
     ValueError
-        If one of them does not hold floating numbers.
+        If one of them does not hold floating numbers, or has masked values.
     """
-    xp = namespace(value)
+    xp = namespace(value, slope)
     for what, x in (("params", value), ("grads", slope)):
         if not xp.isdtype(x.dtype, "real floating"):
             raise ValueError(f"{what}[{name!r}] must hold floating numbers, got {x.dtype}")

@@ -7,7 +7,7 @@ import operator
 from typing import Any
 
 import numpy as np
-from array_api_compat import is_cupy_array, is_numpy_array
+from array_api_compat import is_cupy_array, is_dask_array, is_numpy_array
 from scipy import sparse
 
 from gaussbook.arrays import Array, has_masked_values, namespace
@@ -92,6 +92,8 @@ def check_array(
 def _as_array(name: str, x: Any) -> Array:
     if has_masked_values(x):
         raise ValueError(f"{name} has masked values: leave them out, or fill them in")
+    if is_dask_array(x):
+        raise ValueError(f"{name} is a Dask array, which is not taken here: pass {name}.compute()")
     try:
         namespace(x)
         # Subclasses of NumPy's array have other rules (a matrix's product, a mask).
@@ -155,17 +157,18 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
-def check_probabilities(name: str, weights: Any, *, tolerance: float | None = None) -> Array:
+def check_probabilities(name: str, weights: Any, *, tolerance: float = 0.0) -> Array:
     """Return `weights`, checked to be non-negative along the last axis and to sum to one.
 
-    The sum, taken in float64, may be off by `tolerance`, or by half the digits of the type.
+    The sum, taken in float64, may be off by half the digits of the type, or by `tolerance` where
+    that is more.
     """
     weights = check_array(name, weights)
     xp = namespace(weights)
     if bool(xp.any(weights < 0)):
         raise ValueError(f"{name} holds negative values")
     error = float(xp.max(xp.abs(xp.sum(xp.astype(weights, xp.float64), axis=-1) - 1)))
-    if error > (tolerance or float(xp.finfo(weights.dtype).eps) ** 0.5):
+    if error > max(tolerance, float(xp.finfo(weights.dtype).eps) ** 0.5):
         raise ValueError(f"{name} must sum to 1, off by {error:.3g}")
     return weights
 

@@ -8,6 +8,7 @@ import pytest
 
 from gaussbook import autodiff as ad
 from gaussbook.arrays import to_host
+from gaussbook.autodiff import dispatch
 
 from .cases import CASES, arguments
 
@@ -287,6 +288,22 @@ MASKED = np.ma.array([1.0, 2.0, 900.0], mask=[False, False, True])
         lambda: ad.grad(lambda x: ad.sum(ad.linear(MASKED[None], x)))(np.ones((3, 1))),
         lambda: ad.grad(lambda x: ad.sum(x @ MASKED))(np.ones(3)),
         lambda: ad.grad(lambda x: ad.sum(ad.concat([x, MASKED])))(np.ones(3)),
+        lambda: ad.maximum(np.ones(3), MASKED),
+        lambda: ad.clip(np.ones(3), MASKED),
+        lambda: ad.where(np.array([True, False, True]), 1.0, MASKED),
+        lambda: ad.stack([np.ones(3), MASKED]),
+        lambda: ad.add(1.0, MASKED),
+        lambda: ad.power(np.ones(3), MASKED),
+        lambda: ad.sum([MASKED, MASKED]),
+        lambda: ad.negative(MASKED),
+        lambda: ad.linear(np.ones((2, 3)), np.ones((3, 3)), MASKED),
+        lambda: ad.layer_norm(np.ones((2, 3)), np.ones(3), MASKED),
+        lambda: ad.attention(*[np.ones((1, 3, 1))] * 2, MASKED[None, :, None]),
+        lambda: ad.conv2d(np.ones((1, 4, 4, 3)), np.ones((1, 1, 3, 3)), MASKED),
+        lambda: ad.take_along_axis(MASKED, np.array([0])),
+        lambda: ad.take(np.ones(1000), MASKED.astype(int)),
+        lambda: ad.grad(lambda x: ad.sum(x[MASKED.astype(int)]))(np.ones(1000)),
+        lambda: ad.vjp(lambda x: 2 * x, np.ones(3))[1](MASKED),
     ],
 )
 def test_masked_values_are_refused(call):
@@ -306,6 +323,7 @@ def test_lists_where_arrays_are_taken():
         (ad.matrix_transpose(rows), np.transpose(rows)),
         (ad.solve(np.diag([2.0, 4.0]).tolist(), [1, 2]), [0.5, 0.5]),
         (ad.cholesky([[4, 0], [0, 9]]), [[2, 0], [0, 3]]),
+        (ad.inv([[4, 0], [0, 8]]), [[0.25, 0], [0, 0.125]]),
     ):  # fmt: skip
         np.testing.assert_array_equal(got, right)
     with pytest.raises(ValueError, match="^indices"):
@@ -331,3 +349,57 @@ def test_logarithm_of_an_empty_sum(shape, axis):
     value, pull = ad.vjp(lambda x: ad.logsumexp(x, axis=axis), np.ones(shape))
     assert np.all(value == -np.inf)
     assert pull(np.ones(value.shape)).shape == shape
+
+
+class TestWhereLookingAtValuesWouldWait:
+    """As on a GPU: what a wrong index or mask leads to is NaN, and the rest the same."""
+
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, monkeypatch):
+        monkeypatch.setattr(dispatch, "on_host", lambda x: False)
+
+    def test_rows_of_no_such_index(self, xp):
+        x, index = xp.reshape(xp.arange(6.0), (3, 2)), xp.asarray([2, 3, 0, -1])
+        rows = to_host(ad.take(x, index))
+        np.testing.assert_array_equal(rows[[0, 2]], [[4, 5], [0, 1]])
+        assert np.all(np.isnan(rows[[1, 3]]))
+        slope = to_host(ad.grad(lambda x: ad.sum(ad.take(x, index[::2]) ** 2))(x))
+        np.testing.assert_array_equal(slope, [[0, 2], [0, 0], [8, 10]])
+
+    def test_sums_of_no_such_index(self, xp):
+        right = ad.scatter_add(xp.ones(3), xp.asarray([0, 0, 1]), 2)
+        np.testing.assert_array_equal(to_host(right), [2, 1])
+        assert np.all(np.isnan(to_host(ad.scatter_add(xp.ones(3), xp.asarray([0, 2, 1]), 2))))
+
+    def test_losses_of_no_such_label(self, xp):
+        logits = xp.asarray([[0.0, 1.0], [2.0, -1.0]])
+        wrong = to_host(ad.cross_entropy(logits, xp.asarray([2, 0])))
+        right = to_host(ad.cross_entropy(logits, xp.asarray([1, 0])))
+        assert np.isnan(wrong[0]) and wrong[1] == right[1]
+        np.testing.assert_allclose(right, np.log1p(np.exp([-1.0, -3.0])))
+
+    def test_queries_without_a_key(self, xp):
+        x = xp.asarray(np.random.default_rng(0).normal(size=(1, 2, 3)))
+        mask = xp.asarray(np.array([[True, False], [False, False]]))
+        with np.errstate(invalid="ignore"):
+            out = to_host(ad.attention(x, x, x, mask=mask))
+        np.testing.assert_allclose(out[0, 0], to_host(x)[0, 0])
+        assert np.all(np.isnan(out[0, 1]))
+
+
+def test_pulls_and_types_in_every_namespace(xp):
+    x = xp.asarray(np.arange(3.0, dtype=np.float32))
+    value, pull = ad.vjp(lambda x: ad.astype(x, xp.float64) ** 2, x)
+    assert value.dtype == xp.float64
+    slope = pull(ad.stop_gradient(value))
+    assert slope.dtype == xp.float32
+    np.testing.assert_array_equal(to_host(slope), [0, 2, 16])
+    for got, right in (
+        (ad.subtract(x, 1.0), [-1, 0, 1]),
+        (ad.divide(x, 2.0), [0, 0.5, 1]),
+        (ad.power(x, 2), [0, 1, 4]),
+        (ad.negative(x), [0, -1, -2]),
+        (ad.matmul(x, x), 5),
+    ):
+        assert got.dtype == xp.float32
+        np.testing.assert_array_equal(to_host(got), right)

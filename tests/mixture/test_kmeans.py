@@ -1,6 +1,5 @@
 """K-means and vector quantisation against scikit-learn and brute force."""
 
-import array_api_strict
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -142,12 +141,12 @@ def test_a_point_of_weight_zero_is_absent(xp, scale):
         k_means(xp.asarray(x), 5, sample_weight=weight)
 
 
-def test_strict_arrays():
+def test_same_in_every_namespace(xp):
     x, _ = clusters(n=300)
-    ours = k_means(array_api_strict.asarray(x), 5, n_init=2)
+    ours = k_means(xp.asarray(x), 5, n_init=2)
     theirs = k_means(x, 5, n_init=2)
-    np.testing.assert_allclose(np.asarray(ours.centres), theirs.centres, atol=1e-12)
-    np.testing.assert_array_equal(np.asarray(ours.labels), theirs.labels)
+    np.testing.assert_allclose(to_host(ours.centres), theirs.centres, atol=1e-12)
+    np.testing.assert_array_equal(to_host(ours.labels), theirs.labels)
 
 
 GOOD = {"x": np.eye(4), "n_clusters": 2}

@@ -5,7 +5,7 @@ import pytest
 
 from gaussbook import autodiff as ad
 from gaussbook import nn
-from gaussbook.arrays import generator
+from gaussbook.arrays import generator, to_host
 from gaussbook.optim import SGD, Adam
 
 X = np.random.default_rng(0).standard_normal((64, 3))
@@ -35,6 +35,19 @@ class TestFit:
         np.testing.assert_allclose(params["weight"][:, 0], [1, -2, 0.5], atol=1e-3)
         assert losses.shape == (600,)
         assert losses[-1] < 1e-5 < losses[0]
+
+    def test_same_in_every_namespace(self, xp, draws):
+        data = [xp.asarray(X), xp.asarray(Y)]
+        rule = {"steps": 5, "batch_size": 16, "clip": 0.5}
+        params = {name: xp.asarray(value) for name, value in linear_model().items()}
+        ours = nn.fit(squared_error, params, data, Adam(0.05), rng=draws(1), **rule)
+        theirs = nn.fit(squared_error, linear_model(), (X, Y), Adam(0.05), rng=generator(1), **rule)
+        for name, value in theirs.params.items():
+            np.testing.assert_allclose(to_host(ours.params[name]), value, rtol=1e-10, atol=1e-13)
+        rows = next(nn.minibatches(data, 8, draws(2)))
+        expected = next(nn.minibatches((X, Y), 8, generator(2)))
+        for a, b in zip(rows, expected, strict=True):
+            np.testing.assert_array_equal(to_host(a), b)
 
     def test_same_seed_same_run(self):
         runs = [

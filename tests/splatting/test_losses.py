@@ -139,6 +139,7 @@ def test_same_in_every_namespace(xp, dtype):
     assert other == pytest.approx(value, rel=1e-6)
     assert other_gradient.dtype == arrays[0].dtype and gradient.dtype == dtype
     np.testing.assert_allclose(to_host(other_gradient), gradient, atol=1e-8)
+    assert float(photometric(*arrays)) == pytest.approx(value, rel=1e-6)
     exact = photometric_loss(image.astype(float), target.astype(float))
     assert value == pytest.approx(exact[0], rel=1e-5)
 

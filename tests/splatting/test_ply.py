@@ -30,9 +30,9 @@ def test_round_trip_is_exact(tmp_path_factory, n, degree, seed):
         np.testing.assert_array_equal(again[name], value)
 
 
-def test_same_image(tmp_path):
+def test_same_image(tmp_path, xp):
     parameters = gaussians(20)
-    write_ply(tmp_path / PATH, parameters)
+    write_ply(tmp_path / PATH, {name: xp.asarray(value) for name, value in parameters.items()})
     again = {name: value.astype(float) for name, value in read_ply(tmp_path / PATH).items()}
     image = render(parameters, camera()).image
     assert image.max() > 0.1

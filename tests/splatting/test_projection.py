@@ -112,7 +112,11 @@ def test_same_in_every_namespace(xp):
     rng = np.random.default_rng(0)
     grads = rng.normal(size=(5, 2)), rng.normal(size=(5, 3)), rng.normal(size=5)
     expected = project(*(p[name] for name in names), view)
-    ours = project(*(xp.asarray(p[name]) for name in names), view)
+    arrays = [xp.asarray(p[name]) for name in names]
+    np.testing.assert_allclose(
+        to_host(covariances(*arrays[1:])), covariances(p["log_scales"], p["quaternions"])
+    )
+    ours = project(*arrays, view)
     for name in ("points", "covariances", "depths", "visible"):
         np.testing.assert_allclose(to_host(getattr(ours, name)), getattr(expected, name))
     pulled = project_pullback(ours, *map(xp.asarray, grads))

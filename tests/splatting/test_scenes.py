@@ -121,6 +121,9 @@ def test_same_in_every_namespace(xp):
     arrays = [xp.asarray(a) for a in (np.array([3.0, 0, 1]), directions)]
     for a, b in zip(blocks().trace(*arrays), expected, strict=True):
         np.testing.assert_allclose(to_host(a), b, atol=1e-12)
+    image = np.random.default_rng(0).random((6, 4, 3))
+    smaller = to_host(downscale(xp.asarray(image), 2))
+    np.testing.assert_allclose(smaller, downscale(image, 2), atol=1e-15)
 
 
 def test_jitter():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage import data, transform
 
-from gaussbook.arrays import generator
+from gaussbook.arrays import generator, to_host
 from gaussbook.splatting import (
     Camera,
     DensityControl,
@@ -12,6 +12,7 @@ from gaussbook.splatting import (
     fibonacci_hemisphere,
     fit,
     initialise,
+    photometric_loss,
     render,
 )
 from gaussbook.splatting.training import mean_absolute_error
@@ -51,6 +52,20 @@ def views():
 def start(n=30, sh_degree=None):
     rng = np.random.default_rng(0)
     return initialise(0.3 * rng.normal(size=(n, 3)), np.full((n, 3), 0.5), sh_degree=sh_degree)
+
+
+def test_same_in_every_namespace(views, xp):
+    cameras, images = views
+    parameters = gaussians(5, seed=2, sh=1, spread=0.25)
+    arrays = {name: xp.asarray(value) for name, value in parameters.items()}
+    seen = [xp.asarray(image) for image in images]
+    for loss in (mean_absolute_error, photometric_loss):
+        rule = {"iterations": 2, "loss": loss}
+        ours = fit(arrays, cameras, seen, rng=generator(0), **rule)
+        theirs = fit(parameters, cameras, images, rng=generator(0), **rule)
+        np.testing.assert_allclose(ours.losses, theirs.losses, rtol=1e-10)
+        for name, value in theirs.parameters.items():
+            np.testing.assert_allclose(to_host(ours.parameters[name]), value, atol=1e-8)
 
 
 def test_a_scene_that_grows(views):

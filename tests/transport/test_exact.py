@@ -1,4 +1,3 @@
-import array_api_strict
 import numpy as np
 import ot
 import pytest
@@ -7,6 +6,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from gaussbook.arrays import to_host
 from gaussbook.transport import cost_matrix, exact_plan, wasserstein, wasserstein_1d
 
 
@@ -159,11 +159,11 @@ class TestCosts:
             cost_matrix([[1e100]], [[0.0]], 4)
 
 
-def test_runs_on_the_strict_standard():
+def test_same_in_every_namespace(xp):
     x, y, a, b = clouds()
-    sx, sy, sa, sb = map(array_api_strict.asarray, (x, y, a, b))
+    sx, sy, sa, sb = map(xp.asarray, (x, y, a, b))
     plan, cost = exact_plan(sa, sb, cost_matrix(sx, sy))
     expected = exact_plan(a, b, cost_matrix(x, y))
-    np.testing.assert_allclose(np.asarray(plan), expected[0])
+    np.testing.assert_allclose(to_host(plan), expected[0])
     assert cost == pytest.approx(expected[1])
     assert wasserstein(sx, sy, a=sa, b=sb) == pytest.approx(wasserstein(x, y, a=a, b=b))

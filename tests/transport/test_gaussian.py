@@ -1,10 +1,10 @@
-import array_api_strict
 import numpy as np
 import ot
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gaussbook.arrays import to_host
 from gaussbook.transport import bures_wasserstein
 
 
@@ -95,10 +95,10 @@ class TestBuresWasserstein:
         scaled = bures_wasserstein(factor * m0, factor**2 * C0, factor * m1, factor**2 * C1)
         assert scaled == pytest.approx((factor * w01) ** 2, rel=1e-6)
 
-    def test_runs_on_the_strict_standard(self):
+    def test_same_in_every_namespace(self, xp):
         (m0, C0), (m1, C1) = gaussians(seed=1), gaussians(seed=2)
-        result = bures_wasserstein(*map(array_api_strict.asarray, (m0, C0, m1, C1)))
-        np.testing.assert_allclose(np.asarray(result), bures_wasserstein(m0, C0, m1, C1))
+        result = bures_wasserstein(*map(xp.asarray, (m0, C0, m1, C1)))
+        np.testing.assert_allclose(to_host(result), bures_wasserstein(m0, C0, m1, C1))
 
     @pytest.mark.parametrize(
         ("change", "name"),

@@ -21,6 +21,7 @@ from gaussbook.autodiff.tracing import (
     plain_namespace,
     pull_back,
     record,
+    refuse_masked,
     register,
 )
 from gaussbook.autodiff.trees import Tree, tree_items, tree_leaves, tree_map
@@ -115,6 +116,7 @@ def vjp(function: Callable, tree: Tree) -> tuple[Any, Callable[[Array], Tree]]:
     def pull(g: Array) -> Tree:
         if tuple(getattr(g, "shape", ())) != shape:
             raise ValueError(f"g must have shape {shape}, got {tuple(getattr(g, 'shape', ()))}")
+        refuse_masked(g)
         start = g if end is None else into_space(g, value)
         found = iter(pull_back(start, end, roots, leaves))
         return tree_map(lambda _: next(found), tree)

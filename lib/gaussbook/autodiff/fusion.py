@@ -16,6 +16,7 @@ from gaussbook.autodiff.tracing import (
     primitive,
     pull_back,
     record,
+    refuse_masked,
     same_type,
 )
 
@@ -28,6 +29,7 @@ def _in_common_type(*arrays: Array | None) -> tuple[Array | None, ...]:
     What is written over an array in place would otherwise be demoted to that array's type.
     """
     first, *others = given = [x for x in arrays if x is not None]
+    refuse_masked(*given)
     if all([same_type(x, first) for x in others]) and is_floating(first):
         return arrays
     xp = plain_namespace(*given)

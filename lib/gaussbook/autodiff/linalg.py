@@ -214,6 +214,7 @@ def solve(a: Array, b: Array) -> Array:
 
 def inv(a: Array) -> Array:
     """Return the inverses of matrices (..., n, n); to solve a system use `solve`."""
+    a = as_floating(a)
     xp = plain_namespace(a)
     eye = xp.eye(a.shape[-1], dtype=plain(a).dtype)
     return _solve(a, xp.broadcast_to(eye, tuple(a.shape)))

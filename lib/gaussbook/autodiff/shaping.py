@@ -32,6 +32,7 @@ from gaussbook.autodiff.tracing import (
     plain,
     plain_namespace,
     primitive,
+    refuse_masked,
 )
 
 __all__ = [
@@ -195,6 +196,7 @@ defvjp(_put, lambda ans, g, index, shape: lambda h: _get(h, index))
 def getitem(x: Array, index: Any) -> Array:
     """Return ``x[index]``; traced arrays in the index are constants."""
     index = tuple(map(plain, index)) if isinstance(index, tuple) else plain(index)
+    refuse_masked(index)
     return _get(x, index)
 
 

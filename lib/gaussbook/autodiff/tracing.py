@@ -32,6 +32,7 @@ __all__ = [
     "primitive",
     "pull_back",
     "record",
+    "refuse_masked",
     "register",
     "same_type",
     "stop_gradient",
@@ -39,6 +40,7 @@ __all__ = [
 
 _NAMESPACES: dict[type, Any] = {}
 _FLOATING: dict[tuple, bool] = {}
+_MAY_HIDE = (np.ma.MaskedArray, list, tuple)
 _NUMBERS = (bool, int, float, complex, type(None))
 is_traced = isbox
 
@@ -52,8 +54,7 @@ def plain_namespace(*values: Any) -> Any:
             return found
         if isbox(value):
             return plain_namespace(getval(value))
-        if has_masked_values(value):
-            raise ValueError("an array has masked values: leave them out, or fill them in")
+        refuse_masked(value)
         if kind not in _NUMBERS and not isinstance(value, np.generic | np.ma.MaskedArray):
             try:
                 _NAMESPACES[kind] = found = array_namespace(value)
@@ -74,8 +75,23 @@ def stop_gradient(x: Tree) -> Tree:
 
 
 def as_array(x: Any) -> Array:
-    """Return arrays as they are, and make NumPy arrays of numbers and lists."""
+    """Return arrays as they are, and make NumPy arrays of numbers and lists.
+
+    Raises
+    ------
+    ValueError
+        If an array has masked values.
+    """
+    if isinstance(x, _MAY_HIDE):
+        refuse_masked(x)
     return x if hasattr(x, "dtype") else host.asarray(x)
+
+
+def refuse_masked(*values: Any) -> None:
+    """Raise ``ValueError`` if an array, or one in a list, has masked values."""
+    for value in values:
+        if isinstance(value, _MAY_HIDE) and has_masked_values(value):
+            raise ValueError("an array has masked values: leave them out, or fill them in")
 
 
 def is_floating(x: Array) -> bool:

@@ -34,7 +34,7 @@ def jittered_cholesky(
 
     A matrix that is positive definite only up to rounding gets :math:`\epsilon\,\bar k` added to
     its diagonal, where :math:`\epsilon` is tried as 0, :math:`10^{-12}` (in single precision
-    :math:`10^{-6}`), ten times that, and so on.
+    :math:`10^{-6}`), ten times that, and so on; in a batch the same :math:`\epsilon` for all.
 
     Parameters
     ----------
@@ -44,15 +44,15 @@ def jittered_cholesky(
         The largest :math:`\epsilon` to try.
     scale : float, optional
         The variance :math:`\bar k` whose rounding the matrix carries: that of the prior, where it
-        is a posterior covariance and so a difference of larger ones.  The mean of the diagonal if
-        not given.
+        is a posterior covariance and so a difference of larger ones.  The mean of each matrix's
+        own diagonal if not given.
 
     Returns
     -------
     cholesky : array, shape (..., n, n)
         Lower factors of ``covariance + jitter * I``.
     jitter : float
-        What was added to the diagonal: 0 if nothing was needed.
+        What was added to the diagonal, in a batch the most: 0 if nothing was needed.
 
     Raises
     ------
@@ -69,16 +69,18 @@ def jittered_cholesky(
         return L, 0.0
     identity = xp.eye(K.shape[-1], dtype=K.dtype)
     if scale is None:
-        scale = float(xp.mean(xp.linalg.diagonal(K)))
-    scale = check_scalar("scale", scale)
+        scales = xp.mean(xp.linalg.diagonal(K), axis=-1)
+    else:
+        scales = xp.asarray(check_scalar("scale", scale), dtype=K.dtype)
+    highest, lowest = float(xp.max(scales)), float(xp.min(scales))
     epsilon = 1e-12 if K.dtype == xp.float64 else 1e-6
-    while 0 < scale and epsilon <= largest * (1 + 1e-9):
-        L = try_cholesky(K + epsilon * scale * identity)
+    while 0 < lowest and epsilon <= largest * (1 + 1e-9):
+        L = try_cholesky(K + epsilon * scales[..., None, None] * identity)
         if L is not None:
-            return L, epsilon * scale
+            return L, epsilon * highest
         epsilon *= 10
     raise ValueError(
-        f"covariance is not positive definite, even with {largest:g} of a variance {scale:g} added"
+        f"covariance is not positive definite, even with {largest:g} of a variance {lowest:g} added"
     )
 
 

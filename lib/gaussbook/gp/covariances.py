@@ -35,6 +35,8 @@ __all__ = [
 
 Pullback = Callable[[Array], np.ndarray]
 
+_FARTHEST = 1e30  # squared, in lengthscales
+
 
 class Covariance(ABC):
     """A covariance function.
@@ -119,11 +121,13 @@ class Covariance(ABC):
             Maps a matrix :math:`M` (n, m) to the numpy vector
             :math:`\sum_{ij} M_{ij}\,\partial K_{ij}/\partial\theta_p`, shape (p,).
         """
-        return self._vjp(*as_points(x, y))
+        K, pullback = self._vjp(*as_points(x, y))
+        return K, _checked("M", pullback, K)
 
     def diagonal_vjp(self, x: Array) -> tuple[Array, Pullback]:
         """Return the variances and the pullback of a vector (n,) to the hyper-parameters."""
-        return self._variances_vjp(as_points(x, None)[0])
+        variances, pullback = self._variances_vjp(as_points(x, None)[0])
+        return variances, _checked("m", pullback, variances)
 
     @abstractmethod
     def _evaluate(self, x: Array, y: Array | None) -> Array: ...
@@ -136,6 +140,12 @@ class Covariance(ABC):
 
     @abstractmethod
     def _variances_vjp(self, x: Array) -> tuple[Array, Pullback]: ...
+
+
+def _checked(name: str, pullback: Pullback, values: Array) -> Pullback:
+    """Let a pullback take arrays of the values' shape only, none of them masked."""
+    shape = tuple(values.shape)
+    return lambda weights: pullback(check_array(name, weights, shape=shape, finite=False))
 
 
 def check_process(name: str, covariance: Any) -> Covariance:
@@ -239,8 +249,13 @@ class _Stationary(Covariance):
         lengths = np.broadcast_to(lengths, (x.shape[1],)).tolist()
         return xp.asarray(lengths, dtype=x.dtype)
 
+    def _squares(self, x: Array, y: Array, units: Array) -> Array:
+        """Return s, cut off where all profiles are zero: beyond, products with it may be NaN."""
+        s = squared_distances(x, y, units)
+        return namespace(s).minimum(s, namespace(s).asarray(_FARTHEST, dtype=s.dtype))
+
     def _evaluate(self, x: Array, y: Array | None) -> Array:
-        s = squared_distances(x, x if y is None else y, self._units(x))
+        s = self._squares(x, x if y is None else y, self._units(x))
         return self.variance * self._profile(s)[0]
 
     def _variances(self, x: Array) -> Array:
@@ -250,7 +265,7 @@ class _Stationary(Covariance):
     def _vjp(self, x: Array, y: Array | None) -> tuple[Array, Pullback]:
         xp = namespace(x)
         other, units = x if y is None else y, self._units(x)
-        s = squared_distances(x, other, units)
+        s = self._squares(x, other, units)
         profile, slope = self._profile(s)
         K = self.variance * profile
 

@@ -369,4 +369,5 @@ def condition_on_data(
     targets = xp.concat([xp.matrix_transpose(cross), y[..., None]], axis=-1)
     whitened = solve_triangular(L, targets)
     half, z = whitened[..., :-1], whitened[..., -1:]
-    return xp.sum(half * z, axis=-2), variances - xp.sum(half * half, axis=-2)
+    left = variances - xp.sum(half * half, axis=-2)
+    return xp.sum(half * z, axis=-2), xp.where(left > 0, left, 0.0)  # below only by rounding

@@ -20,6 +20,7 @@ from gaussbook.validation import check_array, check_integer, check_scalar, try_c
 
 __all__ = [
     "circulant_embedding",
+    "covariance_root",
     "sample_gaussian",
 ]
 
@@ -59,9 +60,7 @@ def sample_gaussian(
     covariance = check_array("covariance", covariance)
     if covariance.ndim < 2 or covariance.shape[-1] != covariance.shape[-2]:
         raise ValueError(f"covariance must be square, got shape {tuple(covariance.shape)}")
-    root = try_cholesky(covariance)
-    if root is None:
-        root = _semidefinite_root(covariance, scale)
+    root = covariance_root(covariance, scale)
     mean = check_array("mean", mean)
     if tuple(mean.shape) not in {tuple(root.shape[-1:]), tuple(root.shape[:-1])}:
         raise ValueError(f"mean must have shape {tuple(root.shape[:-1])}, got {tuple(mean.shape)}")
@@ -70,8 +69,30 @@ def sample_gaussian(
     return mean + xp.moveaxis(noise @ xp.matrix_transpose(root), -2, 0)
 
 
-def _semidefinite_root(covariance: Array, scale: float | None) -> Array:
-    """Return matrices R with R R' = covariance; what rounding has left below zero is zero."""
+def covariance_root(covariance: Array, scale: float | None = None) -> Array:
+    r"""Return matrices :math:`R` with :math:`RR^\top` a covariance, also a degenerate one.
+
+    Parameters
+    ----------
+    covariance : array, shape (..., m, m)
+        The covariances.
+    scale : float, optional
+        As for `sample_gaussian`.
+
+    Returns
+    -------
+    array, shape (..., m, m)
+        The Cholesky factors, or, where one matrix has none, eigenvectors times the roots of their
+        eigenvalues; what rounding has left below zero is zero.
+
+    Raises
+    ------
+    ValueError
+        If an eigenvalue lies farther below zero than rounding explains.
+    """
+    root = try_cholesky(covariance)
+    if root is not None:
+        return root
     xp = namespace(covariance)
     values, vectors = xp.linalg.eigh(covariance)
     if scale is None:

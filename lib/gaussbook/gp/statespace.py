@@ -21,6 +21,7 @@ from gaussbook.validation import check_array, check_scalar
 
 __all__ = ["StateSpaceRegressor", "kalman_smoother", "matern_transitions"]
 
+_FORGOTTEN = 1e3  # in units of 1/lambda: exp(-1000) is zero, nothing is left of a state
 _ORDER = {Matern12: 1, Matern32: 2, Matern52: 3}
 # In units of 1/lambda: response of the state (f, f', ...) to a unit impulse on its last entry,
 # as polynomials in time (lowest power first) times exp(-time), and the impulses' intensity.
@@ -87,6 +88,7 @@ def matern_transitions(
     if bool(xp.any(gaps < 0)):
         raise ValueError("gaps holds negative values")
     u = gaps * (math.sqrt(2 * p - 1) / float(covariance.lengthscale[0]))
+    u = xp.minimum(u, xp.asarray(_FORGOTTEN, dtype=u.dtype))
     decay = xp.exp(-u)
     powers = [xp.ones_like(u), u, u * u]
     A = [

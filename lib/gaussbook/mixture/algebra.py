@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gaussbook.arrays import Array, Generator, namespace
+from gaussbook.arrays import Array, Generator, has_masked_values, namespace
+from gaussbook.gp.sampling import covariance_root
 from gaussbook.mixture.densities import (
     Gaussians,
     check_components,
-    component_log_densities,
+    log_joint_densities,
     normalise_columns,
 )
 from gaussbook.validation import check_array
@@ -58,6 +59,8 @@ def _check(
 
 
 def _check_indices(name: str, indices: Sequence[int], d: int) -> list[int]:
+    if has_masked_values(indices):
+        raise ValueError(f"{name} has masked values: leave them out, or fill them in")
     try:
         result = [int(i) for i in indices if not isinstance(i, bool)]
     except (TypeError, ValueError, OverflowError) as error:
@@ -160,7 +163,7 @@ def conditional(
     xp = namespace(means, values)
     law = marginal(log_weights, means, covariances, given)
     try:
-        log_joint = component_log_densities(values, law.means, law.covariances) + log_weights
+        log_joint = log_joint_densities(values, *law)
         log_density, _ = normalise_columns(xp.matrix_transpose(log_joint))
     except ValueError as error:
         raise ValueError(f"values: {error}") from error
@@ -238,6 +241,8 @@ def product(
 
     log_a, log_b = pairs(log_a, log_b)
     overlap, means, covariances = _products(*pairs(a, b), *pairs(cov_a, cov_b))
+    # Two components of which one is switched off may be any distance apart.
+    overlap = xp.where(log_a + log_b > -math.inf, overlap, 0.0)
     _refuse_overflow("means_b", overlap, means, covariances)
     return Mixture(log_a + log_b + overlap, means, covariances)
 
@@ -342,7 +347,7 @@ def sample_conditional(
     chosen = xp.take(flat, xp.arange(n) * n_components + labels, axis=0)
     if law.covariances.ndim == 2:
         return chosen + noise * xp.take(xp.sqrt(law.covariances), labels, axis=0)
-    roots = xp.linalg.cholesky(law.covariances)
+    roots = covariance_root(law.covariances, float(xp.max(xp.asarray(covariances))))
     steps = xp.zeros((n, d), dtype=flat.dtype)
     for k in range(n_components):  # a component at a time: no n × d × d array of factors
         own = xp.astype(labels == k, flat.dtype)[:, None]

@@ -305,13 +305,21 @@ def component_log_densities(x: Array, means: Array, covariances: Array) -> Array
     About ``n K d**2`` multiply-adds for full and ``2 n K d`` for diagonal covariances (twice the
     former where the expanded square would lose digits); ``n (d + K)`` numbers moved.
     """
-    x, gaussians = _prepare(x, means, covariances)
+    result = log_joint_densities(x, None, means, covariances)
+    if not bool(namespace(result).all(namespace(result).isfinite(result))):
+        raise ValueError(_OVERFLOW)
+    return result
+
+
+def log_joint_densities(
+    x: Array, log_weights: Array | None, means: Array, covariances: Array
+) -> Array:
+    """Return `component_log_densities` plus log-weights (K,), where minus infinity is allowed."""
+    x, gaussians = _prepare(x, means, covariances, log_weights)
     xp = namespace(x)
     result = xp.empty((x.shape[0], gaussians.means.shape[0]), dtype=x.dtype)
     for rows, columns, features in column_blocks(x, gaussians):
         result[rows, :] = xp.matrix_transpose(gaussians.log_densities(columns, features))
-    if not bool(xp.all(xp.isfinite(result))):
-        raise ValueError(_OVERFLOW)
     return result
 
 
@@ -409,7 +417,9 @@ def _posterior_arrays(x: Array, gaussians: Gaussians) -> tuple[Array, Array]:
 
 def _posterior_kernel(x: Array, gaussians: Gaussians) -> tuple[Array, Array]:
     xp = namespace(x)
-    launch = posterior_launch(x, gaussians)
+    launch = posterior_launch(
+        x, gaussians.log_constants, gaussians.means, gaussians.precision_factors
+    )
     kernels.load("mixture").get_function(launch.kernel)(launch.grid, launch.block, launch.arguments)
     log_likelihood, responsibilities = launch.results
     if not bool(xp.all(xp.isfinite(log_likelihood))):

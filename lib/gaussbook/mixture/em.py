@@ -496,6 +496,8 @@ def _source(X: Array, sample_weight: Array | None) -> Any:
 
         return Chunks.of(X, sample_weight)
     X = check_array("X", X, ndim=2)
+    if is_dask_array(sample_weight):
+        sample_weight = sample_weight.compute()
     return Rows(*present(X, check_sample_weight(sample_weight, X)))
 
 

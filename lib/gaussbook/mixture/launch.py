@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gaussbook.arrays import Array, namespace
-
-if TYPE_CHECKING:
-    from gaussbook.mixture.densities import Gaussians
 
 __all__ = ["LARGEST_KERNEL_DIMENSION", "Launch", "posterior_launch"]
 
@@ -41,15 +38,22 @@ class Launch(NamedTuple):
     results: tuple[Array, ...]
 
 
-def posterior_launch(x: Array, gaussians: Gaussians) -> Launch:
+def posterior_launch(
+    x: Array, log_constants: Array, means: Array, precision_factors: Array
+) -> Launch:
     r"""Prepare log-likelihoods and responsibilities of all points as one kernel call.
 
     Parameters
     ----------
     x : array, shape (n, d)
         Points, float32 or float64.
-    gaussians : Gaussians
-        The components, of the same type.
+    log_constants : array, shape (K,)
+        Log-densities of the components at their means, plus the logarithms of their weights.
+    means : array, shape (K, d)
+        Means, of the type of `x`.
+    precision_factors : array, shape (K, d) or (K, d, d)
+        :math:`1/\sigma_k`, or the upper triangular :math:`P_k` with
+        :math:`P_kP_k^\top=\Sigma_k^{-1}`.
 
     Returns
     -------
@@ -64,16 +68,16 @@ def posterior_launch(x: Array, gaussians: Gaussians) -> Launch:
     """
     xp = namespace(x)
     n, d = x.shape
-    n_components = gaussians.means.shape[0]
-    if gaussians.diagonal:
-        shape, factors = "diagonal", xp.matrix_transpose(gaussians.precision_factors)
+    n_components = means.shape[0]
+    if precision_factors.ndim == 2:
+        shape, factors = "diagonal", xp.matrix_transpose(precision_factors)
     else:
-        shape, factors = "full", xp.permute_dims(gaussians.precision_factors, (1, 2, 0))
+        shape, factors = "full", xp.permute_dims(precision_factors, (1, 2, 0))
     lanes = min(32, 1 << (n_components - 1).bit_length())
     points_per_block = _THREADS // lanes * _POINTS
     log_likelihood = xp.empty(n, dtype=x.dtype)
     responsibilities = xp.empty((n, n_components), dtype=x.dtype)
-    inputs = (x, gaussians.log_constants, xp.matrix_transpose(gaussians.means), factors)
+    inputs = (x, log_constants, xp.matrix_transpose(means), factors)
     return Launch(
         kernel=f"posterior_{shape}_float{32 if x.dtype == xp.float32 else 64}",
         grid=(-(-n // points_per_block),),

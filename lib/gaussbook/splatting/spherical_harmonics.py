@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gaussbook.arrays import Array, namespace
+from gaussbook.validation import check_array
 
 __all__ = ["SH_C0", "colors_from_sh", "colors_from_sh_pullback", "rgb_to_sh", "sh_basis"]
 
@@ -15,7 +16,7 @@ _C3_5 = 1.445305721320277
 
 def rgb_to_sh(rgb: Array) -> Array:
     """Return the coefficient of degree 0 that shows the colour `rgb` from all sides."""
-    return (rgb - 0.5) / SH_C0
+    return (check_array("rgb", rgb, nonempty=False) - 0.5) / SH_C0
 
 
 def sh_basis(directions: Array, degree: int) -> tuple[Array, Array]:

@@ -156,7 +156,7 @@ def sinkhorn(
         f = rho[0].factor(reg) * _softmin(xp.take(M, columns, axis=1), g, problem.b, reg)
         g = xp.take(M, rows, axis=0)
         g = rho[1].factor(reg) * _softmin(xp.matrix_transpose(g), xp.take(f, rows), problem.a, reg)
-    return _result(M, a, b, reg, rho, f, g, iterations, change, tol)
+    return _result(problem, M, a, b, reg, f, g, iterations, change, tol, max_iter)
 
 
 def sinkhorn_divergence(
@@ -234,7 +234,7 @@ def _self_transport(a: Array, x: Array, p: float, reg: float, tol: float, max_it
     problem = _Problem(M, a, a, rho, xp.zeros_like(a), xp.zeros_like(a))
     error = problem.anneal(reg, tol, max_iter, _Problem.iterate_symmetric)[1]
     if error > tol:
-        _warn(max_iter, error, tol, _rounding(M, a, problem.f, problem.f, reg))
+        _warn(max_iter, error, tol, problem.rounding(reg))
     updated = _softmin(M, problem.f, a, reg)  # with it, the mass of the plan is one
     return rho[0].dual(problem.f, a) + rho[1].dual(updated, a)
 
@@ -352,6 +352,12 @@ class _Problem:
         constant = rho * sigma / (rho + sigma) * gap
         return f + constant, g - constant
 
+    def rounding(self, reg: float) -> float:
+        """Return the error of the marginals which the digits of costs and potentials leave."""
+        xp = namespace(self.M)
+        largest = max(_numbers(*(xp.max(xp.abs(v)) for v in (self.M, self.f, self.g))))
+        return float(xp.finfo(self.M.dtype).eps) * largest / reg * self.size
+
     def _softmin(
         self, potential: Array, reg: float, exact: bool, *, of_rows: bool
     ) -> tuple[Array, Array]:
@@ -408,10 +414,11 @@ def _numbers(*scalars: Array) -> list[float]:
 def _change_of_marginal(a: Array, f: Array, updated: Array, softmin: Array, reg: float) -> Array:
     """Return how far an update of f moves the row sums of the plan, in the Euclidean norm.
 
-    For a constraint, the update makes them equal to `a`.
+    For a constraint, the update makes them equal to `a`.  What is beyond all bounds is cut off
+    where its square does not overflow.
     """
     xp = namespace(a)
-    ceiling = xp.asarray(_CEILING)
+    ceiling = xp.asarray(_CEILING / 2 - 20)
     before, after = (xp.exp(xp.minimum((p - softmin) / reg, ceiling)) for p in (f, updated))
     return xp.linalg.vector_norm(a * (before - after))
 
@@ -424,8 +431,8 @@ def _stages(M: Array, reg: float) -> list[float]:
     return [widest * _STAGE_FACTOR**k for k in range(count)]
 
 
-def _result(M, a, b, reg, rho, f, g, iterations, change, tol) -> SinkhornResult:
-    xp = namespace(M)
+def _result(problem, M, a, b, reg, f, g, iterations, change, tol, max_iter) -> SinkhornResult:
+    xp, rho = namespace(M), problem.rho
     plan = xp.empty_like(M)
     cost = 0.0
     for rows in row_blocks(*M.shape, M):
@@ -447,15 +454,10 @@ def _result(M, a, b, reg, rho, f, g, iterations, change, tol) -> SinkhornResult:
     value = rho[0].dual(f, a) + rho[1].dual(g, b) - reg * (total - mass)
     converged = error <= tol
     if not converged:
-        _warn(iterations, error, tol, _rounding(M, a, f, g, reg))
+        # The updates have come to rest, and yet the plan's own sums are off.
+        rested = error if iterations < max_iter else 0.0
+        _warn(iterations, error, tol, max(rested, problem.rounding(reg)))
     return SinkhornResult(plan, cost, value, f, g, iterations, error, converged)
-
-
-def _rounding(M: Array, a: Array, f: Array, g: Array, reg: float) -> float:
-    """Return the error of the marginals which the digits of costs and potentials leave."""
-    xp = namespace(M)
-    largest = max(_numbers(*(xp.max(xp.abs(v)) for v in (M, f, g))))
-    return float(xp.finfo(M.dtype).eps) * largest / reg * float(xp.linalg.vector_norm(a))
 
 
 def _warn(iterations: int, error: float, tol: float, rounding: float) -> None:
@@ -474,16 +476,21 @@ def _check_problem(a, b, M, reg, reg_m):
     M = check_array("M", M, ndim=2)
     xp = namespace(M)
     M = xp.astype(M, xp.float64, copy=False)
-    largest = float(xp.max(xp.abs(M)))
-    if largest > 1e150:
+    check = check_weights if reg_m is None else _check_masses
+    a, b = (check(*w) for w in (("a", a, M, M.shape[0]), ("b", b, M, M.shape[1])))
+    sizes = xp.abs(M)
+    if float(xp.max(sizes)) > 1e150:
         raise ValueError("M holds costs so large that sums of them overflow")
+    # What points without weight would cost is never paid.
+    largest = float(xp.max(xp.where((a > 0)[:, None] & (b > 0), sizes, 0.0)))
     reg = check_scalar("reg", reg, above=0, at_most=1e150)
     if reg < 1e-12 * largest:
-        raise ValueError(f"reg must be at least 1e-12 of the largest cost, got {reg:g}")
+        raise ValueError(
+            f"reg must be at least 1e-12 of the largest cost {largest:g}, got {reg:g}: raise it, "
+            "or cut off costs that only forbid a pair"
+        )
     if reg_m is None:
-        a, b = (check_weights(*w) for w in (("a", a, M, M.shape[0]), ("b", b, M, M.shape[1])))
         return M, a, b, reg, (_Penalty(math.inf), _Penalty(math.inf))
-    a, b = (_check_masses(*w) for w in (("a", a, M, M.shape[0]), ("b", b, M, M.shape[1])))
     pair = reg_m if isinstance(reg_m, tuple | list) else (reg_m, reg_m)
     if len(pair) != 2:
         raise ValueError(f"reg_m must be a number or a pair of numbers, got {len(pair)}")
@@ -511,4 +518,4 @@ def _check_start(start: tuple[Array, Array] | None, M: Array) -> tuple[Array, Ar
         raise ValueError("warm_start must be a pair of potentials (f, g)")
     pairs = zip(start, M.shape, strict=True)
     f, g = (check_array("warm_start", p, shape=(size,)) for p, size in pairs)
-    return xp.astype(f, xp.float64, copy=False), xp.astype(g, xp.float64, copy=False)
+    return xp.astype(f, xp.float64), xp.astype(g, xp.float64)  # copies: they may be the result's
