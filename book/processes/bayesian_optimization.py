@@ -601,10 +601,9 @@ with figure(
         below.plot(x[places], pairs[:, 0], "s", mfc="none", label="ES", ms=7)
         below.plot(x[places], pairs[:, 1], "x", label="PES")
         below.set(xlabel="x")
-    for ax, label in zip(axes[:, 0], ("gain in f", "information (nats)"), strict=True):
-        ax.set(ylabel=label)
-    axes[0, 1].legend(loc="upper center", ncols=2, fontsize=8)
-    axes[1, 1].legend(loc="upper right")
+    for row, label in zip(axes, ("gain in f", "information (nats)"), strict=True):
+        row[0].set(ylabel=label)
+        row[1].legend(loc="upper right", fontsize=8)
 
 # %% [markdown]
 # Look at plug-in EI from left to right: the noisier the measurement, the *more* it promises, because it counts the uncertainty of $f$ as if an observation
