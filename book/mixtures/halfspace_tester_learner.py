@@ -31,9 +31,9 @@
 #
 # The idea is to look at the data through the answer. The points must look Gaussian only near the boundary of
 # the classifier that was learned, and only so far as the proof needs it. This chapter builds such a tester-learner, sets
-# traps for it that mean, covariance and all moments up to the fourth cannot see, and then hands it two real tables. A
-# classifier with about three per cent of errors comes out of each, and the tester refuses to vouch for either. It is right: nothing
-# in these data proves that the answer is good.
+# traps for it that mean, covariance and all moments up to the fourth cannot see, and then hands it two real tables: tumours,
+# and handwritten digits. A good classifier comes out of each, and the tester refuses to vouch for either. It is right to: these data are not
+# Gaussian where it would matter, so nothing *proves* that the answer is good. Gaussian data of the same size pass.
 #
 # ## What the paper claims
 #
@@ -208,7 +208,7 @@ def starts(X, y, rng, count=3):
     return unit(xp.concat([average / X.shape[1], random], axis=-1))
 
 
-def learn(X, y, W, sigma, slope=logistic_slope, steps=400, gamma=0.1, batch=1000):
+def learn(X, y, W, sigma, slope=logistic_slope, steps=200, gamma=0.2, batch=1000):
     """Candidates, one for each column of W."""
     n, total = X.shape[1], xp.zeros_like(W)
     for t in range(steps):
@@ -525,8 +525,8 @@ def T2(s, w, rng):
     values, vectors = xp.linalg.eigh(s.covariances[0] + w[:, None] * w)  # w itself counts as 1
     low, high = float(values[0]), float(values[-1])
     directions = xp.concat([vectors[:, :1], vectors[:, -1:], rng.standard_normal((d, 50))], axis=1)
-    z = s.across[:n_s, :] @ directions
-    kurtosis = xp.mean(z**4, axis=0) / xp.mean(z**2, axis=0) ** 2
+    squares = (s.across[:n_s, :] @ directions) ** 2
+    kurtosis = xp.mean(squares * squares, axis=0) / xp.mean(squares, axis=0) ** 2
     few = 6 * math.sqrt(24 / n_s)
     flat, long = 3 - max(1, few), 3 + max(1.5, few)
     shape = float(xp.min(kurtosis)) < flat or float(xp.max(kurtosis)) > long
@@ -672,13 +672,14 @@ def slab_bomb(X, rng, rho=0.004, far=8.0):
 
 
 # %%
-def student(X, rng):
-    """Multivariate Student distribution, five degrees of freedom, unit variance."""
-    return X * xp.sqrt(3 / rng.chisquare(5, X.shape[:-1]))[..., None]
+def student(X, rng, df=5):
+    """Multivariate Student distribution with unit variances."""
+    return X * xp.sqrt((df - 2) / rng.chisquare(df, X.shape[:-1]))[..., None]
 
 
 SUITE = {
     "Gaussian": gaussian,
+    "Student, 100 degrees of freedom": lambda X, rng: student(X, rng, df=100),
     "product Laplace": lambda X, rng: rng.laplace(0, math.sqrt(0.5), X.shape),
     "cube, random position": turned_cube,
     "Student, 5 degrees of freedom": student,
@@ -691,7 +692,7 @@ SUITE = {
         X, 1, X[..., 1] + 10 * (rng.random(X.shape[:-1]) < 0.05)
     ),
 }
-MUST_GO = list(SUITE)[3:]
+MUST_GO = list(SUITE)[4:]
 
 
 def excess(sample, w):
@@ -708,7 +709,8 @@ for name, draw in progress(SUITE.items(), "soundness"):
         from_average = excess(one, W[:, 0])
         answered = v.answer is not None
         value = excess(one, v.answer) if answered else 0.0
-        runs.append((excess(one, v.first), from_average, v.T0[0], any(v.T0), not answered, value, *v.T0, *v.T123))
+        decisions = (v.T0[0], any(v.T0), not answered)
+        runs.append((excess(one, v.first), from_average, *decisions, value, *v.T0, *v.T123))
     suite[name] = np.asarray(runs, dtype=float)
     free, average, low, all_four, refused, value = suite[name][:, :6].T
     shares = [f"{100 * (1 - x.mean()):.0f}" for x in (low, all_four, refused)]
@@ -738,8 +740,9 @@ claims.check(
     measured=suite["trap"][:, 1].min(), at_least=EPSILON, seeds=TRIALS, own=True,
 )  # fmt: skip
 claims.check(
-    "C5.c", "trap: refused by the full tester", measured=100 * suite["trap"][:, 4].mean(),
-    at_least=95, unit="%", seeds=TRIALS, own=True,
+    "C5.c", "trap: T1, T2 or T3 rejects the best candidate, without T0's help",
+    measured=100 * suite["trap"][:, 8:].any(axis=1).mean(), at_least=95, unit="%", seeds=TRIALS,
+    own=True,
 )  # fmt: skip
 
 # %% [markdown]
