@@ -31,7 +31,7 @@
 #
 # The idea is to look at the data through the answer. The points must look Gaussian only near the boundary of
 # the classifier that was learned, and only so far as the proof needs it. This chapter builds such a tester-learner, sets
-# traps for it that mean, covariance and all moments up to the fourth cannot see, and then hands it two real tables: tumours,
+# traps for it that the moments of the points, up to the fourth, do not show, and then hands it two real tables: tumours,
 # and handwritten digits. A good classifier comes out of each, and the tester refuses to vouch for either. It is right to: these data are not
 # Gaussian where it would matter, so nothing *proves* that the answer is good. Gaussian data of the same size pass.
 #
@@ -91,6 +91,7 @@
 
 # %%
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -407,18 +408,11 @@ claims.check(
     "C2.b", "learner: mean excess at σ = 0.1 divided by that at σ = 0.05 (population: 1.96)",
     measured=mean[1] / mean[0], between=(1.3, 2.6), seeds=10, own=True,
 )  # fmt: skip
-claims.check(
-    "C2.c", "averaging: mean excess (formula: 0.0374)", measured=mean[3],
-    between=(0.033, 0.042), seeds=10, spread=error[3], own=True,
-)  # fmt: skip
-claims.check(
-    "C2.d", "logistic regression: mean excess", measured=mean[4],
-    between=(0.033, 0.042), seeds=10, spread=error[4], own=True,
-)  # fmt: skip
-claims.check(
-    "C2.e", "support vector machine: mean excess", measured=mean[5],
-    between=(0.033, 0.042), seeds=10, spread=error[5], own=True,
-)  # fmt: skip
+for id, name, m, e in zip(("C2.c", "C2.d", "C2.e"), NAMES[3:], mean[3:], error[3:], strict=True):
+    claims.check(
+        id, f"{name}: mean excess (averaging in the population: 0.0374)", measured=m,
+        between=(0.033, 0.042), seeds=10, spread=e, own=True,
+    )  # fmt: skip
 claims.check(
     "C2.f", "the best of the three divided by the learner at σ = 0.05",
     measured=mean[3:].min() / mean[0], at_least=4, seeds=10, own=True,
@@ -486,7 +480,7 @@ def slabs(X, w, sigma):
     heights = xp.abs(xp.take(height, order))
     edges = np.arange(0, 3 + sigma, 2 * sigma)
     ends = [int(k) for k in xp.searchsorted(heights, to_device(edges))]
-    parts = [across[a:b, :] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    parts = [across[a:b, :] for a, b in pairwise(ends)]
     covariances = xp.stack([x.T @ x / max(x.shape[0], 1) for x in parts])
     top = to_host(xp.linalg.eigvalsh(covariances)[:, -1])
     return Slabs(heights, across, edges, np.diff(ends), covariances, top)
@@ -614,20 +608,20 @@ def gaussian(X, rng):
     return X
 
 
+def share(id, what, values, at_least, **more):
+    """Check a share of trials."""
+    claims.check(id, what, measured=100 * np.mean(values), at_least=at_least, unit="%", **more)
+
+
 # %%
 rng, accepted = generator(3), {}
 for D in (d, 3 * d):
     for noise in progress((noiseless, one_sided), f"completeness, d = {D}"):
         runs = [v.answer is not None for _, _, v in trials(gaussian, noise, rng, d=D)]
         accepted.setdefault(D, []).extend(runs)
-claims.check(
-    "C3.a", f"Gaussian data sets that are accepted, d = {d}", measured=100 * np.mean(accepted[d]),
-    at_least=95, unit="%", seeds=2 * TRIALS, paper="with high probability",
-)  # fmt: skip
-claims.check(
-    "C3.b", f"the same, d = {3 * d}", measured=100 * np.mean(accepted[3 * d]),
-    at_least=90, unit="%", seeds=2 * TRIALS, paper="with high probability",
-)  # fmt: skip
+often = {"seeds": 2 * TRIALS, "paper": "with high probability"}
+share("C3.a", f"Gaussian data sets that are accepted, d = {d}", accepted[d], 95, **often)
+share("C3.b", f"the same, d = {3 * d}", accepted[3 * d], 90, **often)
 
 # %%
 one, W, verdict = next(trials(gaussian, one_sided, generator(4), count=1))
@@ -727,34 +721,31 @@ claims.check(
     paper="at most ε",
 )  # fmt: skip
 claims.check(
-    "C4.b", "smallest share of refusals among the last seven distributions of the table",
-    measured=100 * min(suite[name][:, 4].mean() for name in MUST_GO), at_least=95, unit="%",
-    seeds=TRIALS, own=True,
-)  # fmt: skip
-claims.check(
-    "C5.a", "trap: accepted by mean, covariance and third moments",
-    measured=100 * (1 - suite["trap"][:, 2].mean()), at_least=80, unit="%", seeds=TRIALS, own=True,
-)  # fmt: skip
-claims.check(
     "C5.b", "trap: smallest excess of the learner that starts from averaging",
     measured=suite["trap"][:, 1].min(), at_least=EPSILON, seeds=TRIALS, own=True,
 )  # fmt: skip
-claims.check(
-    "C5.c", "trap: T1, T2 or T3 rejects the best candidate, without T0's help",
-    measured=100 * suite["trap"][:, 8:].any(axis=1).mean(), at_least=95, unit="%", seeds=TRIALS,
-    own=True,
-)  # fmt: skip
+own = {"seeds": TRIALS, "own": True}
+least = min((suite[name][:, 4] for name in MUST_GO), key=np.mean)
+share("C4.b", "refusals, the smallest share among the last seven distributions of the table", least, 95, **own)
+by_moments = 1 - suite["trap"][:, 2]
+share("C5.a", "trap: accepted by mean, covariance and third moments", by_moments, 80, **own)
+seen = suite["trap"][:, 8:].any(axis=1)
+share("C5.c", "trap: T1, T2 or T3 rejects the best candidate, without T0's help", seen, 95, **own)
+
 
 # %% [markdown]
-# A refusal is not an accusation. On most of these distributions the learner does well, and the tester refuses all the same, because with one look at a sample it cannot
-# tell them from those on which it does badly. The trap is such a one: the tester of earlier kind lets it pass, and the learner from the average stays where it is. On this
-# trap fourth moments would help. The next section takes them away too.
+# A refusal is not an accusation. On most of these distributions the learner does well, and the tester refuses all the same, because their slabs are not
+# those that the proof is about. On the trap it does badly: the moments up to the third let it pass, and the learner that starts from
+# averaging stays where it is. (A random start may escape; the tester does not rely on that.) What is accepted without being Gaussian, the Student distribution with 100 degrees of
+# freedom, is near enough for the proof, and the answer is as good as on Gaussian points. On this trap fourth moments
+# would help. The next section takes them away too.
 #
 # ### Each test earns its place
 #
 # **(a) A matched trap.** Outside the band let $\langle v_0,x\rangle=\sqrt A\,s+\sqrt{V-A}\,z$ with a random sign $s$, $z\sim N(0,1)$ and $V=1/P(|\langle w_0,x\rangle|>\frac14)$. Its fourth moment is $3V^2-2A^2$, so
 # $A^2=\frac32V(V-1)$ makes the variance 1 *and* the fourth moment 3. **(b) A thinned core**: half of the points with $|a|\le\sigma/2$ are drawn anew. **(c) A band bomb**: points with
-# $0.8<|a|<0.9$ get $b=\pm2.5$, and $b$ is shrunk elsewhere. The data are rotated at random, since T0 looks along the axes; (b) and (c) have no noise, so that the candidate is $w^*$.
+# $0.8<|a|<0.9$ get $b=\pm2.5$, and $b$ is shrunk elsewhere. The data are rotated at random, since T0 looks along the axes, where the trap's one odd moment, $E\langle w_0,x\rangle^2\langle v_0,x\rangle^2\approx V\approx1.25$ in place of 1, would show; (b) and (c) have
+# no noise, so that the candidate is $w^*$.
 
 # %%
 def matched_trap(X, rng):
@@ -795,8 +786,9 @@ for name, draw, noise in (
     runs = list(progress(trials(draw, noise, rng, rotate=True), name, total=TRIALS))
     tests = [(*v.T0, *about(one.X, W[:, 0], SIGMA, rng)) for one, W, v in runs]
     rejected[name] = np.asarray(tests)  # of the candidate that starts from averaging
-    refusals[name] = np.mean([v.answer is None for *_, v in runs])
-    rejected[name + ", excess"] = np.asarray([excess(one, W[:, 0]) for one, W, _ in runs])
+    refusals[name] = [v.answer is None for *_, v in runs]
+    if draw is matched_trap:
+        left = np.asarray([excess(one, W[:, 0]) for one, W, _ in runs])
 
 TESTS = ("T0, up to 3", "T0, 4", "T1", "T2", "T3")
 rows = [
@@ -811,42 +803,31 @@ table(rows, ["distribution", *TESTS], "Trials in which each test rejects (%)")
 
 # %%
 def alone(name, test):
-    """Share of trials in which that test rejects and no other does, in per cent."""
+    """In which trials does that test reject and no other?"""
     runs = rejected[name]
-    return 100 * np.mean(runs[:, TESTS.index(test)] & (runs.sum(axis=1) == 1))
+    return runs[:, TESTS.index(test)] & (runs.sum(axis=1) == 1)
 
 
+share("C7.a", "matched trap: T2 alone rejects the candidate that starts from averaging",
+      alone("matched trap", "T2"), 80, **own)  # fmt: skip
+share("C7.b", "thinned core: T1 alone rejects", alone("thinned core", "T1"), 80, **own)
+bomb = rejected["band bomb"]
+share("C7.c", "band bomb: T3 rejects", bomb[:, 4], 95, **own)
 claims.check(
-    "C7.a", "matched trap: T2 alone rejects the candidate that starts from averaging",
-    measured=alone("matched trap", "T2"), at_least=80, unit="%", seeds=TRIALS, own=True,
+    "C7.d", "band bomb: T1 or T2 rejects", measured=100 * bomb[:, 2:4].any(axis=1).mean(),
+    at_most=10, unit="%", **own,
 )  # fmt: skip
-claims.check(
-    "C7.b", "thinned core: T1 alone rejects", measured=alone("thinned core", "T1"),
-    at_least=80, unit="%", seeds=TRIALS, own=True,
-)  # fmt: skip
-band = rejected["band bomb"].mean(axis=0)
-claims.check(
-    "C7.c", "band bomb: T3 rejects", measured=100 * band[4], at_least=95, unit="%",
-    seeds=TRIALS, own=True,
-)  # fmt: skip
-claims.check(
-    "C7.d", "band bomb: T1 or T2 rejects", measured=100 * (band[2] + band[3]), at_most=10,
-    unit="%", seeds=TRIALS, own=True,
-)  # fmt: skip
-claims.check(
-    "C7.e", "matched trap: refused by the full tester, all candidates",
-    measured=100 * refusals["matched trap"], at_least=95, unit="%", seeds=TRIALS, own=True,
-)  # fmt: skip
+share("C7.e", "matched trap: refused by the full tester, all candidates", refusals["matched trap"], 95, **own)
 
 # %%
-left = rejected["matched trap, excess"]
-say(f"""In the matched trap the learner that starts from averaging has an excess of {left.mean():.3f}, every trial above
-{left.min():.3f}. Moments of the points alone, up to degree four, accept {100 * (1 - rejected["matched trap"][:, :2].any(axis=1).mean()):.0f} per cent of
+accept = 100 * (1 - rejected["matched trap"][:, :2].any(axis=1).mean())
+say(f"""In the matched trap the learner that starts from averaging has an excess of {left.mean():.3f}, at least
+{left.min():.3f} in each trial. The moments of the points alone, up to degree four, accept {accept:.0f} per cent of
 these data sets.""")
 
 
 # %% [markdown]
-# No test about the candidate is redundant. Away from this table T0 does most of the work; the other three are there for what T0 cannot see.
+# No test about the candidate is redundant. In the suite above T0 does most of the work, and the other three mostly agree with it; here they see what it cannot.
 #
 # ### Adversarial noise
 #
@@ -892,10 +873,8 @@ claims.check(
     measured=min((v[:, 1] - v[:, 0]).mean() for v in ratios.values()), at_least=0.25,
     seeds=REPEATS, own=True,
 )  # fmt: skip
-claims.check(
-    "C6.c", "data sets with adversarial noise that are accepted", measured=100 * np.mean(passed),
-    at_least=90, unit="%", seeds=REPEATS * len(OPT), paper="with high probability",
-)  # fmt: skip
+often["seeds"] = REPEATS * len(OPT)
+share("C6.c", "data sets with adversarial noise that are accepted", passed, 90, **often)
 
 # %% [markdown]
 # ### Real data
@@ -931,7 +910,7 @@ def halving(X, y, rng):
 
 
 # %%
-rng, rows, real, heights = generator(8), [], {}, {}
+rng, rows, real, heights, by_test = generator(8), [], {}, {}, {}
 TABLES = {"breast_cancer": "tumours", "digits": "digits 3 and 8"}
 for table_name, words in progress(TABLES.items(), "real data"):
     X, y = whitened(table_name)
@@ -943,28 +922,20 @@ for table_name, words in progress(TABLES.items(), "real data"):
                 y = np.where(X[:, 0] > 0, 1.0, -1.0)
             runs.append(halving(X, y, rng))
         verdicts = [v for v, _ in runs]
-        tests = 100 * np.mean([(*v.T0, *v.T123) for v in verdicts], axis=0)
-        real[name] = 100 * np.mean([v.answer is None for v in verdicts])
+        by_test[name] = tests = 100 * np.mean([(*v.T0, *v.T123) for v in verdicts], axis=0)
+        real[name] = np.asarray([v.answer is None for v in verdicts], dtype=float)
         heights[name] = np.concatenate([h for _, h in runs])
         error = 100 * np.mean([v.error for v in verdicts])
-        rows.append([name, error, *(f"{x:.0f}" for x in tests), f"{real[name]:.0f}"])
+        rows.append([name, error, *(f"{x:.0f}" for x in tests), f"{100 * real[name].mean():.0f}"])
 columns = ["data", "errors on fresh points (%)", *TESTS, "refused (%)"]
 table(rows, columns, "Twenty halvings: errors of the best candidate, and in how many each test rejects it (%)")
 
 # %%
-claims.check(
-    "C4.c", "tumours: halvings that are refused", measured=real["tumours"], at_least=95, unit="%",
-    seeds=HALVINGS, own=True,
-)  # fmt: skip
-claims.check(
-    "C4.d", "digits 3 and 8: halvings that are refused", measured=real["digits 3 and 8"],
-    at_least=95, unit="%", seeds=HALVINGS, own=True,
-)  # fmt: skip
-claims.check(
-    "C3.c", "Gaussian data of the same two sizes: accepted, the smaller share",
-    measured=100 - max(v for name, v in real.items() if "Gaussian" in name), at_least=85,
-    unit="%", seeds=HALVINGS, own=True,
-)  # fmt: skip
+own["seeds"] = HALVINGS
+share("C4.c", "tumours: halvings that are refused", real["tumours"], 95, **own)
+share("C4.d", "digits 3 and 8: halvings that are refused", real["digits 3 and 8"], 95, **own)
+control = max((v for name, v in real.items() if "Gaussian" in name), key=np.mean)
+share("C3.c", "Gaussian data of the same two sizes: accepted, the smaller share", 1 - control, 85, **own)
 
 # %% tags=["hide-input"]
 alt = """Two histograms of the test points' distances from the learned boundary, with the standard normal curve. For the digits there are two
@@ -981,10 +952,31 @@ with figure(1, 2, alt=alt, caption=caption, height=3.2, sharey=True) as axes:
         ax.set(xlabel="distance from the boundary (standard deviations)", title=name)
     axes[0].set_ylabel("density")
 
+# %%
+inside = 100 * np.mean(np.abs(heights["digits 3 and 8"]) <= 2 * SIGMA_REAL)
+fourth = (whitened("breast_cancer")[0] ** 4).mean(axis=0).max()
+say(f"""Both tables are refused, for different reasons. The tumours' components have long tails, one of them a
+fourth moment of {fourth:.0f} where a Gaussian has 3, and T0 alone rejects {by_test["tumours"][:2].max():.0f} per cent of the
+halvings. The digits pass T0 in {100 - by_test["digits 3 and 8"][:2].max():.0f} per cent of them. It takes the
+candidate to see that only {inside:.0f} per cent of the points lie within 2σ of its boundary, where a Gaussian has
+{100 * math.erf(2 * SIGMA_REAL / math.sqrt(2)):.0f}.""")
+
 # %% [markdown]
-# The tester refuses both tables, for different reasons.
+# The digits keep away from the boundary, as every practitioner would wish. They are refused because the proof counts on points near
+# the boundary, which here are missing. That is the nature of the promise: *accepted* means proven, and *refused* means
+# not proven, whatever the number of errors. Whoever wants a guarantee for such data needs a proof that rests on other things, a margin
+# for example, and a tester for those.
 #
 # ## Verdict
+#
+# The tester-learner does what the paper says, at sizes that one can run. Gaussian data, at both dimensions and also
+# with the few rows of the real tables, are hardly ever refused. No answer was accepted with an excess above $\varepsilon$. Under adversarial noise the
+# error stays within a small factor of the best, where averaging loses more than twice as much on the smallest sets. The tests about the candidate, which are the paper's
+# point, catch what moments of the points let pass.
+#
+# Two limits. A suite of distributions cannot show "whatever the distribution"; that is the proof's part, and what we show is that the ways we
+# found to break its argument are refused. And T2 looks at fourth moments along 52 directions, where the argument needs
+# all: a tester with a proof would bound them all at once.
 
 # %%
 claims.report()
@@ -992,8 +984,12 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
-# x
+# The paper's own list of tests, its constants, and its polynomials in $d$ and $1/\varepsilon$, since the text was not available; the variants for
+# strongly log-concave points. The smallest sample at which completeness sets in, as a function of $d$ and $\sigma$, and a sweep over $\varepsilon$
+# with $\sigma=\varepsilon/3$, are not run at any scale. Testing on the half that the learner saw changes no claim here; that the halves of the real tables are
+# disjoint is asserted instead.
 #
 # ## At paper scale
 #
-# x
+# The paper has no experiments and hence no scale. `GAUSSBOOK_SCALE=paper` takes 100 dimensions (300 in the second completeness run) and a million points, one data set at a
+# time. The draws are made on the host, which limits the size. Nothing here has been run on a GPU.
