@@ -62,6 +62,6 @@ BREAKS = [
     Break(
         "the best of the list given out as what averaging leads to",
         ("C5.b",),
-        {"from_average = excess(one, W[:, 0])": "from_average = excess(one, v.first)"},
+        {"= excess(one, W[:, 0]), v.answer": "= excess(one, v.first), v.answer"},
     ),
 ]
