@@ -207,7 +207,10 @@ def starts(X, y, rng, count=3):
     return unit(xp.concat([average / X.shape[1], random], axis=-1))
 
 
-def learn(X, y, W, sigma, slope=logistic_slope, steps=200, gamma=0.2, batch=1000):
+BATCH = scale(default=1000, paper=10_000)
+
+
+def learn(X, y, W, sigma, slope=logistic_slope, steps=200, gamma=0.2, batch=BATCH):
     """Candidates, one for each column of W."""
     n, total = X.shape[1], xp.zeros_like(W)
     for t in range(steps):
@@ -421,6 +424,13 @@ def farthest(moments, powers, n):
     return float(xp.max(xp.abs(off)))
 
 
+def products(P, block=80):
+    """P times its transpose, summed over blocks of points that stay in the cache."""
+    parts = xp.reshape(P, (P.shape[0], -1, math.gcd(P.shape[1], block)))
+    parts = xp.moveaxis(parts, 1, 0)
+    return xp.sum(parts @ xp.matrix_transpose(parts), axis=0)
+
+
 def T0(X, rng):
     """Does the tester that sees only the points reject: by degrees one to three, by degree four."""
     n, d = X.shape
@@ -432,7 +442,7 @@ def T0(X, rng):
     one = np.eye(Z.shape[0], dtype=int)
     two = one[i] + one[j]
     third = farthest(pairs @ Z.T / n, two[:, None] + one, n)
-    fourth = farthest(pairs @ pairs.T / n, two[:, None] + two, n)
+    fourth = farthest(products(pairs) / n, two[:, None] + two, n)
     allowed = (math.sqrt(d) + 4) / math.sqrt(n)
     return max(length, high - 1, 1 - low) > allowed or third > 6, fourth > 6
 
