@@ -41,7 +41,7 @@
 #    {claims}`C2.a, C2.b, C2.c, C2.d, C2.e, C2.f`
 # 3. *Completeness*: if the points are Gaussian, the tester accepts with high probability. {claims}`C3.a, C3.b, C3.c`
 # 4. *Soundness under Massart noise*: whenever it accepts, the error is at most that of the best halfspace plus $\varepsilon$, whatever
-#    the distribution of the points. We add real data, which must be refused. {claims}`C4.a, C4.b, C4.c, C4.d`
+#    the distribution of the points. We add real data that are not Gaussian. {claims}`C4.a, C4.b, C4.c, C4.d`
 # 5. Tests that see only the points, as earlier work has them, are replaced by tests that see the learned candidate, and through it
 #    the labels. Ours: a distribution on which this matters. {claims}`C5.a, C5.b, C5.c`
 # 6. *Soundness under adversarial noise*, for Gaussian points: whenever it accepts, the error is at most a constant times that of the
@@ -730,7 +730,7 @@ share("C5.c", "trap: T1, T2 or T3 rejects the best candidate, without T0's help"
 #
 # **(a) A matched trap.** Outside the band let $\langle v_0,x\rangle=\sqrt A\,s+\sqrt{V-A}\,z$ with a random sign $s$, $z\sim N(0,1)$ and $V=1/P(|\langle w_0,x\rangle|>\frac14)$. Its fourth moment is $3V^2-2A^2$, so
 # $A^2=\frac32V(V-1)$ makes the variance 1 *and* the fourth moment 3. **(b) A thinned core**: half of the points with $|a|\le\sigma/2$ are drawn anew. **(c) A band bomb**: points with
-# $0.8<|a|<0.9$ get $b=\pm2.5$, and $b$ is shrunk elsewhere. The data are rotated at random, since T0 looks along the axes, where the trap's one odd moment, $E\langle w_0,x\rangle^2\langle v_0,x\rangle^2\approx V\approx1.25$ in place of 1, would show; (b) and (c) have
+# $0.8<|a|<0.9$ get $b=\pm2.5$, and $b$ is shrunk elsewhere. The data are rotated at random, since T0 looks along the axes, where the trap's one odd moment, $E\langle w_0,x\rangle^2\langle v_0,x\rangle^2\approx1.24$ in place of 1, would show; (b) and (c) have
 # no noise, so that the candidate is $w^*$.
 
 # %%
@@ -943,7 +943,7 @@ candidate to see that only {inside:.0f} per cent of the points lie within 2σ of
 
 # %% [markdown]
 # The digits keep away from the boundary, as every practitioner would wish. They are refused because the proof counts on points near
-# the boundary, which here are missing. That is the nature of the promise: *accepted* means proven, and *refused* means
+# the boundary, which here are missing. That is the nature of the promise: *accepted* stands for proven, and *refused* for
 # not proven, whatever the number of errors. Whoever wants a guarantee for such data needs a proof that rests on other things, a margin
 # for example, and a tester for those.
 #
@@ -951,7 +951,7 @@ candidate to see that only {inside:.0f} per cent of the points lie within 2σ of
 #
 # The tester-learner does what the paper says, at sizes that one can run. Gaussian data, at both dimensions and also
 # with the few rows of the real tables, are hardly ever refused. No answer was accepted with an excess above $\varepsilon$. Under adversarial noise the
-# error stays within a small factor of the best, where averaging loses more than twice the best on the smallest sets. The tests about the candidate, which are the paper's
+# error stays within a small factor of the best, where averaging makes more than twice the best halfspace's errors when opt is small. The tests about the candidate, which are the paper's
 # point, catch what moments of the points let pass.
 #
 # Two limits. A suite of distributions cannot show "whatever the distribution"; that is the proof's part, and what we show is that the ways we
