@@ -277,12 +277,12 @@ claims.check(
     at_least=3.5, seeds=len(SEEDS), paper="improves significantly",
 )  # fmt: skip
 
+
 # %% [markdown]
 # ### Who does the repair?
 #
 # Change one width at a time. The *share* of the model's width is the part of the improvement, from the
 # sharp raw fit to the fit with perturbed data, that raw data with the same $\sigma$ already have.
-
 
 # %%
 def share(sigma):
@@ -516,7 +516,6 @@ claims.check(
     at_least=0.9, seeds=len(TEN), paper="can be inconsistent",
 )  # fmt: skip
 
-
 # %% [markdown]
 # The exponents of both repaired fits are not far from the $-\frac12$ of the data themselves, and the sharp
 # fit has none. Again raw data with the right $\sigma$ do as well. The paper's class also holds *products*
@@ -555,7 +554,6 @@ claims.check(
     "C5.f", "product of two laws, n = 1000: sliced W₁ of perturbed data over the sharp raw fit",
     measured=product[1000, 0.05, 0.05] / product[1000, 0.0, SHARP], at_most=0.6, seeds=2, own=True,
 )  # fmt: skip
-
 
 # %% [markdown]
 # ### Curves, a network, and ten dimensions
@@ -777,10 +775,10 @@ claims.check(
     measured=radius, at_most=0.12, seeds=len(PAIR), own=True,
 )  # fmt: skip
 
+
 # %% [markdown]
 # The circle is repaired as the line was. How far would a law be that is even along the curve? And do the
 # generated points stay in the plane that holds the data, when that is one of many in ten dimensions?
-
 
 # %%
 def evenly(curve):
@@ -857,7 +855,6 @@ claims.check(
 # Last, real images with a small variational autoencoder: 64–64–8–64–64, scikit-learn's digits with pixels
 # from 0 to 1, a learned $\sigma$ that starts at 1. Its likelihood is only bounded from below. The noise
 # $\tilde\sigma$ is added once, before the fit.
-
 
 # %%
 def bound(params, x, eps):
