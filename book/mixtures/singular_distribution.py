@@ -42,15 +42,17 @@
 #
 # 1. When data concentrate near a low-dimensional set, maximum likelihood can be inconsistent; noise added
 #    to the data before the fit repairs it. We ask in addition which part of the repair is the model's
-#    width and which the noise's. {claims}`C1.a1, C1.a2, C1.a3, C1.a4, C1.a5, C1.a6, C1.b1, C1.b2, C1.c,
-#    C1.d, C1.e, C1.f1, C1.f2, C1.g, C1.h, C1.i`
+#    width and which the noise's.
+#    {claims}`C1.a1, C1.a2, C1.a3, C1.a4, C1.a5, C1.a6, C1.b1, C1.b2, C1.c, C1.d, C1.e, C1.f1, C1.f2, C1.g, C1.h, C1.i`
 # 2. (Ours: why it fails.) A sharp likelihood sees the distance to the curve and not the mass on it: its
-#    limit is $k$-means, whose centres have density $\propto p^{1/3}$ instead of $p$. {claims}`C2.a, C2.b`
+#    limit is $k$-means, whose centres have density $\propto p^{1/3}$ instead of $p$.
+#    {claims}`C2.a, C2.b`
 # 3. In simulations and on real data perturbation "improves the estimation performance significantly".
 #    {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f`
-# 4. The rate depends on the intrinsic dimension and not on that of the space. {claims}`C4.a, C4.b`
-# 5. With the noise the estimate is consistent in Wasserstein distance. {claims}`C5.a, C5.b, C5.c, C5.d,
-#    C5.e, C5.f`
+# 4. The rate depends on the intrinsic dimension and not on that of the space.
+#    {claims}`C4.a, C4.b`
+# 5. With the noise the estimate is consistent in Wasserstein distance.
+#    {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f`
 # 6. (Ours.) The likelihood's gradient is right, EM climbs, and the output carries no noise.
 #    {claims}`C6.a1, C6.a2, C6.a3, C6.b`
 #
@@ -114,8 +116,7 @@
 # ## The method in code
 #
 # The exponents of {eq}`eq-sd-grid` are computed as $(x\cdot c-\|c\|^2/2)/\sigma^2$; the missing
-# $-\|x\|^2/2\sigma^2$ cancels in the shares. All our data are of size 1, so this costs at most eleven
-# decimals of an exponent. The row's maximum is subtracted before any exponential. A column of ones beside
+# $-\|x\|^2/2\sigma^2$ cancels in the shares. All our data are of size 1, so the exponents are still right to ten decimals. The row's maximum is subtracted before any exponential. A column of ones beside
 # $x$ lets one product give both sums of {eq}`eq-sd-em`.
 
 # %%
@@ -681,8 +682,9 @@ columns = ["curve", "raw, sharp", "raw, best σ", "perturbed, best σ", "two sam
 table(rows, columns, "Networks on curves: W₁ to the truth, mean of two seeds")
 
 # %% tags=["hide-input"]
-alt = """Left: generated points of one seed on the circle. Those of the sharp fit are spread evenly around it; those
-of perturbed data with width 0.2 crowd on the left, as the truth does. Middle and right: distance from the truth
+alt = """Left: generated points of one seed on the circle. Those of the sharp fit are
+spread almost evenly around it and cut across it; those of perturbed data with width 0.2 crowd on the
+left, as the truth does. Middle and right: distance from the truth
 against the width for circle and spiral. All curves have a minimum at a width of 0.1 to 0.2; in ten
 dimensions perturbed data rise above raw data."""
 caption = r"""Left: every third generated point on the circle, $D=2$, drawn at the radii 1.25 (sharp) and 1 (perturbed,
@@ -694,8 +696,8 @@ with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.4) as axes:
     for (name, (radius, points)), mark in zip(shown.items(), ("s", "o", "^"), strict=True):
         flat = radius * to_host(points @ A)[::3]
         axes[0].plot(*flat.T, mark, ms=3, label=name)
-    axes[0].set(xlabel="first coordinate", ylabel="second coordinate", aspect="equal")
-    axes[0].legend(fontsize=7, loc="center")
+    axes[0].set(xlabel="first coordinate", ylabel="second coordinate", aspect="equal", ylim=(-1.4, 1.8))
+    axes[0].legend(fontsize=7, loc="upper center", ncols=3, columnspacing=0.8, handletextpad=0.2)
     for ax, curve in zip(axes[1:], (circle, spiral), strict=True):
         for (D, kind), style in STYLES.items():
             values = [of[curve, D]["raw", SHARP], *(of[curve, D][kind, s] for s in LEVELS)]
@@ -804,7 +806,7 @@ generated from perturbed data lie {off_plane(KINDS.index(("perturbed", 0.4))):.3
 {off_plane(KINDS.index(("raw", 0.4))):.3f}.""")
 
 # %% [markdown]
-# On the circle the sharp fit is an even law. On the spiral all fits are limited by the training, which is
+# On the circle the sharp fit is as far from the truth as an even law. On the spiral all fits are limited by the training, which is
 # too short to trace the spiral well: even the best is farther from the truth than an even law. More steps
 # help the wide fits; the paper scale takes 2000.
 #
@@ -910,7 +912,7 @@ table(
 # mass where it started, with an error that no amount of data lowers, and the perturbed fit brings it down
 # with an exponent near that of the data. What repairs is the model's width. At a good fixed width the
 # noise adds nothing that we can measure, and noise without width does nothing. The noise has two uses: it
-# keeps a learned width from collapsing, which is the setting of the theory, and it makes a model true
+# keeps a learned width from collapsing, which is how such models are trained, and it makes a model true
 # whose width is too large for clean data. In ten dimensions the second use turns into a cost.
 
 # %%
@@ -926,7 +928,7 @@ claims.report()
 # twice the spacing of the nodes. The sharp fit breaks this rule on purpose; on the line 600 centres,
 # spaced by a third of the width, fail in the same way. All fits depend on their start: even on the line,
 # the same random network on the curves. Centres drawn from the data would start near the truth, and hide
-# the failure. On the line the learned rate is that of a fit with 60 centres and 200 steps of EM.
+# the failure. The rate measured on the line is that of fits with 60 centres and 200 steps of EM.
 #
 # ## At paper scale
 #
