@@ -909,7 +909,7 @@ table(
 # ## Verdict
 #
 # The failure is real and so is the repair: on the line and on the circle the sharp likelihood leaves the
-# mass where it started, with an error that no amount of data lowers, and the perturbed fit brings it down
+# mass where it started. On the line no amount of data lowers its error, while that of the perturbed fit falls
 # with an exponent near that of the data. What repairs is the model's width. At a good fixed width the
 # noise adds nothing that we can measure, and noise without width does nothing. The noise has two uses: it
 # keeps a learned width from collapsing, which is how such models are trained, and it makes a model true
@@ -923,7 +923,8 @@ claims.report()
 #
 # The theorems: sieves of sparse networks, entropy conditions, rates as functions of smoothness and their
 # optimality. The paper's networks, trained with variational bounds and importance weights, and its images.
-# Smooth densities, one of the classes that the theory covers, and generators with $t>2$. The network's
+# Smooth densities, one of the classes that
+# the theory covers, data that are themselves a little off the curve, and generators with $t>2$. The network's
 # curves use widths from 0.1 on: with 200 nodes on a curve of length 6.3 a smaller width would be less than
 # twice the spacing of the nodes. The sharp fit breaks this rule on purpose; on the line 600 centres,
 # spaced by a third of the width, fail in the same way. All fits depend on their start: even on the line,
