@@ -343,8 +343,8 @@ claims.check(
 # ### When the width is learned
 #
 # In practice nobody knows $\sigma$, and it is learned with the rest. In EM its update is the mean squared
-# residual, $\sigma^2\leftarrow\bigl(\sum_i\|x_i\|^2-\sum_jN_j\|c_j\|^2\bigr)/nD$. Now it matters what the
-# likelihood wants. We learn from raw data and from data perturbed by 0.05, and start $\sigma$ at 0.02 or
+# residual, $\sigma^2\leftarrow\bigl(\sum_i\|x_i\|^2-\sum_jN_j\|c_j\|^2\bigr)/nD$. Now it matters what
+# the likelihood wants. We learn from raw data and from data perturbed by 0.05, and start $\sigma$ at 0.02 or
 # at 0.5.
 
 # %%
@@ -408,8 +408,8 @@ claims.check(
 )  # fmt: skip
 
 # %% [markdown]
-# Here the noise does what the paper says. On raw data a smaller width always fits better, so the
-# likelihood closes it and the centres freeze. On perturbed data a width far below the noise fits badly,
+# Here the noise does what the paper says. On raw data a smaller width fits better, down
+# to the spacing of the centres, so the likelihood closes it and the centres freeze. On perturbed data a width far below the noise fits badly,
 # the likelihood holds it open, and the centres can move. A width that starts large repairs raw data, too:
 # it falls slowly and places the mass while it is wide. This annealing is a legitimate remedy, and one
 # reason why many people never meet the problem.
@@ -519,7 +519,8 @@ claims.check(
 
 # %% [markdown]
 # The exponents of both repaired fits are not far from the $-\frac12$ of the data themselves, and the sharp
-# fit has none. Again raw data with the right $\sigma$ do as well. The paper's class also holds *products*
+# fit has none. Raw data with the right $\sigma$ do nearly
+# as well. The paper's class also holds *products*
 # of such laws: two independent coordinates of density $2s$, a latent square ($t=2$) with $20\times20$
 # centres. In the plane we take the *sliced* distance, the mean of $W_1$ over 50 directions.
 
