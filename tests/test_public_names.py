@@ -20,8 +20,6 @@ KEPT = {
     "mixture.densities.posterior": "score_denoising",
     "transport.entropic.sinkhorn_divergence": "data_selection",
     "transport.exact.exact_plan": "data_selection",
-    "transport.one_dimensional.wasserstein_1d": "singular_distribution",
-    "transport.sliced.sliced_wasserstein": "singular_distribution",
     "gp.statespace.StateSpaceRegressor": "functional_tucker",
     "mixture.algebra.marginal": "distribution_transformer",
     "mixture.algebra.moments": "distribution_transformer",
