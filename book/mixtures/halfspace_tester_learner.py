@@ -811,7 +811,9 @@ these data sets.""")
 
 
 # %% [markdown]
-# No test about the candidate is redundant. In the suite above T0 does most of the work, and the other three mostly agree with it; here they see what it cannot.
+# None of the three tests about the candidate is redundant. In the suite above T0 does most of the work, and the others mostly agree with it; here they
+# see what it cannot. Within T2 the eigenvalues decide: without its kurtoses no row of this chapter would change its verdict. We keep them,
+# since the argument asks for a spread that a few far points cannot feign.
 #
 # ### Adversarial noise
 #
