@@ -33,7 +33,7 @@
 #
 # What comes out: on eight groups that are well apart, runs from different seeds do agree, and nobody had
 # to say "eight". But k-means that is *told* the number repeats as well. On handwritten digits the same rule with one
-# restart of k-means in place of twenty gives answers that have little in common, and with twenty two runs still
+# restart of k-means in place of twenty gives answers that often have little in common, and with twenty, two runs still
 # differ. Repeatability is bought with restarts. It is not a guarantee.
 #
 # ## What the paper claims
@@ -141,7 +141,6 @@ TAU = ALPHA = 0.9
 # **Starts.** K-means++ (Arthur and Vassilvitskii, 2007) draws each next centre with a probability proportional to
 # the squared distance from the nearest centre so far.
 
-
 # %%
 def first_centres(X, runs, size, rng):
     """`size` spread-out points of X for every run: an array (runs, size, d)."""
@@ -218,7 +217,6 @@ def partitions(X, ks, restarts, rng):
 # $\lambda$ is $10^{-4}$ of the mean variance. The log-density is quadratic in $x$, so both steps are products with one matrix $F$
 # whose rows are $(1,x_i,x_ix_i^\top)$. `shape` is a matrix of ones for full covariances and the identity for diagonal ones.
 
-
 # %%
 def maximise(r, F, shape, floor):
     """M-step: coefficients of the rows of F in log w_j N(x | mu_j, Sigma_j)."""
@@ -266,7 +264,6 @@ def em(r, X, shape, sweeps=60):
 # **The test of one set.** $p=d+d(d+1)/2$ with full covariances. A set of fewer than $10p$ points cannot carry them and
 # gets diagonal ones, $p=2d$, in all its models. A split into parts of fewer than $d+2$ points, or with a component that has shrunk to so few,
 # is not valid.
-
 
 # %%
 class Node(NamedTuple):
@@ -320,7 +317,6 @@ def test(X, rows, level, rng, restarts):
 # %% [markdown]
 # **The recursion.** Sets of fewer than $4(d+1)$ points are leaves without a test.
 
-
 # %%
 class Partition(NamedTuple):
     """Clusters 0, 1, …; which points are in the separable set; the tested nodes, root first."""
@@ -358,7 +354,6 @@ def ppp(X, rng, restarts=R):
 # from one seed, and it sees the rows in another order, so that a seed frozen somewhere inside a
 # method cannot pass for repeatability. Agreement is the adjusted Rand index (ARI): 1 for equal partitions, 0 on average for
 # unrelated ones. K-means and the mixture are *told* that there are eight groups.
-
 
 # %%
 def grid_of_groups(seed, per_group=80):
@@ -418,6 +413,7 @@ to_truth = [
 trees = [ppp(X, generator(SEEDS[0])) for X, _ in sets]
 say(f"Seeds of the runs: {', '.join(map(str, SEEDS))}.")
 
+
 # %% tags=["hide-input"]
 def draw_tree(ax, X, partition):
     """Points coloured by the first split, the tree of centres, and the points left out."""
@@ -476,6 +472,7 @@ claims.check(
     measured=max(again, default=math.inf), at_most=1e-12, own=True,
 )  # fmt: skip
 
+
 # %% [markdown]
 # One mark on each side. PPP repeats, and it finds the groups, of which there are more than one of its tests can propose. But that is no
 # advantage over k-means that is told the number: not over a hundred starts, and on these data not over a single careful one.
@@ -486,7 +483,6 @@ claims.check(
 # Only where k-means finds the same optimum every time can PPP find the same tree. How often it does is a matter of
 # the restarts $R$, and of the data. On the handwritten digits (1797 images, ten principal components) there is no
 # clear optimum to find.
-
 
 # %%
 def digits_10():
@@ -526,6 +522,7 @@ claims.check(
     seeds=len(DIGIT_SEEDS), own=True,
 )  # fmt: skip
 
+
 # %% [markdown]
 # There is no theorem to lean on. The best of $R$ starts is the optimum with a probability that
 # grows with $R$ and is unknown for any given data. And a rule with thresholds can amplify: an agreement
@@ -535,7 +532,6 @@ claims.check(
 #
 # Two Gaussians in three dimensions, 1000 points each, $\Delta$ standard deviations apart; five data sets for every $\Delta$.
 # The agreement $a_2$ should follow {eq}`eq-ppp-closed`, whatever the dimension. For two groups five restarts are plenty.
-
 
 # %%
 def closed_form(Delta):
@@ -598,6 +594,7 @@ whole all the same. The rule α = 0.9 is a distance of {switch:.2f} standard dev
 {sum(node.k > 1 for node in roots[3.5])} of 5 data sets, at Δ = 4
 {sum(node.k > 1 for node in roots[4])}.""")
 
+
 # %% [markdown]
 # So the validation is not a better BIC. It asks another question: not whether there *are* several Gaussians, but
 # whether one can tell for nine points in ten, with nine parts in ten of certainty, which one a point came from.
@@ -608,7 +605,6 @@ whole all the same. The rule α = 0.9 is a distance of {switch:.2f} standard dev
 # and twenty single Gaussians of 200 points, half of them in either dimension. The ingredients are asked as well: BIC over mixtures of 1 to 15
 # Gaussians, for each kind of covariance, and k-means with the number of the best *silhouette* (a point's distance to the nearest other cluster minus
 # that to its own, divided by the larger of the two, on average).
-
 
 # %%
 def centres_apart(K, d, gap, rng):
@@ -688,6 +684,7 @@ claims.check(
     measured=sum(len(tree.nodes) > 0 and not tree.nodes[0].valid for tree in singles),
     at_least=18, seeds=20, own=True,
 )  # fmt: skip
+
 # %%
 claims.check(
     "C2.b", "E2: exact share, PPP minus the better of silhouette and BIC",
@@ -704,18 +701,20 @@ claims.check(
     measured=min(deep), at_least=2, seeds=len(deep), own=True,
 )  # fmt: skip
 
+
 # %% [markdown]
-# PPP finds the number without being told, and so does the silhouette of plain k-means. Where BIC errs it asks for too
-# many: its start missed a group, and two components share what one should have. The combination is a good
-# method; it is not better than the better of its parts on groups like these.
+# PPP finds the number without being told, and so does the silhouette of plain k-means. Where BIC errs here it asks for one too
+# many: with a single start for each number, the fit with the right number can miss a group, and one more component repairs
+# that at a small price. The combination is a good method; it is not better than the better of its parts on groups like these.
 #
 # ### The most separable part
 #
 # Five groups of 200 points at the corners of a pentagon whose sides are 4.5 standard deviations: each overlaps two
 # others. Dropping the points that were not validated should leave clearer clusters. Two controls keep us honest: the
 # same number of points dropped *at random*, and dropped by plain k-means, namely those with the smallest *margin* between
-# the nearest and the second nearest centre. Anyone who drops what lies between clusters gets a better silhouette.
-
+# the nearest and the second nearest centre. Anyone who drops what lies between clusters gets a better silhouette. The
+# *Hopkins statistic* needs no labels: it compares the distances to the nearest point from random places with those from the points
+# themselves, and is one half without clusters and near one with strong ones.
 
 # %%
 def pentagon(side, n, rng):
@@ -815,6 +814,7 @@ claims.check(
     "C5.d", "E4, five groups: gain of a random subset of the same size",
     measured=average["random"], equals=0, within=0.01, seeds=5, own=True,
 )  # fmt: skip
+
 # %%
 claims.check(
     "C5.b", "E4, five groups: gain over that of dropping as many by margin",
@@ -831,10 +831,11 @@ claims.check(
 
 # %% [markdown]
 # The separable set is clearer, and its labels are right more often. But plain k-means does as well by its margin: the
-# gain comes from dropping what lies in between, and the mixture is not needed for that. What the mixture
+# gain comes from dropping what lies in between, and the mixture is not needed for that. The Hopkins statistic
+# hardly moves: few points are dropped, and the clusters stay where they are. What the mixture
 # adds is the refusal. The breast-cancer data are left whole, where k-means and its margin would "find" two clusters
-# and clear the space between them. Of the classes of iris PPP tells two apart, of the ten digits about ten clusters that are
-# not quite the digits: classes are not Gaussian clusters, and no threshold was turned to make them so.
+# and clear the space between them. Of the three classes of iris PPP tells two apart, and its clusters of the digits are
+# not the ten digits: classes are not Gaussian clusters, and no threshold was turned to make them so.
 #
 # What happens when the groups move together?
 
@@ -848,16 +849,17 @@ for side in (3, 4, 5):
 columns = ["side (standard deviations)", "clusters", "ARI between runs", "ARI to the groups"]
 table(rows, columns, "The pentagon by its side: one data set each, three runs")
 
+
 # %% [markdown]
 # At three standard deviations PPP declines to cut, and that answer repeats perfectly, too. *Repeatable* and *right*
-# are different things: one cluster for everything is the most repeatable answer there is.
+# are different things: one cluster for everything is the most repeatable answer there is. Where runs differ is in
+# between, near the distance at which the rule begins to cut, and the data do not tell whether they lie there.
 #
 # ### Compact?
 #
 # K-means minimises {eq}`eq-ppp-sse` and nothing else. The leaves of PPP minimise it only test by test. On the eight
 # groups we compare them with the best of a hundred starts of k-means for the same number of clusters, from
 # the library's own k-means. The Davies–Bouldin index compares widths with distances; small is good.
-
 
 # %%
 def sse(X, labels):
@@ -881,12 +883,12 @@ claims.check(
 say(f"""The leaves are looser than they could be by {100 * (ratios.min() - 1):.1f} to
 {100 * (ratios.max() - 1):.1f} %. A cut is final: a point that the first test puts on the wrong side stays there.""")
 
+
 # %% [markdown]
 # ### A part for the whole
 #
 # Twelve groups in five dimensions. PPP sees all points, or a tenth of them; in the second case the rest is labelled by
 # the nearest leaf, $\arg\max_j\log w_jN(x\mid\mu_j,\operatorname{diag}\sigma_j^2)$.
-
 
 # %%
 def extend(X, labels, others):
@@ -944,6 +946,8 @@ claims.report()
 # - **Whatever is in the paper beyond its abstract**: its pseudo-code, data sets, tables, and its own definitions of
 #   "separable" and "clusterability". A reader who has the paper may find that it means another algorithm.
 # - **Large data.** The largest set here has 4000 points.
+# - **More runs.** Six seeds for repeatability, two data sets for every number of groups and dimension, one start of EM for every
+#   number in BIC; more of each only at paper scale.
 # - **Other thresholds.** $\tau$, $\alpha$ and $q$ were set once and never tuned to a data set. By {eq}`eq-ppp-closed` another
 #   $\alpha$ is another distance at which groups count as two.
 # - **Groups that are not Gaussian.** Full covariances ask for many points in a node, diagonal ones cut tilted groups; the
