@@ -513,12 +513,13 @@ claims.check(
     at_most=0.9, seeds=len(DIGIT_SEEDS), own=True,
 )  # fmt: skip
 claims.check(
-    "C1.e", f"digits, R = {R}: smallest ARI between two runs", measured=pairs.min(), at_least=1,
-    seeds=len(DIGIT_SEEDS), paper="convergence is guaranteed",
+    "C1.e", f"digits, R = {R}: pairs of runs with the same partition",
+    measured=100 * np.mean(pairs == 1), at_least=100, unit="%", seeds=len(DIGIT_SEEDS),
+    paper="convergence is guaranteed",
     not_reproduced="k-means is a heuristic, and hard thresholds turn small differences into other trees",
 )  # fmt: skip
 claims.check(
-    "C1.f", f"digits, R = {R}: the same number, from below", measured=pairs.min(), at_least=0.6,
+    "C1.f", f"digits, R = {R}: smallest ARI between two runs", measured=pairs.min(), at_least=0.6,
     seeds=len(DIGIT_SEEDS), own=True,
 )  # fmt: skip
 
