@@ -128,8 +128,9 @@ from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
 
-# %%
 claims = Claims("probabilistic_partitioning")
+
+# %%
 xp = backend()
 transpose = xp.matrix_transpose
 q = scale(default=6, paper=8)
