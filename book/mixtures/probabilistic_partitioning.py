@@ -475,9 +475,9 @@ claims.check(
 
 
 # %% [markdown]
-# One mark on each side. PPP repeats, and it finds the groups, of which there are more than one of its tests can propose. But that is no
-# advantage over k-means that is told the number: not over a hundred starts, and on these data not over a single careful one.
-# What PPP adds here is that nobody told it.
+# PPP repeats, and it finds the groups, more of them than one of its tests can propose. That is no advantage over
+# k-means that is told the number and started a hundred times, and hardly one over a single start of the library's k-means++, which is
+# choosier than ours: it tries several candidates for each centre. What PPP adds is that nobody told it.
 #
 # ### The price of the guarantee
 #
