@@ -58,7 +58,7 @@ BREAKS = [
     Break(
         "parts are not split again",
         ("C1.b", "C7"),
-        {"if node is None or node.k == 1:": "if node is None or node.k == 1 or level:"},
+        {"if valid else 1\n": "if valid and not level else 1\n"},
     ),
     Break(
         "a random subset of the same size given out as the separable set",
