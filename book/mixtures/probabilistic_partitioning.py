@@ -46,7 +46,7 @@
 #    two. {claims}`C2.b, C2.d`
 # 4. The clusters are compact. {claims}`C4`
 # 5. The method singles out the most separable part of the data, and that part is easier to cluster than the
-#    whole. {claims}`C5, C5.a, C5.b, C5.c, C5.d, C5.e`
+#    whole. {claims}`C5, C5.a, C5.b, C5.c, C5.d, C5.e, C5.f`
 # 6. It scales: a part of the data is enough, and little is lost. {claims}`C6`
 # 7. (Ours.) Partitions are split again, so that more clusters are found than one test can propose.
 #    {claims}`C7`
@@ -825,6 +825,14 @@ claims.check(
 claims.check(
     "C5.c", "E4, five groups: gain in ARI to the true groups",
     measured=average["ARI, part"] - average["ARI"], at_least=0.02, seeds=5, own=True,
+)  # fmt: skip
+refused = [
+    tree.separable[node.rows] & ~to_host(validated(node.z, node.r)[node.k - 2, :])
+    for tree in trees for node in tree.nodes if node.k > 1
+]  # fmt: skip
+claims.check(
+    "C5.f", "E1: points of the separable sets that a test on their way did not validate",
+    measured=sum(np.sum(points) for points in refused), equals=0, own=True,
 )  # fmt: skip
 claims.check(
     "C5.e", "E4: real data sets whose separable set has the larger silhouette, of 4",

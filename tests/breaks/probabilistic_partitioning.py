@@ -9,25 +9,31 @@ BREAKS = [
     Break(
         "the best of 100 starts of k-means with eight clusters given out as the partition",
         ("C2", "C3.c", "C7"),
-        {RESULT: "    z = to_host(partitions(X, [8], 100, rng)[0][0, :])\n"
-                 "    return Partition(z, np.ones(n, bool), [])\n",
-         "    draw_tree(axes[0], sets[1][0], trees[1])\n": ""},
+        {
+            RESULT: "    z = to_host(partitions(X, [8], 100, rng)[0][0, :])\n"
+            "    return Partition(z, np.ones(n, bool), [])\n",
+            "    draw_tree(axes[0], sets[1][0], trees[1])\n": "",
+        },
         competitor=True,
     ),
     Break(
         "the labels of a mixture chosen by BIC given out as the partition",
         ("C3.c",),
-        {RESULT: "    fits = [GaussianMixture(k, random_state=rng).fit(X) for k in range(1, 10)]\n"
-                 "    best = min(fits, key=lambda fit: fit.bic(X))\n"
-                 "    return Partition(to_host(best.predict(X)), np.ones(n, bool), [])\n",
-         "    draw_tree(axes[0], sets[1][0], trees[1])\n": ""},
+        {
+            RESULT: "    fits = [GaussianMixture(k, random_state=rng).fit(X) for k in range(1, 10)]\n"
+            "    best = min(fits, key=lambda fit: fit.bic(X))\n"
+            "    return Partition(to_host(best.predict(X)), np.ones(n, bool), [])\n",
+            "    draw_tree(axes[0], sets[1][0], trees[1])\n": "",
+        },
         competitor=True,
     ),
     Break(
         "no validation at all: every split of k-means is made",
         ("C2", "C2.c", "C3.b"),
-        {"(dbic < 0) & (a >= ALPHA) & (smallest": "(smallest",
-         "scale(default=35, paper=80)": "scale(default=32, paper=80)"},  # such trees are large
+        {
+            "(dbic < 0) & (a >= ALPHA) & (smallest": "(smallest",
+            "scale(default=35, paper=80)": "scale(default=32, paper=80)",
+        },  # such trees are large
     ),
     Break(
         "the agreement is not asked for, BIC alone decides",
@@ -52,8 +58,10 @@ BREAKS = [
     Break(
         "one cluster for everything",
         ("C1.b", "C2"),
-        {"good = (dbic < 0)": "good = (dbic < -math.inf)",
-         "    draw_tree(axes[0], sets[1][0], trees[1])\n": ""},
+        {
+            "good = (dbic < 0)": "good = (dbic < -math.inf)",
+            "    draw_tree(axes[0], sets[1][0], trees[1])\n": "",
+        },
     ),
     Break(
         "parts are not split again",
@@ -70,4 +78,9 @@ BREAKS = [
         ("C1", "C4"),
         {RESULT: "    return Partition(rng.host.permutation(labels), separable, nodes)\n"},
     ),
-]  # fmt: skip
+    Break(
+        "the separable set of the last test alone",
+        ("C5.f",),
+        {"separable[rows] &= to_host": "separable[rows] = to_host"},
+    ),
+]
