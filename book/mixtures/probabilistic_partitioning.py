@@ -793,9 +793,10 @@ real = {
 
 # %%
 average = {key: np.mean([p[key] for p in pentagons]) for key in pentagons[0]}
+columns = {"five groups": average, **real}
 table(
-    [(name, *found.values()) for name, found in {"five groups": average, **real}.items()],
-    ["data", *average],
+    [(key, *(found[key] for found in columns.values())) for key in average],
+    ["", *(name.replace("_", " ") for name in columns)],
     "The separable set: silhouettes, Hopkins statistics and ARI to the true classes of the whole and "
     "of the part; gains of the silhouette if as many points are kept at random or by margin",
 )
