@@ -26,7 +26,7 @@ KEPT = {
     "mixture.algebra.marginal": "distribution_transformer",
     "mixture.algebra.moments": "distribution_transformer",
     "mixture.algebra.product": "distribution_transformer",
-    "data.images": "category_discovery",
+    "data.images": "ambient_diffusion",
     "nn.initialisers.orthogonal": "mixture_growth",
     "nn.layers.conv": "score_denoising",
     "nn.layers.conv_init": "score_denoising",
