@@ -139,9 +139,14 @@ def log_gamma(N):
     return to_device(gammaln(np.maximum(to_host(N), 1)))
 
 
+def log_p(part, prior):
+    """log p(X) of each set."""
+    return niw_log_evidence(*part, prior)
+
+
 def weight(part, prior):
     """log Gamma(N) p(X)."""
-    return log_gamma(part.counts) + niw_log_evidence(*part, prior)
+    return log_gamma(part.counts) + log_p(part, prior)
 
 
 def log_H(one, two, prior, smallest=0):
@@ -161,7 +166,7 @@ def log_H(one, two, prior, smallest=0):
 def evidence(X, prior):
     """log p(X) of one set."""
     parts = cluster_statistics(X, xp.zeros(X.shape[0], dtype=xp.int64), 1)
-    return float(niw_log_evidence(*parts, prior)[0])
+    return float(log_p(parts, prior)[0])
 
 
 def one_by_one(X, prior):
@@ -213,9 +218,8 @@ def halfway(X, kappa=1e-4):
     """log H of each set's two sides."""
     sets, n, _ = X.shape
     side = xp.astype(X[..., 0] > 0, xp.int64) + 2 * xp.arange(sets)[:, None]
-    parts = cluster_statistics(
-        xp.reshape(X, (sets * n, 4)), xp.reshape(side, (sets * n,)), 2 * sets
-    )
+    rows = sets * n
+    parts = cluster_statistics(xp.reshape(X, (rows, 4)), xp.reshape(side, (rows,)), 2 * sets)
     one, two = (ClusterStatistics(*(v[k::2] for v in parts)) for k in (0, 1))
     return to_host(log_H(one, two, unit_prior(kappa), smallest=5))
 
@@ -342,10 +346,8 @@ def merge(X, y, labels, K, prior, accept, rng):
     d = xp.sum((c[:, None] - c) ** 2, axis=-1) + xp.asarray(np.diag(np.full(K - C, math.inf)))
     i, j = xp.arange(C, K), C + xp.argmin(d, axis=1)
     ratio = -log_H(*(ClusterStatistics(*(v[k] for v in parts)) for k in (i, j)), prior)
-    pairs, accepted = (
-        np.sort(to_host(xp.stack([i, j], axis=1)), axis=1),
-        to_host(accept(ratio, rng)),
-    )
+    pairs = np.sort(to_host(xp.stack([i, j], axis=1)), axis=1)
+    accepted = to_host(accept(ratio, rng))
     into, used = np.arange(K), set()
     for k in np.argsort(-to_host(ratio), kind="stable"):
         if accepted[k] and not used & set(pairs[k]):
@@ -475,9 +477,8 @@ for rescue in (True, False):
     for K in progress(STARTS, "starts"):
         for seed in SEEDS:
             X, y, _ = sphere(seed)
-            runs[rescue, K, seed] = discover(
-                X, y, K, wide(X, 0.1), generator(100 + seed), rescue=rescue
-            )
+            rng, prior = generator(100 + seed), wide(X, 0.1)
+            runs[rescue, K, seed] = discover(X, y, K, prior, rng, rescue=rescue)
 
 # %% tags=["hide-input"]
 alt = """Two panels: number of clusters after each sweep, six colours for six starts, five lines each. With rescue all lines reach 16 within four
@@ -516,17 +517,13 @@ rows = []
 for rule in (metropolis, coin):
     for rescue in (True, False):
         ends = []
-        for K in (STARTS[0], STARTS[4]):
+        for K in STARTS[::4]:
             for seed in (0, 1):
                 X, y, _ = sphere(seed)
                 found = discover(X, y, K, wide(X, 0.1), generator(seed), rule, rescue)
                 ends.append(", ".join(map(str, found.path[-3:])))
         rows.append([rule.__name__, rescue, *ends])
-columns = [
-    "rule",
-    "rescue",
-    *(f"from {K}, set {s}" for K in (STARTS[0], STARTS[4]) for s in (1, 2)),
-]
+columns = ["rule", "rescue", *(f"from {K}, set {s}" for K in STARTS[::4] for s in (1, 2))]
 table(rows, columns, "The last three numbers of clusters of each run, by rule")
 
 # %% [markdown]
@@ -581,9 +578,8 @@ alt = """Two panels against noise from 0.12 to 0.24. Left: accuracy falls from 1
 about 0.75 with the number unknown. Right: the estimated number falls from 16 to between 10 and 14."""
 caption = """More noise, 24 clusters at the start. Left: accuracy on all unlabelled points, mean of five data sets. Right: the estimated number of classes, each data set a dot; dashed: the truth."""
 with figure(1, 2, alt=alt, caption=caption, height=3.2) as axes:
-    for k, (name, marker) in enumerate(
-        (("K unknown", "o-"), ("K given", "s--"), ("k-means, K given", "^:"))
-    ):
+    curves = (("K unknown", "o-"), ("K given", "s--"), ("k-means, K given", "^:"))
+    for k, (name, marker) in enumerate(curves):
         axes[0].plot(NOISES, [scores[v][k, 0] for v in NOISES], marker, label=name)
     for noise in NOISES:
         axes[1].plot([noise] * len(SEEDS), estimates[noise], "o", color=PALETTE["blue"], alpha=0.5)
@@ -625,12 +621,9 @@ points, {100 * named_true.mean():.0f} per cent were in the cluster of their own 
 # %%
 unknown, given, plain = scores[NOISE]
 five = {"seeds": len(SEEDS)}
-claims.check(
-    "C4.a", "K unknown: accuracy, all", measured=unknown[0], at_least=0.9, own=True, **five
-)
-claims.check(
-    "C4.d", "K unknown: accuracy, new", measured=unknown[2], at_least=0.85, own=True, **five
-)
+own = five | {"own": True}
+claims.check("C4.a", "K unknown: accuracy, all", measured=unknown[0], at_least=0.9, **own)
+claims.check("C4.d", "K unknown: accuracy, new", measured=unknown[2], at_least=0.85, **own)
 claims.check("C4.b", "accuracy, all: K unknown less K given", measured=unknown[0] - given[0],
              between=(-0.05, 0.05), paper="+.046, -.026, +.009, -.005", **five)  # fmt: skip
 claims.check("C4.c", "labels shuffled: fall of the share of unlabelled old points in their own class",
@@ -707,9 +700,8 @@ told, plain, by_gcd, ours, fixed = [], [], [], {}, []
 for seed in progress(HALVES, "digits"):
     y, rng = half_labelled(seed), generator(300 + seed)
     plain.append(scores_of(k_means(Z, 10, n_init=5, seed=rng), y))
-    fits = {
-        K: semi_supervised_k_means(Z, y, K, n_init=5 if K == 10 else 2, seed=rng) for K in K_SCAN
-    }
+    starts = {K: 5 if K == 10 else 2 for K in K_SCAN}
+    fits = {K: semi_supervised_k_means(Z, y, K, n_init=n, seed=rng) for K, n in starts.items()}
     fixed.append([scores_of(fit, y) for fit in fits.values()])
     told.append(scores_of(fits[10], y))
     K = gcd_number(Z, y, seed)
@@ -741,9 +733,7 @@ rows += [
     if n in (60, 180)
 ]
 columns = ["method", "K", "all (%)", "old (%)", "new (%)"]
-table(
-    rows, columns, "Digits: estimated numbers of classes and mean accuracy, five choices of labels"
-)
+table(rows, columns, "Digits: estimates and mean accuracies, five choices of labels")
 
 # %% tags=["hide-input"]
 alt = """Left: estimated number of classes against n on a logarithmic axis, for starts from 5, 10 and 20. It falls from about 13 or 14 at n = 60
@@ -752,9 +742,8 @@ and new. All and new peak near 10; all is lower by ten points at 6 and at 16."""
 caption = "Digits, means of five choices of labels. Left: the estimate against the size $n$ in the prior's scale. Right: the price of a wrong $K$ in semi-supervised k-means. Dashed: ten classes."
 with figure(1, 2, alt=alt, caption=caption, height=3.3) as axes:
     for K, marker in zip(FROM, "o^s", strict=True):
-        axes[0].plot(
-            SIZES, [ours[n, K][:, 0].mean() for n in SIZES], f"{marker}-", label=f"from {K}"
-        )
+        estimate = [ours[n, K][:, 0].mean() for n in SIZES]
+        axes[0].plot(SIZES, estimate, f"{marker}-", label=f"from {K}")
     for k, (name, marker) in enumerate((("all", "o-"), ("old", "s--"), ("new", "^:"))):
         axes[1].plot(K_SCAN, 100 * fixed.mean(axis=0)[:, k], marker, label=name)
     axes[0].axhline(10, color="gray", ls="--", lw=1)
@@ -789,9 +778,8 @@ claims.check("C5.e", "n = 180: accuracy, all, K unknown less K given", measured=
              between=(-0.05, 0.05), own=True, **five)  # fmt: skip
 claims.check("C5.f", "n = 180: mean estimate, distance from ten",
              measured=abs(pooled(180)[..., 0].mean() - 10), at_most=1.5, own=True, **five)  # fmt: skip
-low, high = (
-    100 * (fixed[:, K_SCAN.index(10), 0] - fixed[:, K_SCAN.index(K), 0]).mean() for K in (8, 12)
-)
+by_K = dict(zip(K_SCAN, 100 * fixed[..., 0].mean(axis=0), strict=True))
+low, high = by_K[10] - by_K[8], by_K[10] - by_K[12]
 say(f"""A later paper reports that too small a K costs three times as much as one too large. Here eight clusters
 in place of ten cost {low:.1f} points of accuracy and twelve cost {high:.1f}. GCD's way finds {by_gcd[:, 0].mean():.1f}
 classes on average: hidden labels of old classes do not show that a new class sits in an old cluster.""")
@@ -833,10 +821,9 @@ def view(rows, rng):
 def nce(h, m, temperature=0.3):
     """Each view finds its partner."""
     scores, partner = h[:m] @ ad.matrix_transpose(h[m:]) / temperature, xp.arange(m)
-    both = ad.cross_entropy(scores, partner) + ad.cross_entropy(
-        ad.matrix_transpose(scores), partner
+    return 0.5 * sum(
+        ad.mean(ad.cross_entropy(s, partner)) for s in (scores, ad.matrix_transpose(scores))
     )
-    return 0.5 * ad.mean(both)
 
 
 def sup(h, y, temperature=0.07):
@@ -928,8 +915,17 @@ def train(params, y, epochs, rng, K=None, grow=False):
 # Three arms continue from one warm-up of five epochs: **(a)** the contrastive losses alone, clusters once at the end; **(b)** the full loop with $K=10$ given; **(c)** the full
 # loop from 15 clusters. SGD with rate $0.03$ and momentum $0.9$, batches of 128; these two and the temperature $0.3$ of $L_{\rm nce}$ were chosen on other seeds.
 
+
 # %%
-arms, traces = {}, []
+def nearest_mean(Z, y):
+    """Share of unlabelled old digits that are nearest to the labelled mean of their own class."""
+    means = cluster_statistics(Z, y, 5).means
+    rows = xp.nonzero((y < 0) & (truth_digits < 5))[0]
+    found = xp.argmin(xp.sum((Z[rows][:, None] - means) ** 2, axis=-1), axis=1)
+    return float(xp.mean(xp.astype(found == truth_digits[rows], xp.float64)))
+
+
+arms, traces, named = {}, [], []
 for seed in progress(SEEDS_LOOP, "full loop"):
     rng, y = generator(400 + seed), half_labelled(seed)
     fresh = {"f": nn.mlp_init(rng, [64, 128, 32]), "head": nn.mlp_init(rng, [32, 32])}
@@ -940,6 +936,7 @@ for seed in progress(SEEDS_LOOP, "full loop"):
     traces.append((trace_b, trace_c))
     for name, params in (("untrained", fresh), ("(a)", alone)):
         Z_a = features(params)
+        named.append(nearest_mean(Z_a, y))
         told_a = semi_supervised_k_means(Z_a, y, 10, n_init=5, seed=rng)
         arms.setdefault(f"{name}, K given", []).append([10, *scores_of(told_a, y)])
     found = discover(Z_a, y, 15, within(Z_a, y, 180), rng)
@@ -950,15 +947,9 @@ for seed in progress(SEEDS_LOOP, "full loop"):
 arms = {name: np.asarray(values) for name, values in arms.items()}
 
 # %%
-arms["pixels, K given"] = np.stack(
-    [np.full(len(SEEDS_LOOP), 10), *told[: len(SEEDS_LOOP)].T], axis=1
-)
+arms["pixels, K given"] = np.insert(told[: len(SEEDS_LOOP)], 0, 10, axis=1)
 rows = [row(name, numbers(v[:, 0]), v[:, 1:]) for name, v in arms.items()]
-table(
-    rows,
-    columns,
-    "Digits with learned features; the last row repeats semi-supervised k-means on principal components of pixels",
-)
+table(rows, columns, "Digits with learned features, and with the principal components of pixels")
 
 # %% tags=["hide-input"]
 alt = """Two panels over epochs 5 to 20. Left: accuracy of the full loop, K given and K unknown, two runs each; the curves fall slowly or stay. Right: the number
@@ -967,27 +958,62 @@ caption = "The full loop on digits. Left: accuracy on all unlabelled images whil
 with figure(1, 2, alt=alt, caption=caption, height=3.2) as axes:
     ticks = range(WARM, EPOCHS)
     for k, (trace_b, trace_c) in enumerate(traces):
-        for trace, name, colour, style in (
-            (trace_b, "(b)", "blue", "-"),
-            (trace_c, "(c)", "vermilion", "--"),
-        ):
-            axes[0].plot(
-                ticks,
-                [100 * v for _, v in trace],
-                style,
-                color=PALETTE[colour],
-                label=None if k else name,
-            )
-        axes[1].plot(ticks, [K for K, _ in trace_c], "--", color=PALETTE["vermilion"])
+        for trace, name, style in ((trace_b, "(b)", "C0-"), (trace_c, "(c)", "C1--")):
+            label = None if k else name
+            axes[0].plot(ticks, [100 * v for _, v in trace], style, label=label)
+        axes[1].plot(ticks, [K for K, _ in trace_c], "C1--")
     axes[1].axhline(10, color="gray", ls="--", lw=1)
     axes[0].set(xlabel="epoch", ylabel="accuracy, all (%)")
     axes[1].set(xlabel="epoch", ylabel="clusters K")
     axes[0].legend()
 
 # %%
-mean = {name: v.mean(axis=0) for name, v in arms.items()}
+mean = {name: v[:, 1].mean() for name, v in arms.items()}
 two = {"seeds": len(SEEDS_LOOP)}
-print({k: v.round(3) for k, v in mean.items()})
+gain = mean["(c), K unknown"] - mean["(a), K unknown"]
+claims.check("C6.a", "accuracy, all, K unknown: full loop less contrastive losses alone", measured=gain,
+             at_least=0.05, paper="improves both", **two,
+             not_reproduced="prototypes of mixed clusters confirm the mixture")  # fmt: skip
+claims.check("C6.d", "the same difference, bounded below", measured=gain, at_least=-0.15, own=True, **two)  # fmt: skip
+old_gain = np.mean(named[1::2]) - np.mean(named[0::2])
+claims.check("C6.b", "unlabelled old digits nearest to their class's mean: trained less untrained encoder",
+             measured=old_gain, at_least=0.02, own=True, **two)  # fmt: skip
+short = mean["(b), K given"] - mean["pixels, K given"]
+claims.check("C6.c", "accuracy, all, K given: full loop less principal components", measured=short,
+             at_least=0.02, own=True, **two,
+             not_reproduced="an encoder that starts from nothing learns the old classes")  # fmt: skip
+claims.check("C6.e", "the same difference, bounded below", measured=short, at_least=-0.25, own=True, **two)  # fmt: skip
+say(f"""Training does what its labels say: of the unlabelled old digits {100 * np.mean(named[1::2]):.0f} per cent are nearest
+to the mean of their class, and {100 * np.mean(named[0::2]):.0f} per cent before. But over all digits the full loop is
+{100 * abs(gain):.1f} points {"above" if gain > 0 else "below"} the contrastive losses alone, which two runs cannot tell from
+nothing, and {100 * abs(short):.0f} points below principal components.""")
+
+# %% [markdown]
+# The supervised loss pulls the old classes together, and new ones that resemble them come along. Then the prototypes hold what the clusters say, also where a
+# cluster mixes two digits; with $K$ unknown such clusters are merged and no longer parted. The paper starts from features of a large network trained on a million images, which separate
+# new classes beforehand, and trains its last block only. Our result says what the loop does without them, not that the paper is wrong.
+#
+# ## Verdict
+#
+# The heart of the method holds. A closed-form comparison of one Gaussian with two finds the number of classes, though half of them have no name, from half as many clusters and from
+# twice as many, and then the classes are as good as with the number given. From below it needs the rescue move: in the
+# code as published, an old class can never let go of what it has swallowed.
+#
+# Two limits are the comparison's own. It does not see classes that are less than about five standard deviations apart, where k-means with the right number
+# still does. And it answers relative to a prior: on digits the number follows the scale that the prior expects of a class. That alternating
+# with representation learning improves either, we could not reproduce from an encoder without pretraining.
 
 # %%
 claims.report()
+
+# %% [markdown]
+# ## What was not tested
+#
+# CIFAR, ImageNet-100, the fine-grained birds, cars and aircraft, and Herbarium, with features of a pretrained transformer: neither data nor weights are
+# bundled. The paper's ablations and its estimate for Herbarium were not found. The posterior covariance, which the code only reports, is not used here. A scan over the concentration's temperature
+# and over the weight of the prototype loss is not run.
+#
+# ## At paper scale
+#
+# `GAUSSBOOK_SCALE=paper` takes 200 classes in 64 dimensions with 100 000 points, with the noise in each coordinate lowered so that its total length stays; and the full loop on five seeds for 300
+# epochs, with the same small encoder. Random numbers are drawn on the host. Nothing here has been run on a GPU.
