@@ -65,11 +65,11 @@ BREAKS = [
         "the scatter taken about the posterior's centre",
         ("C1.b",),
         {
-            "    return niw_log_evidence(*part, prior)\n": (
-                "    off = niw_posterior(*part, prior).mean - part.means\n"
+            "    return mixture.niw_log_evidence(*part, prior)\n": (
+                "    off = mixture.niw_posterior(*part, prior).mean - part.means\n"
                 "    outer = part.counts[:, None, None] * off[:, :, None] * off[:, None, :]\n"
                 "    part = part._replace(scatters=part.scatters + outer)\n"
-                "    return niw_log_evidence(*part, prior)\n"
+                "    return mixture.niw_log_evidence(*part, prior)\n"
             )
         },
     ),
