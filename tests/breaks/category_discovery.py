@@ -25,7 +25,7 @@ BREAKS = [
     ),
     Break(
         "digits: the number from hidden labels given out as the method's own",
-        ("C5.e", "C5.f"),
+        ("C5.e",),
         {FOUND + KEEP: "ours.setdefault((n, K), []).append(by_gcd[-1])"},
         competitor=True,
     ),
