@@ -52,7 +52,7 @@ BREAKS = [
         ("C2.a", "C2.d"),
         {
             "to_device(np.searchsorted(kept, into))[labels], len(kept)": (
-                "labels, 2 * K - len(kept)"
+                "labels, K + int(K > len(kept))"
             )
         },
     ),
