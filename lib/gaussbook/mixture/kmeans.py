@@ -187,15 +187,21 @@ def kmeans_plus_plus(
     """
     points = _Points.of(x, sample_weight)
     n_clusters = check_integer("n_clusters", n_clusters, at_least=1, at_most=points.x.shape[0])
-    return _seed_centres(points, n_clusters, _host_generator(seed))
+    return seed_centres(points.x, n_clusters, host_generator(seed), weight=points.weight)
 
 
-def _host_generator(seed: int | Generator) -> np.random.Generator:
+def host_generator(seed: int | Generator) -> np.random.Generator:
     return (seed if isinstance(seed, Generator) else generator(seed)).host
 
 
-def _seed_centres(points: _Points, n_clusters: int, rng: np.random.Generator) -> Array:
-    x, weight = points
+def seed_centres(
+    x: Array,
+    n_clusters: int,
+    rng: np.random.Generator,
+    given: Array | None = None,
+    weight: Array | None = None,
+) -> Array:
+    """Return `kmeans_plus_plus` centres, the first of them given (m, d), unchecked."""
     xp = namespace(x)
     n, _ = x.shape
     weight = xp.ones(n, dtype=xp.float64) if weight is None else weight
@@ -208,10 +214,9 @@ def _seed_centres(points: _Points, n_clusters: int, rng: np.random.Generator) ->
         indices = xp.searchsorted(cumulative, levels, side="right")
         return xp.where(indices < n, indices, xp.argmax(density))  # beyond the end by rounding
 
-    chosen = draw(weight, 1)
-    centres = [xp.take(x, chosen, axis=0)]
-    squares = squared_distances(x, centres[0])[:, 0]
-    for _ in range(n_clusters - 1):
+    first = xp.take(x, draw(weight, 1), axis=0) if given is None else given
+    centres, squares = [first], xp.min(squared_distances(x, first), axis=1)
+    for _ in range(n_clusters - first.shape[0]):
         candidates = xp.take(x, draw(weight * squares, trials), axis=0)
         after = xp.minimum(squared_distances(x, candidates), squares[:, None])
         best = int(xp.argmin(weight @ after))
@@ -273,13 +278,15 @@ def k_means(
     max_iter = check_integer("max_iter", max_iter, at_least=1)
     xp = namespace(x)
     threshold = check_scalar("tol", tol, at_least=0) * _mean_variance(points)
-    rng = _host_generator(seed)
+    rng = host_generator(seed)
     if init is not None:
         init = check_array("init", init, shape=(n_clusters, x.shape[1]))
         init, n_init = xp.astype(xp.asarray(init), xp.float64), 1
     results = []
     for _ in range(n_init):
-        centres = _seed_centres(points, n_clusters, rng) if init is None else init
+        centres = init
+        if init is None:
+            centres = seed_centres(points.x, n_clusters, rng, weight=points.weight)
         results.append(_lloyd(points, centres, max_iter, threshold))
     best = min(results, key=lambda result: result.inertia)
     if sample_weight is None:
