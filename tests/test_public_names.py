@@ -34,7 +34,6 @@ KEPT = {
     "nn.layers.embedding_init": "scale_autoregression",
     "nn.layers.rms_norm": "scale_autoregression",
     "optim.AdamW": "scale_autoregression",
-    "optim.SGD": "batch_size_learning_rate",
     "splatting.loaders.load_colmap": "sparse_view_priors",
     "splatting.loaders.load_nerf_synthetic": "sparse_view_priors",
     "splatting.losses.photometric": "sparse_view_priors",
