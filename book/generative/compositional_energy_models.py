@@ -97,6 +97,7 @@ import math
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.special import expit
 from sklearn.datasets import make_moons
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
@@ -205,19 +206,16 @@ ONE = {
 }
 gammas, etas = zip(*ONE.values(), strict=True)
 one = descend(meco(*gammas), [(2, 2, eta) for eta in etas], 1, RUNS, seed=0)
-nce_one = descend(nce, [(2, 2, 0.1)], 1, RUNS, seed=0)
-curves = dict(zip(ONE, one.mean(axis=2).T, strict=True)) | {
-    "NCE, η = 0.1": nce_one[:, 0].mean(axis=1)
-}
+curves = dict(zip(ONE, one.mean(axis=2).T, strict=True))
 
 # %% tags=["hide-input"]
 alt = """Error against steps on logarithmic axes. The plug-in's error passes through zero and then grows along a straight line to sixty. MECO with small
-steps and small gamma falls to 0.15 and stays. NCE falls slowly. MECO with larger steps or larger gamma grows like the plug-in."""
+steps and small gamma falls to 0.15 and stays. MECO with larger steps or larger gamma grows like the plug-in."""
 caption = r"""Batch size one: mean of $|\theta_t-R|$ over a hundred runs. Dashed: the plug-in's expected drift, $R\,(\eta t-1)$."""
 with figure(alt=alt, caption=caption, width=6.4, height=3.8) as ax:
     t = np.arange(1, 3001)
     for (name, curve), colour in zip(
-        curves.items(), ("blue", "vermilion", "sky", "purple", "green"), strict=True
+        curves.items(), ("blue", "vermilion", "sky", "purple"), strict=True
     ):
         ax.loglog(t, curve[1:], color=PALETTE[colour], label=name)
     ax.loglog(t[150:], 2 * (0.01 * t[150:] - 1), "--", color=PALETTE["black"], lw=1)
@@ -329,22 +327,27 @@ def on_axis(R, h):
     return x, h * np.exp(log_normal(x, R, 1)), h * np.exp(log_normal(x, 0, 1))
 
 
-def nce_derivatives(theta, c, axis):
-    """Gradient (k, 2) and Hessian (k, 2, 2) of the loss for theta and c of shape (k, 1)."""
+def nce_gradient(theta, c, axis):
+    """Gradient (k, 2) of the loss for theta and c of shape (k, 1)."""
+    x, p, q = axis
+    pull = ((p + q) * expit(theta * x - c) - p) / 2
+    return np.stack([pull @ x, -pull.sum(axis=-1)], axis=-1)
+
+
+def nce_hessian(theta, c, axis):
+    """Hessian (k, 2, 2)."""
     x, p, q = axis
     r = theta * x - c
-    up, down = ad.sigmoid(r), ad.sigmoid(-r)
-    pull, weight = (q * up - p * down) / 2, (p + q) * up * down / 2
-    gradient = np.stack([pull @ x, -pull.sum(axis=-1)], axis=-1)
-    moments = [weight @ x**2, -(weight @ x), weight.sum(axis=-1)]
-    hessian = np.stack([moments[0], moments[1], moments[1], moments[2]], axis=-1)
-    return gradient, hessian.reshape(*gradient.shape, 2)
+    weight = (p + q) * expit(r) * expit(-r) / 2
+    mixed = -(weight @ x)
+    rows = [weight @ x**2, mixed], [mixed, weight.sum(axis=-1)]
+    return np.moveaxis(np.asarray(rows), -1, 0)
 
 
 # %%
 RS = np.asarray([[2.0], [4.0], [8.0], [16.0]])
 REFERENCE = [(2.8e-2, 2.6e-1), (1.0e-3, 9.0e-2), (1.7e-7, 4.2e-4), (2.7e-19, 3.2e-14)]
-eigenvalues = np.linalg.eigvalsh(nce_derivatives(RS, RS**2 / 2, on_axis(RS, 0.05))[1])
+eigenvalues = np.linalg.eigvalsh(nce_hessian(RS, RS**2 / 2, on_axis(RS, 0.05)))
 condition = eigenvalues[:, 1] / eigenvalues[:, 0]
 
 
@@ -353,8 +356,10 @@ def steps_to_optimum(R, eta, limit=3000, newton=False):
     axis = on_axis(R, 0.15)
     tau, count = np.zeros((len(R), 2)), np.full(len(R), limit + 1)
     for t in range(1, limit + 1):
-        gradient, hessian = nce_derivatives(tau[:, :1], tau[:, 1:], axis)
-        move = np.linalg.solve(hessian, gradient[..., None])[..., 0] if newton else gradient
+        at = tau[:, :1], tau[:, 1:], axis
+        move = nce_gradient(*at)
+        if newton:
+            move = np.linalg.solve(nce_hessian(*at), move[..., None])[..., 0]
         tau = tau - eta * move
         arrived = np.abs(tau[:, :1] - R)[:, 0] < 0.1
         count = np.where(arrived & (count > limit), t, count)
@@ -512,7 +517,7 @@ claims.check("C2.d", "plug-in's error over that of MECO with γ = 0.05 at step 3
 # MECO it makes no difference.
 
 # %%
-STEPS, BATCH, WIDTH = scale(default=250, paper=20_000), 128, scale(default=64, paper=256)
+STEPS, BATCH, WIDTH = scale(default=200, paper=20_000), 128, scale(default=64, paper=256)
 
 
 class Gaussian:
@@ -528,6 +533,11 @@ class Gaussian:
 
     def sample(self, n, rng):
         return self.mean + rng.standard_normal((n, self.mean.shape[0])) @ self.root.T
+
+
+def tilted(q, r):
+    """log q + r, the unnormalised log-density."""
+    return lambda x: q.log_density(x) + r(x)
 
 
 def waves(x):
@@ -547,11 +557,13 @@ def train(make, X, q, seed, features=waves, steps=STEPS, batch=BATCH):
     def r(params, code):
         return ad.astype(nn.mlp(params, code, "silu")[:, 0], xp.float64)
 
+    codes = encode(X)
+
     def draw(rng):
         rows = rng.integers(X.shape[0], size=batch)
-        return encode(X[rows, :]), encode(q.sample(batch, rng))
+        return codes[rows, :], encode(q.sample(batch, rng))
 
-    params = nn.mlp_init(to_init, [encode(X[:1, :]).shape[1], WIDTH, WIDTH, 1])
+    params = nn.mlp_init(to_init, [codes.shape[1], WIDTH, WIDTH, 1])
     params[-1]["weight"] = 0 * params[-1]["weight"]
     adam = Adam(cosine_decay(1e-2, steps))
     params = nn.fit(make(r), params, draw, adam, steps=steps, rng=rng).params
@@ -593,19 +605,19 @@ def divergence(log_tilde):
 
 # %%
 METHODS = {"MECO": meco(0.1), "NCE": nce, "plug-in": meco(1.0)}
-points = ring(4000, 3)
-noise = {factor: Gaussian(points, factor) for factor in (1, 9)}
+samples = [ring(4000, 3 + k) for k in range(3)]
 plan = [(name, 1, 128, 0) for name in METHODS] + [
     (n, 9, 128, k) for n in ("MECO", "NCE") for k in range(3)
 ]
 plan += [(name, 1, 16, k) for name in ("MECO", "plug-in") for k in range(2)]
 models, kl = {}, {}
 for name, factor, batch, k in progress(plan, "ring"):
-    q = noise[factor]
-    model = train(METHODS[name], points, q, 10 + k, batch=batch)
-    models[name, factor, batch] = log_tilde = model(grid) + q.log_density(grid)
+    q = Gaussian(samples[k], factor)
+    r = train(METHODS[name], samples[k], q, 10 + k, batch=batch)
+    models[name, factor, batch] = log_tilde = tilted(q, r)(grid)
     kl.setdefault((name, factor, batch), []).append(divergence(log_tilde))
-untrained = {factor: divergence(q.log_density(grid)) for factor, q in noise.items()}
+points = samples[0]
+untrained = {factor: divergence(Gaussian(points, factor).log_density(grid)) for factor in (1, 9)}
 
 # %%
 bandwidths = (0.06, 0.08, 0.1, 0.13, 0.17)
@@ -654,16 +666,15 @@ with figure(1, 4, alt=alt, caption=caption, width=9.6, height=2.7, sharey=True) 
 wide = {name: np.asarray(kl[name, 9, 128]) for name in ("MECO", "NCE")}
 gain = wide["NCE"] - wide["MECO"]
 narrow = {name: kl[name, 1, 128][0] for name in METHODS}
-t_value = gain.mean() / (gain.std(ddof=1) / math.sqrt(3))
 claims.check("C5.a", "ring, MECO: the larger KL of the two noises", measured=max(narrow["MECO"], wide["MECO"].mean()),
              at_most=0.25, unit="nats", paper="estimates densities")  # fmt: skip
-claims.check("C5.b", "ring, q × 9: KL of NCE less that of MECO, in standard errors", measured=t_value, at_least=2,
-             paper="better than NCE", seeds=3, not_reproduced="NCE is as good: with these many steps its plain is crossed")  # fmt: skip
+claims.check("C5.b", "ring, q × 9: KL of NCE less that of MECO, mean of three", measured=gain.mean(), at_least=0.03, unit="nats", seeds=3,
+             paper="better than NCE", not_reproduced="both are within a few hundredths of a nat, with either sign from one draw of the data to the next")  # fmt: skip
 claims.check("C5.c", "ring: KL of the untrained model over that of MECO, the smaller of two noises",
              measured=min(untrained[1] / narrow["MECO"], untrained[9] / wide["MECO"].mean()), at_least=3, own=True)  # fmt: skip
 claims.check("C5.d", "ring: KL of MECO less that of NCE, the larger of two noises",
              measured=max(narrow["MECO"] - narrow["NCE"], -gain.mean()), at_most=0.03, unit="nats", own=True)  # fmt: skip
-claims.check("C5.e", "ring, q × 9: |KL of NCE less that of MECO|", measured=abs(gain.mean()), at_most=0.1, unit="nats", own=True, seeds=3)  # fmt: skip
+claims.check("C5.e", "the same, without its sign", measured=abs(gain.mean()), at_most=0.1, unit="nats", own=True, seeds=3)  # fmt: skip
 small = {name: np.mean(kl[name, 1, 16]) for name in ("MECO", "plug-in")}
 claims.check("C5.f", "ring, batches of 16: KL of the plug-in less that of MECO", measured=small["plug-in"] - small["MECO"],
              at_least=0.05, unit="nats", paper="the plug-in is biased", seeds=2)  # fmt: skip
@@ -673,15 +684,15 @@ claims.check("C5.f", "ring, batches of 16: KL of the plug-in less that of MECO",
 # are judged by the log-likelihood of 2000 fresh points.
 
 # %%
-moons, _ = make_moons(6000, noise=0.1, random_state=generator(4).host.integers(2**31))
+moons, _ = make_moons(6000, noise=0.1, random_state=generator(8).host.integers(2**31))
 moons = to_device(moons - moons.mean(axis=0))
 train_moons, fresh = moons[:4000, :], moons[4000:, :]
 q = Gaussian(train_moons)
 rows = [["q itself", float(xp.mean(q.log_density(fresh)))]]
 for name in ("MECO", "NCE"):
-    model = train(METHODS[name], train_moons, q, 20)
-    normaliser = log_Z(model(grid / 2) + q.log_density(grid / 2), H / 2)
-    rows.append([name, float(xp.mean(model(fresh) + q.log_density(fresh))) - normaliser])
+    log_tilde = tilted(q, train(METHODS[name], train_moons, q, 20))
+    normaliser = log_Z(log_tilde(grid / 2), H / 2)
+    rows.append([name, float(xp.mean(log_tilde(fresh))) - normaliser])
 rows.append(["kernel density", float(xp.mean(log_density(fresh, train_moons, 0.09)))])
 table(rows, ["model", "mean log-likelihood (nats)"], "Two moons with noise 0.1: fresh points")
 
@@ -691,7 +702,8 @@ table(rows, ["model", "mean log-likelihood (nats)"], "Two moons with noise 0.1: 
 #
 # The breast-cancer table, its thirty columns standardised and reduced to five principal components, in five random splits of 400 rows for training and 169 to test.
 # The network sees the coordinates whitened by $q$, the fitted Gaussian. Grids are out of reach in five dimensions: $\log Z$ is the logarithm of
-# a mean of weights over draws from $q$, whose relative standard error is that of $\log Z$.
+# a mean of weights over draws from a Gaussian twice as wide in variance, whose relative standard error is that of $\log Z$. (Draws from $q$ itself
+# would leave the tails to chance.)
 
 # %%
 DRAWS = scale(default=20_000, paper=1_000_000)
@@ -703,9 +715,10 @@ def whitened(q):
     return lambda x: (x - q.mean) @ to_white.T
 
 
-def importance_log_Z(model, q, n, rng):
-    """log Z of q exp(r), and its standard error."""
-    log_w = model(q.sample(n, rng))
+def importance_log_Z(log_tilde, law, n, rng):
+    """log Z of an unnormalised density by n draws from a law, and its standard error."""
+    z = law.sample(n, rng)
+    log_w = log_tilde(z) - law.log_density(z)
     log_mean = float(log_sum_exp(log_w)) - math.log(n)
     return log_mean, float(xp.std(xp.exp(log_w - log_mean))) / math.sqrt(n)
 
@@ -727,9 +740,10 @@ for k in progress(range(5), "tumours"):
     q, mixtures = Gaussian(Y), [GaussianMixture(K, reg_covar=1e-3).fit(Y) for K in range(1, 5)]
     row = [float(xp.mean(q.log_density(test))), min(mixtures, key=lambda m: m.bic(Y)).score(test)]
     for name in ("MECO", "NCE"):
-        model = train(METHODS[name], Y, q, 40 + k, features=whitened(q), steps=3 * STEPS // 5)
-        log_mean, error = importance_log_Z(model, q, DRAWS, rng)
-        row.append(float(xp.mean(model(test) + q.log_density(test))) - log_mean)
+        r = train(METHODS[name], Y, q, 40 + k, features=whitened(q), steps=3 * STEPS // 5)
+        log_tilde = tilted(q, r)
+        log_mean, error = importance_log_Z(log_tilde, Gaussian(Y, 2), DRAWS, rng)
+        row.append(float(xp.mean(log_tilde(test))) - log_mean)
         errors.append(error)
     results.append(row)
 results = np.asarray(results)
@@ -786,7 +800,7 @@ for k in progress(range(2), "digits"):
     scorers, model_of = {"Gaussian (q)": q.log_density}, {}
     for name in ("MECO", "NCE"):
         model = model_of[name] = train(METHODS[name], Y, q, 60 + k, features=whitened(q))
-        scorers[name] = lambda x, model=model, q=q: model(x) + q.log_density(x)
+        scorers[name] = tilted(q, model)
     log_w = model_of["MECO"](q.sample(20_000, rng))
     shares.append(float(xp.exp(2 * log_sum_exp(log_w) - log_sum_exp(2 * log_w))) / 20_000)
     areas.append([[auroc(f, inside, x) for x in outside] for f in scorers.values()])
