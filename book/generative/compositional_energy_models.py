@@ -43,7 +43,7 @@
 # 4. How fast depends on the noise law $q$ through the variance of $\tilde p_\theta/q$. {claims}`C4.a, C4.b`
 # 5. MECO estimates densities better than NCE on synthetic data. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f`
 # 6. It works on real data; ours are tumours. {claims}`C6.a, C6.b`
-# 7. It detects inputs from outside the distribution better than NCE; ours are digits. {claims}`C7.a, C7.b, C7.c, C7.d`
+# 7. It detects inputs from outside the distribution better than NCE; ours are digits. {claims}`C7.a, C7.b, C7.c, C7.d, C7.e, C7.f`
 #
 # Not tested here: image generation, and training by Monte Carlo chains as a baseline.
 #
@@ -681,7 +681,8 @@ claims.check("C5.f", "ring, batches of 16: KL of the plug-in less that of MECO",
              at_least=0, unit="nats", paper="the plug-in is biased", seeds=2)  # fmt: skip
 
 # %% [markdown]
-# MECO finds the ring with either noise, and so does NCE. In batches of 16 the plug-in pays for its bias and MECO does not. Two moons, of which no density is known,
+# MECO finds the ring with either noise, and so does NCE, a little more or a little less closely from one draw of the data to the next. In batches of 16 the plug-in pays for its bias; in batches of
+# 128 one does not see it. Simple methods that never heard of energies do better in the plane. Two moons, of which no density is known,
 # are judged by the log-likelihood of 2000 fresh points.
 
 # %%
@@ -778,7 +779,7 @@ OUTSIDE = ("digits 5 to 9", "turned", "shuffled")
 
 def auroc(score, inside, outside):
     """Share of pairs in which the inside point has the higher score."""
-    values = np.concatenate([to_host(score(inside)), *(to_host(score(outside)),)])
+    values = np.concatenate([to_host(score(x)) for x in (inside, outside)])
     return roc_auc_score(np.arange(len(values)) < inside.shape[0], values)
 
 
@@ -789,13 +790,8 @@ for k in progress(range(2), "digits"):
     pca = PCA(16, random_state=0).fit(images[low[:600]])
     fresh = images[low[600:]]
     turned = np.rot90(fresh.reshape(-1, 8, 8), axes=(1, 2)).reshape(-1, 64)
-    sets = [
-        images[low[:600]],
-        fresh,
-        images[label >= 5],
-        turned,
-        fresh[:, rng.host.permutation(64)],
-    ]
+    shuffled = fresh[:, rng.host.permutation(64)]
+    sets = images[low[:600]], fresh, images[label >= 5], turned, shuffled
     Y, inside, *outside = (to_device(pca.transform(x)) for x in sets)
     q = Gaussian(Y)
     scorers, model_of = {"Gaussian (q)": q.log_density}, {}
@@ -815,7 +811,7 @@ table(
 )
 two, gain = {"seeds": 2}, areas[1] - areas[0]
 claims.check("C7.a", "AUROC of MECO less that of NCE on digits 5 to 9", measured=areas[1, 0] - areas[2, 0], at_least=0, paper="better detection",
-             not_reproduced="in sixteen dimensions the weights vary too much", **two)  # fmt: skip
+             not_reproduced="NCE is ahead: in sixteen dimensions hardly one noise point of a batch counts for MECO", **two)  # fmt: skip
 claims.check("C7.b", "AUROC of MECO on turned digits", measured=areas[1, 1], at_least=0.9, own=True, **two)  # fmt: skip
 claims.check("C7.c", "AUROC of MECO less that of the Gaussian, smallest of three", measured=gain.min(), at_least=0.01, own=True,
              not_reproduced="on turned digits the Gaussian leaves less than that to gain", **two)  # fmt: skip
@@ -823,8 +819,20 @@ claims.check("C7.d", "the same, largest of three", measured=gain.max(), at_least
 claims.check("C7.e", "AUROC of MECO less that of NCE, the smallest of three", measured=(areas[1] - areas[2]).min(), at_least=-0.1, own=True, **two)  # fmt: skip
 claims.check("C7.f", "AUROC of MECO less that of the Gaussian, smallest of three", measured=gain.min(), at_least=-0.01, own=True, **two)  # fmt: skip
 
+# %%
+say(f"""NCE is ahead on the digits 5 to 9, by {areas[2, 0] - areas[1, 0]:.3f}. Sixteen dimensions are hard on MECO: its weights vary so much that of the
+{BATCH} noise points in a batch as many count as {BATCH * np.mean(shares):.1f} equal ones would.""")
+
 # %% [markdown]
+# Both networks beat the Gaussian where it is weak, on the other digits, and neither can where it is already right about nearly every pair.
+#
 # ## Verdict
+#
+# The core of the paper stands. The plug-in gradient with one noise point knows nothing of the model, and the parameter leaves at the speed that the formula says. A running
+# average of the partition function repairs it, at any batch size, and its price is a condition: the steps must be much shorter than the
+# memory. The noise law matters as the variance of the weights says, to the point of divergence. Against NCE the likelihood wins the first hundred steps by a wide
+# margin. Later it does not: in the race, on the ring, on the moons and on the tumours the two end close to each other, and on the digits NCE is ahead. "Better than NCE" is
+# therefore not reproduced at our sizes.
 
 # %%
 claims.report()
@@ -832,5 +840,11 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
+# The paper's own numbers, which we do not have; its theorem, of which only the dependence on $V$ is illustrated; image generation and detection on photographs, which need data and networks
+# that are not bundled; the improved variants of NCE; and maximum likelihood by Langevin chains, which would need a search for its own step size to be a fair baseline. The running average of
+# $h_t$ is always replaced by $h_t$ or by Adam. NCE does not run with batches of one and four, and the batches of 64 only with $R=s=4$. Four further densities in the plane (checkerboard, rings, spirals, pinwheel), all 64 pixels of the digits with a mixture as noise,
+# and the landscape for other widths of the noise are not run at any scale.
+#
 # ## At paper scale
 #
+# `GAUSSBOOK_SCALE=paper` takes a thousand runs in the test bed, networks of width 256 with 20 000 steps, and a million draws for $\log Z$. Nothing here has been run on a GPU yet.
