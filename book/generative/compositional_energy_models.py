@@ -682,7 +682,7 @@ claims.check("C5.d", "ring: KL of MECO less that of NCE, the larger of two noise
 claims.check("C5.e", "the same, without its sign", measured=abs(gain.mean()), at_most=0.1, unit="nats", own=True, seeds=3)  # fmt: skip
 small = {name: np.mean(kl[name, 1, 16]) for name in ("MECO", "plug-in")}
 claims.check("C5.f", "ring, batches of 16: KL of the plug-in less that of MECO", measured=small["plug-in"] - small["MECO"],
-             at_least=0, unit="nats", paper="the plug-in is biased", seeds=2)  # fmt: skip
+             at_least=0.02, unit="nats", paper="the plug-in is biased", seeds=2)  # fmt: skip
 
 # %% [markdown]
 # MECO finds the ring with either noise, and so does NCE, a little more or a little less closely from one draw of the data to the next. In batches of 16 the plug-in pays for its bias; in batches of
@@ -813,15 +813,15 @@ table(
     ["AUROC", *OUTSIDE],
     "Digits: outsiders told from fresh digits 0 to 4",
 )
-two, gain = {"seeds": 2}, areas[1] - areas[0]
+two, ahead = {"seeds": 2}, areas[1] - areas[0]
 claims.check("C7.a", "AUROC of MECO less that of NCE on digits 5 to 9", measured=areas[1, 0] - areas[2, 0], at_least=0, paper="better detection",
              not_reproduced="NCE is ahead: in sixteen dimensions hardly one noise point of a batch counts for MECO", **two)  # fmt: skip
 claims.check("C7.b", "AUROC of MECO on turned digits", measured=areas[1, 1], at_least=0.9, own=True, **two)  # fmt: skip
-claims.check("C7.c", "AUROC of MECO less that of the Gaussian, smallest of three", measured=gain.min(), at_least=0.01, own=True,
+claims.check("C7.c", "AUROC of MECO less that of the Gaussian, smallest of three", measured=ahead.min(), at_least=0.01, own=True,
              not_reproduced="on turned digits the Gaussian leaves less than that to gain", **two)  # fmt: skip
-claims.check("C7.d", "the same, largest of three", measured=gain.max(), at_least=0.01, own=True, **two)  # fmt: skip
+claims.check("C7.d", "the same, largest of three", measured=ahead.max(), at_least=0.01, own=True, **two)  # fmt: skip
 claims.check("C7.e", "AUROC of MECO less that of NCE, the smallest of three", measured=(areas[1] - areas[2]).min(), at_least=-0.1, own=True, **two)  # fmt: skip
-claims.check("C7.f", "AUROC of MECO less that of the Gaussian, smallest of three", measured=gain.min(), at_least=-0.01, own=True, **two)  # fmt: skip
+claims.check("C7.f", "AUROC of MECO less that of the Gaussian, smallest of three", measured=ahead.min(), at_least=-0.01, own=True, **two)  # fmt: skip
 
 # %%
 say(f"""NCE is ahead on the digits 5 to 9, by {areas[2, 0] - areas[1, 0]:.3f}. Sixteen dimensions are hard on MECO: its weights vary so much that of the
