@@ -327,6 +327,13 @@ def on_axis(R, h):
     return x, h * np.exp(log_normal(x, R, 1)), h * np.exp(log_normal(x, 0, 1))
 
 
+def nce_loss(theta, c, axis):
+    """The loss of NCE, in nats."""
+    x, p, q = axis
+    r = theta[..., None] * x - c[..., None]
+    return (ad.softplus(-r) @ p + ad.softplus(r) @ q) / 2
+
+
 def nce_gradient(theta, c, axis):
     """Gradient (k, 2) of the loss for theta and c of shape (k, 1)."""
     x, p, q = axis
@@ -394,37 +401,20 @@ nearly zero around the optimum."""
 caption = r"""Left and middle: loss of NCE in nats, with the optimum (cross). Right: excess over the optimum along $c=\theta^2/2$, where the model is
 normalised: NCE has hardly any near the optimum."""
 with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.3) as axes:
-    for ax, R in zip(axes, (4, 8), strict=False):
-        x, p, q = on_axis(R, 0.1)
+    for ax, R, style in zip(axes, (4, 8), ("-", "--"), strict=False):
+        axis = on_axis(R, 0.1)
         theta, c = np.meshgrid(np.linspace(0, 1.5 * R, 60), np.linspace(0, R**2, 60))
-        r = theta[..., None] * x - c[..., None]
-        loss = 0.5 * (ad.softplus(-r) @ p + ad.softplus(r) @ q)
-        levels = [0.01, 0.03, 0.1, 0.3, 0.69, 2, 5]
-        lines = ax.contour(theta, c, loss, levels=levels, colors=PALETTE["blue"], linewidths=1)
+        contours = {"levels": [0.01, 0.03, 0.1, 0.3, 0.69, 2, 5], "linewidths": 1}
+        lines = ax.contour(theta, c, nce_loss(theta, c, axis), colors=PALETTE["blue"], **contours)
         ax.clabel(lines, fmt="%g", fontsize=8)
         ax.plot(R, R**2 / 2, "x", color=PALETTE["vermilion"], ms=8, mew=2)
         ax.set(xlabel="θ", ylabel="c (nats)", title=f"R = {R}")
-    theta = np.linspace(0.02, 1.5, 75)
-    for R, style in ((4, "-"), (8, "--")):
-        x, p, q = on_axis(R, 0.1)
-        r = R * theta[:, None] * x - (R * theta[:, None]) ** 2 / 2
-        loss = 0.5 * (ad.softplus(-r) @ p + ad.softplus(r) @ q)
-        best = R * x - R**2 / 2
-        best = 0.5 * (ad.softplus(-best) @ p + ad.softplus(best) @ q)
-        axes[2].semilogy(
-            theta,
-            np.maximum(loss - best, 1e-12),
-            style,
-            color=PALETTE["vermilion"],
-            label=f"NCE, R = {R}",
-        )
-        axes[2].semilogy(
-            theta,
-            R**2 * (theta - 1) ** 2 / 2 + 1e-12,
-            style,
-            color=PALETTE["blue"],
-            label=f"likelihood, R = {R}",
-        )
+        theta = R * np.append(np.linspace(0.02, 1.5, 75), 1.0)
+        loss, part = nce_loss(theta, theta**2 / 2, axis), theta[:-1] / R
+        for excess, name in ((loss - loss[-1], "NCE"), ((theta - R) ** 2 / 2, "likelihood")):
+            colour = PALETTE["vermilion" if name == "NCE" else "blue"]
+            floor = np.maximum(excess[:-1], 1e-12)
+            axes[2].semilogy(part, floor, style, color=colour, label=f"{name}, R = {R}")
     axes[2].set(xlabel="θ / R", ylabel="excess loss (nats)", ylim=(1e-8, 1e3))
     axes[2].legend(fontsize=7, loc="upper center", ncols=2)
 
@@ -787,6 +777,7 @@ def auroc(score, inside, outside):
     return roc_auc_score(np.arange(len(values)) < inside.shape[0], values)
 
 
+# %%
 areas, shares = [], []
 for k in progress(range(2), "digits"):
     rng = generator(50 + k)
