@@ -415,7 +415,7 @@ with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.3) as axes:
             colour = PALETTE["vermilion" if name == "NCE" else "blue"]
             floor = np.maximum(excess[:-1], 1e-12)
             axes[2].semilogy(part, floor, style, color=colour, label=f"{name}, R = {R}")
-    axes[2].set(xlabel="θ / R", ylabel="excess loss (nats)", ylim=(1e-8, 1e3))
+    axes[2].set(xlabel="θ / R", ylabel="excess loss (nats)", ylim=(1e-8, 1e5))
     axes[2].legend(fontsize=7, loc="upper center", ncols=2)
 
 # %%
