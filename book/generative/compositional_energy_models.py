@@ -76,7 +76,8 @@
 # \qquad\theta_{t+1}=\theta_t-\eta\,h_t .
 # $$ (eq-cem-h)
 #
-# The paper also averages $h_t$; we take it as it is, or hand it to Adam. With $\gamma=1$ this is the plug-in.
+# The batch enters $u_t$ *before* the division, so that a heavy weight meets itself in the denominator and no $e^{r}/u_t$ exceeds $B/\gamma$; divided by $u_{t-1}$, one such
+# weight would throw $\theta$ out of the range of floating numbers. The paper also averages $h_t$; we take it as it is, or hand it to Adam. With $\gamma=1$ this is the plug-in.
 #
 # **NCE** turns the problem into classification: tell data from noise with the logit $r_\theta$, whose constant is a parameter of its own,
 #
