@@ -401,21 +401,22 @@ theta over R. In both maps the optimum lies in a wide plain where the loss hardl
 nearly zero around the optimum."""
 caption = r"""Left and middle: loss of NCE in nats, with the optimum (cross). Right: excess over the optimum along $c=\theta^2/2$, where the model is
 normalised: NCE has hardly any near the optimum."""
+levels = [0.01, 0.03, 0.1, 0.3, 0.69, 2, 5]
+contours = {"levels": levels, "linewidths": 1, "colors": PALETTE["blue"]}
+colours = {"NCE": PALETTE["vermilion"], "likelihood": PALETTE["blue"]}
 with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.3) as axes:
     for ax, R, style in zip(axes, (4, 8), ("-", "--"), strict=False):
         axis = on_axis(R, 0.1)
         theta, c = np.meshgrid(np.linspace(0, 1.5 * R, 60), np.linspace(0, R**2, 60))
-        contours = {"levels": [0.01, 0.03, 0.1, 0.3, 0.69, 2, 5], "linewidths": 1}
-        lines = ax.contour(theta, c, nce_loss(theta, c, axis), colors=PALETTE["blue"], **contours)
+        lines = ax.contour(theta, c, nce_loss(theta, c, axis), **contours)
         ax.clabel(lines, fmt="%g", fontsize=8)
         ax.plot(R, R**2 / 2, "x", color=PALETTE["vermilion"], ms=8, mew=2)
         ax.set(xlabel="θ", ylabel="c (nats)", title=f"R = {R}")
         theta = R * np.append(np.linspace(0.02, 1.5, 75), 1.0)
         loss, part = nce_loss(theta, theta**2 / 2, axis), theta[:-1] / R
         for excess, name in ((loss - loss[-1], "NCE"), ((theta - R) ** 2 / 2, "likelihood")):
-            colour = PALETTE["vermilion" if name == "NCE" else "blue"]
             floor = np.maximum(excess[:-1], 1e-12)
-            axes[2].semilogy(part, floor, style, color=colour, label=f"{name}, R = {R}")
+            axes[2].semilogy(part, floor, style, color=colours[name], label=f"{name}, R = {R}")
     axes[2].set(xlabel="θ / R", ylabel="excess loss (nats)", ylim=(1e-8, 1e5))
     axes[2].legend(fontsize=7, loc="upper center", ncols=2)
 
@@ -633,27 +634,14 @@ table(
 # %% tags=["hide-input"]
 alt = """Four maps of densities. The truth has eight round spots on a circle. MECO and NCE with wide noise show the same eight spots. The plug-in with batches of
 16 shows eight spots that are too narrow and of unequal brightness."""
-caption = "The ring. From left: the truth; MECO and NCE, noise with nine times the covariance; the plug-in with batches of 16."
+caption = "The ring. From left: the truth; the plug-in with batches of 16; MECO and NCE, noise with nine times the covariance."
 with figure(1, 4, alt=alt, caption=caption, width=9.6, height=2.7, sharey=True) as axes:
-    shown = {
-        "truth": log_p,
-        "MECO, q × 9": models["MECO", 9, 128],
-        "NCE, q × 9": models["NCE", 9, 128],
-    }
-    shown["plug-in, B = 16"] = models["plug-in", 1, 16]
+    shown = {"truth": log_p, "plug-in, B = 16": models["plug-in", 1, 16]}
+    shown |= {f"{name}, q × 9": models[name, 9, 128] for name in ("MECO", "NCE")}
+    picture = {"extent": (-3.6, 3.6, -3.6, 3.6), "origin": "lower", "vmin": 0, "vmax": 0.5}
     for ax, (name, log_tilde) in zip(axes, shown.items(), strict=True):
-        density = to_host(xp.reshape(xp.exp(log_tilde - log_Z(log_tilde)), (140, 140)))[
-            52:88, 52:88
-        ]
-        ax.imshow(
-            density,
-            extent=(-3.6, 3.6, -3.6, 3.6),
-            origin="lower",
-            cmap="viridis",
-            vmin=0,
-            vmax=0.5,
-            interpolation="bicubic",
-        )
+        density = xp.reshape(xp.exp(log_tilde - log_Z(log_tilde)), (140, 140))
+        ax.imshow(to_host(density)[52:88, 52:88], interpolation="bicubic", **picture)
         ax.grid(False)
         ax.set(xlabel="x₁", title=name, aspect="equal")
     axes[0].set_ylabel("x₂")
