@@ -140,12 +140,6 @@ class Meco:
         return ad.mean(weights * r_z, axis=-1) - ad.mean(r_x, axis=-1)
 
 
-def meco(*gammas):
-    """Make the loss of MECO; several gammas are for as many rows of parameters."""
-    gamma = xp.asarray(gammas)
-    return lambda r: Meco(r, gamma[0] if len(gammas) == 1 else gamma[:, None])
-
-
 def nce(r):
     """Make the loss of NCE."""
 
@@ -154,6 +148,12 @@ def nce(r):
         return (on_data + ad.mean(ad.softplus(r(params, z)), axis=-1)) / 2
 
     return loss
+
+
+def meco(*gammas):
+    """Make the loss of MECO; several gammas are for as many rows of parameters."""
+    gamma = xp.asarray(gammas)
+    return lambda r: Meco(r, gamma[0] if len(gammas) == 1 else gamma[:, None])
 
 
 # %% [markdown]
@@ -635,7 +635,7 @@ table(
 alt = """Four maps of densities. The truth has eight round spots on a circle. MECO and NCE with wide noise show the same eight spots. The plug-in with batches of
 16 shows eight spots that are too narrow and of unequal brightness."""
 caption = "The ring. From left: the truth; the plug-in with batches of 16; MECO and NCE, noise with nine times the covariance."
-with figure(1, 4, alt=alt, caption=caption, width=9.6, height=2.7, sharey=True) as axes:
+with figure(1, 4, alt=alt, caption=caption, width=9.6, height=3.2, sharey=True) as axes:
     shown = {"truth": log_p, "plug-in, B = 16": models["plug-in", 1, 16]}
     shown |= {f"{name}, q × 9": models[name, 9, 128] for name in ("MECO", "NCE")}
     picture = {"extent": (-3.6, 3.6, -3.6, 3.6), "origin": "lower", "vmin": 0, "vmax": 0.5}
