@@ -20,7 +20,8 @@ BREAKS = [
         "the labels of a mixture chosen by BIC given out as the partition",
         ("C3.c",),
         {
-            RESULT: "    fits = [GaussianMixture(k, random_state=rng).fit(X) for k in range(1, 10)]\n"
+            RESULT: "    mixtures = [GaussianMixture(k, random_state=rng) for k in range(1, 10)]\n"
+            "    fits = [mixture.fit(X) for mixture in mixtures]\n"
             "    best = min(fits, key=lambda fit: fit.bic(X))\n"
             "    return Partition(to_host(best.predict(X)), np.ones(n, bool), [])\n",
             "    draw_tree(axes[0], sets[1][0], trees[1])\n": "",
