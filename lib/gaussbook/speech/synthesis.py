@@ -12,6 +12,8 @@ from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = ["all_pole_filter", "harmonics", "pitch"]
 
+_NEARLY = 0.85  # of the highest peak
+
 
 def all_pole_filter(excitation: Array, polynomials: Array, hop: int) -> np.ndarray:
     r"""Send an excitation through filters :math:`1/A` that change every few samples.
@@ -105,7 +107,10 @@ def harmonics(frequency: Array, amplitudes: Array, rate: float) -> Array:
 
 
 def pitch(frames: Array, window: Array, rate: float, lowest: float, highest: float) -> Array:
-    """Pitch of frames, where their autocorrelation is largest.
+    """Pitch of frames, from the peaks of their autocorrelation.
+
+    Of all peaks nearly as high (85 %) as the highest, the one with the shortest period counts:
+    twice a period is a period too.
 
     Parameters
     ----------
@@ -121,7 +126,7 @@ def pitch(frames: Array, window: Array, rate: float, lowest: float, highest: flo
     Returns
     -------
     array, shape (n,)
-        Pitch, Hz, refined by a parabola through the largest value and its neighbours.
+        Pitch, Hz, refined by a parabola through the peak and its neighbours.
 
     Raises
     ------
@@ -145,7 +150,11 @@ def pitch(frames: Array, window: Array, rate: float, lowest: float, highest: flo
 
     r = autocorrelation(frames * window) / autocorrelation(window[None, :])
     r = r / xp.max(xp.abs(r), axis=1, keepdims=True)
-    best = xp.argmax(r[:, 1:-1], axis=1) + 1
+    middle = r[:, 1:-1]
+    is_peak = (middle >= r[:, :-2]) & (middle >= r[:, 2:])
+    highest_peak = xp.max(xp.where(is_peak, middle, -xp.ones_like(middle)), axis=1, keepdims=True)
+    good = is_peak & (middle >= _NEARLY * highest_peak)
+    best = xp.argmax(xp.astype(good, xp.int8), axis=1) + 1  # the first of them
     left, top, right = (
         xp.take_along_axis(r, (best + k)[:, None], axis=1)[:, 0] for k in (-1, 0, 1)
     )
