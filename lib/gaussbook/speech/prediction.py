@@ -57,10 +57,7 @@ def linear_prediction(frames: Array, order: int) -> Array:
     xp = namespace(frames)
     length = frames.shape[1]
     r = xp.stack(
-        [
-            xp.sum(frames[:, : length - lag] * frames[:, lag:], axis=1)
-            for lag in range(order + 1)
-        ],
+        [xp.sum(frames[:, : length - lag] * frames[:, lag:], axis=1) for lag in range(order + 1)],
         axis=1,
     )
     if not bool(xp.all(r[:, 0] > 0)):
@@ -266,7 +263,10 @@ def _polish(polynomials: Array, low: Array, high: Array, target: Array) -> Array
             cosine = polynomials[:, lag : lag + 1] * xp.cos(angle)
             sine = polynomials[:, lag : lag + 1] * xp.sin(angle)
             real, imaginary = real + cosine, imaginary + sine
-            slope_real, slope_imaginary = slope_real - power * sine, slope_imaginary + power * cosine
+            slope_real, slope_imaginary = (
+                slope_real - power * sine,
+                slope_imaginary + power * cosine,
+            )
         missing = xp.atan2(imaginary, real)
         slope = (real * slope_imaginary - imaginary * slope_real) / (real**2 + imaginary**2)
         above = missing > 0
