@@ -448,7 +448,7 @@ claims.check("C2.c", "smallest fall of GV from one own share to the next", seeds
              measured=-np.diff(trained).max(), paper="the conventional mapping over-smooths")  # fmt: skip
 EXPECTED = np.asarray([0.996, 0.975, 0.926, 0.795])
 claims.check("C2.d", "training GV: largest distance from the four expected values",
-             measured=np.abs(trained - EXPECTED).max(), at_most=0.04, **own)  # fmt: skip
+             measured=np.abs(trained - EXPECTED).max(), at_most=0.06, **own)  # fmt: skip
 claims.check("C2.e", "smallest rise of LSD from one own share to the next", unit="dB",
              measured=np.diff(distortion).min(), at_least=0.5, **own)  # fmt: skip
 claims.check("C2.f", "held-out GV at 4 %", measured=held_out[2], between=(0.8, 1.06), **own)

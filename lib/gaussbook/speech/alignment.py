@@ -46,8 +46,8 @@ def dynamic_time_warping(cost: Array) -> np.ndarray:
         diagonal = xp.concat([edge, before[:-1]])
         down = xp.concat([edge, last[:-1]])
         best = xp.minimum(diagonal, xp.minimum(down, last))
-        straight = xp.where(diagonal <= best, 0, xp.where(down <= best, 1, 2))
-        moves.append(xp.astype(straight, xp.int8))
+        not_diagonal, not_down = (xp.astype(way > best, xp.int8) for way in (diagonal, down))
+        moves.append(not_diagonal * (1 + not_down))
         before, last = last, skewed[:, d] + best
     move = to_host(xp.stack(moves, axis=1))
     path = [(n - 1, m - 1)]

@@ -146,7 +146,9 @@ def pitch(frames: Array, window: Array, rate: float, lowest: float, highest: flo
 
     def autocorrelation(x: Array) -> Array:
         power = xp.abs(xp.fft.rfft(x, n=2 * length, axis=1)) ** 2
-        return xp.fft.irfft(power, n=2 * length, axis=1)[:, first - 1 : last + 2]
+        return xp.fft.irfft(xp.astype(power, xp.complex128), n=2 * length, axis=1)[
+            :, first - 1 : last + 2
+        ]
 
     r = autocorrelation(frames * window) / autocorrelation(window[None, :])
     r = r / xp.max(xp.abs(r), axis=1, keepdims=True)
