@@ -393,7 +393,7 @@ claims.check("C1.f", "LSD of K = 8 less that of linear regression", unit="dB",
 
 
 # %% [markdown]
-# The mixture takes away three quarters of the distance between the talkers. At 4 % it is only a little better than linear regression: what is left is mostly what *nobody* could
+# The mixture takes away most of the distance between the talkers. At 4 % it is only a little better than linear regression: what is left is mostly what *nobody* could
 # foretell. Where everything can be foretold the mixture shows what it is for.
 #
 # ### Over-smoothing
@@ -490,8 +490,8 @@ remedies = {
 }  # fmt: skip
 
 # %% tags=["hide-input"]
-alt = """Global variance ratio against distortion. For each own share three points: regression lies left of the line at one, the scaled
-output on the line at almost the same height, the sampled one on the line but clearly higher."""
+alt = """Global variance ratio against distortion. For each own share three points: regression lies left of the line at one, the farther
+the larger the share; the scaled output lies near the line at almost the same height, the sampled one near the line but clearly higher."""
 caption = "Held-out frames: global variance against distortion, for own shares of 0, 2, 4 and 8 % from bottom to top."
 with figure(alt=alt, caption=caption, width=6.0, height=3.4) as ax:
     marks = zip(
@@ -698,7 +698,7 @@ with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.2) as axes:
 # %% [markdown]
 # The pulses do what the formulas promise, and separation finds the source's formants. Now both analyses learn from waveforms, 24 utterances of each talker, and convert ten others. The target's
 # own estimate stands in for the truth here, except in the columns that say otherwise: with a pitch of 200 Hz only a few harmonics fall on a formant, and her estimated tracts
-# are themselves some 6 dB from the true ones.
+# are themselves off, as the fourth column tells.
 
 # %%
 REG, rows, found = 1e-3, [], {}
@@ -925,7 +925,7 @@ cent of the source's own. With the target's pitch alone it is {alone["pitch alon
 # %% [markdown]
 # ## Verdict
 #
-# The mixture carries the tract over, and better than its rivals; where the source foretells the target it halves the error of linear regression. It also mumbles, by an amount that {eq}`eq-vm-total`
+# The mixture carries the tract over, and better than its rivals; where the source foretells the target it leaves linear regression far behind. It also mumbles, by an amount that {eq}`eq-vm-total`
 # fixes: what the source leaves open is missing from the regression's variance. This is no defect of mixtures; every estimate of the mean has it, a network's included.
 # One can stretch the variance back at hardly any cost. Then the formants move enough, and where they cannot be foretold, still not to the right place.
 #
