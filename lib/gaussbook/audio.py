@@ -55,7 +55,7 @@ def player(signal: Array, rate: int, *, title: str, description: str) -> None:
     source = f"data:audio/wav;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     label, words = html.escape(title), html.escape(description)
     page = (
-        f'<figure class="sound"><audio controls aria-label="{label}" src="{source}"></audio>'
-        f"<figcaption><strong>{label}.</strong> {words}</figcaption></figure>"
+        f'<div class="sound"><audio controls aria-label="{label}" src="{source}"></audio>'
+        f"<div><strong>{label}.</strong> {words}</div></div>"
     )
     notebook.publish({"text/plain": plain, "text/html": page})
