@@ -15,8 +15,6 @@ BY_NAME = "autodiff"
 
 # Names that wait for the chapter whose specification asks for them.
 KEPT = {
-    "mixture.algebra.conditional": "voice_morphing",
-    "mixture.algebra.sample_conditional": "voice_morphing",
     "mixture.densities.posterior": "score_denoising",
     "transport.entropic.sinkhorn_divergence": "data_selection",
     "transport.exact.exact_plan": "data_selection",
