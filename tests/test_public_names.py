@@ -19,7 +19,6 @@ KEPT = {
     "transport.entropic.sinkhorn_divergence": "data_selection",
     "transport.exact.exact_plan": "data_selection",
     "gp.statespace.StateSpaceRegressor": "functional_tucker",
-    "mixture.algebra.marginal": "distribution_transformer",
     "mixture.algebra.moments": "distribution_transformer",
     "mixture.algebra.product": "distribution_transformer",
     "data.images": "ambient_diffusion",
