@@ -23,8 +23,8 @@
 #
 # Whoever has lost the larynx speaks with a buzzing device held to the throat: the words are there, the voice is not. *Voice morphing*
 # gives a voice back. From sentences that two people have both spoken one learns how the spectrum of the one turns into the spectrum of
-# the other; a Gaussian mixture does the translation. {cite:t}`voice_morphing` say that the classical translation makes the voice mumble
-# (they call it *over-smoothing*), that separating the voice's source from the vocal tract cures this, and that the result may serve patients.
+# the other; a Gaussian mixture does the translation. The paper {cite}`voice_morphing` says that the classical translation makes the voice mumble
+# (it calls this *over-smoothing*), that separating the voice's source from the vocal tract cures this, and that the result may serve patients.
 #
 # This chapter builds two talkers whose every formant is known, carries the one's voice to the other, and lets you
 # {ref}`hear it <vm-hear>`. The translation works, also for a buzz. The mumbling has an exact reason that has nothing to do with speech: a regression
