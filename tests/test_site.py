@@ -382,8 +382,9 @@ def test_long_cells_fold_and_cells_can_be_copied(visit):
 
 
 def test_the_next_and_previous_pages_lead_through_a_part(visit):
-    part = [c for c in PROJECT.chapters if c.part == "mixtures"]
-    page = visit(part[0].docname)
+    page = visit("book/mixtures/index")
+    with page.expect_navigation():
+        page.locator("a.right-next").click()
     assert page.locator("a.left-prev").get_attribute("href") == "index.html"
     with page.expect_navigation():
         page.locator("a.right-next").click()
