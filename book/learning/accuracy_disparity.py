@@ -617,6 +617,7 @@ positive = 100 * np.mean([mean_gaps(*arm).mean() > 0 for arm in arms])
 cells = [
     100 * np.mean([mean_gaps(*arm, slice(k, None, 4)) > 0 for arm in arms]) for k in range(4)
 ]
+
 # %%
 why = "where the standard classifier hardly errs, as on 0 and 6, robustness adds nothing to the disparity"
 statement = "share of cells (problem, norm, R ≥ 5, ε) whose gap-AD is positive in the mean of five splits"

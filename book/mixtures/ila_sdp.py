@@ -177,7 +177,6 @@ RHO = 80.0  # step size of the solver, in units of the costs
 # enter as indicators $A_k=1_{G_k}^\top$, and these give the membership matrices
 # $Z_k=A_k^\top A_k/|G_k|$.
 
-
 # %%
 def indicators(labels, K):
     """A_ki = 1 if point i is in group k, else 0."""
@@ -194,7 +193,6 @@ def lift(A):
 # **The cost matrices** of {eq}`ila-objective`. With the Cholesky factor $\Sigma_k=L_kL_k^\top$, the
 # points $Y_i=L_k^{-1}X_i$ have $\|X_i-X_j\|^2_{\Sigma_k^{-1}}=\|Y_i-Y_j\|^2$, and
 # $\log|\Sigma_k|=2\sum_a\log (L_k)_{aa}$; no matrix is inverted.
-
 
 # %%
 def whiten(X, Sigma):
@@ -241,7 +239,6 @@ def objective(C, Z):
 #
 # The other two projections are textbook: negative eigenvalues to zero, negative entries to zero.
 
-
 # %%
 def project_affine(M, r):
     """Nearest symmetric Z_k with tr Z_k = r and Σ_k Z_k 1 = 1: M_k − t_k I − ½(v1ᵀ + 1vᵀ)."""
@@ -281,7 +278,6 @@ def project_psd(M):
 # eigendecomposition is the only expensive line; it runs over all groups of all data sets at once, and a data
 # set leaves the batch as soon as its copies agree.
 
-
 # %%
 def spread(C):
     """The mean of |C_k[i, j] − c|, where c is the mean of the diagonals: free of units."""
@@ -319,7 +315,6 @@ def sdp(C, r=1.0, state=None, steps=400, tol=2e-3, rho=RHO, alpha=1.6):
 # **Rounding.** By mass where the covariances differ, and by the eigenvectors of $\sum_kZ_k$ where they
 # do not. K-means itself comes from scikit-learn, on the host.
 
-
 # %%
 def mass_labels(Z):
     """l_i = argmax_k (Z_k 1)_i."""
@@ -345,7 +340,6 @@ def spectral_labels(Z, K):
 # **The covariance step**, $\Sigma_k=S_k/n_k$ kept above $\epsilon_0T$ with $\epsilon_0=10^{-3}$ and the
 # covariance $T=LL^\top$ of all points.
 
-
 # %%
 def floored(S, X):
     """Maximiser of the likelihood among Σ ⪰ ε₀ T = ε₀ LLᵀ: eigenvalues of L⁻¹SL⁻ᵀ at least ε₀."""
@@ -368,7 +362,6 @@ def covariances(X, Z):
 # %% [markdown]
 # **iLA-SDP.** Each round starts the solver where the last one stopped, and so needs only a few dozen
 # steps. A run ends when its labels repeat, or when a group has lost all but one of its points.
-
 
 # %%
 def ila_sdp(X, labels, K, soft=False, rounds=12, steps=200, tol=4e-3):
@@ -399,7 +392,6 @@ def ila_sdp(X, labels, K, soft=False, rounds=12, steps=200, tol=4e-3):
 # $R_{ki}\propto\pi_k\,N(X_i;\mu_k,\Sigma_k)$, kept in logarithms until the last moment. Both rest on
 # the *deviance* $\log|\Sigma_k|+\|X_i-\mu_k\|^2_{\Sigma_k^{-1}}$, whose arg min under the true
 # parameters is also the best any method could do here, the oracle (quadratic discriminant analysis).
-
 
 # %%
 def deviances(X, mu, Sigma):
@@ -440,7 +432,6 @@ def em(X, labels, K, hard=False, steps=200):
 # %% [markdown]
 # Data sets are drawn group by group, $X_i=\mu_k+L_k\varepsilon_i$, and errors are counted under the
 # best naming of the clusters (a linear assignment on the table of label pairs).
-
 
 # %%
 def draw(seeds, mu, Sigma, m):
@@ -551,7 +542,6 @@ claims.check("C6.e", statement, measured=lead, at_least=0.1, seeds=count)
 # and its SDP see two centres close together; only the shapes tell the groups apart. LA-SDP is given the
 # true covariances, and nothing else.
 
-
 # %%
 def crossing(p):
     """μ and Σ of two ellipses that cross in the first two of p coordinates."""
@@ -661,7 +651,6 @@ for id, what, measured, bound in (
 # $R$ the part of $G=C-W+\rho U$ at right angles to the feasible directions,
 # $R=G-\Pi_{\rm affine}(G)+\Pi_{\rm affine}(0)$, with $Z^0=\Pi_{\rm affine}(0)$.
 
-
 # %% tags=["hide-input"]
 def certified_bound(C, state, r=1.0, rho=RHO):
     """Σ_k⟨R_k, Z⁰_k⟩ + r Σ_k λ_min(C_k − W_k − R_k), below every feasible objective."""
@@ -720,7 +709,6 @@ claims.check("C1.h", statement, measured=uneven, at_most=0.01, seeds=4, own=True
 # The same design, twenty data sets, and now nobody is told the covariances. iLA-SDP, CEM and EM all start from the
 # same labels: those of K-means and, on the first three data sets, those of the K-means SDP and the true
 # labels with 20 % or 40 % of them flipped at random.
-
 
 # %%
 def flipped(truth, share, seed):
@@ -787,7 +775,6 @@ with figure(
 # Are those few the fault of the criterion, or were they trapped? The objective tells. If a run ends in a
 # partition that is *less* likely than the true one, a better one was there and was missed.
 
-
 # %%
 def partition_objective(X, labels, K):
     """Σ_k⟨C_k, Z_k⟩ of a partition with its own covariances: −2 log-likelihood, profiled."""
@@ -849,7 +836,6 @@ claims.check("C1.i", statement, measured=changed, equals=0, seeds=3, own=True)
 
 # %% [markdown]
 # How the objective moves from round to round separates the two variants:
-
 
 # %%
 def carried(value):

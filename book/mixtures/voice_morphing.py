@@ -197,7 +197,6 @@ def tract(F):
 # **Alignment.** The two talkers take different times, so frames (10 ms) are paired by *dynamic time warping*, the cheapest monotone path through the
 # distances of standardised features. It is used for training only. For the test we know which moment of the target belongs to which of the source.
 
-
 # %%
 def standardise(X, like):
     """Zero mean and unit variance, by the moments of `like`."""
@@ -232,7 +231,6 @@ def features(count, own, rng, aligned):
 
 # %% [markdown]
 # **Regression**, {eq}`eq-vm-map` and {eq}`eq-vm-variance`, on standardised features:
-
 
 # %%
 def moments(law):
@@ -401,7 +399,6 @@ claims.check("C1.f", "LSD of K = 8 less that of linear regression", unit="dB",
 # First the law itself. We draw pairs *from* a fitted mixture, so that {eq}`eq-vm-map` is exactly $E[y\mid x]$, and compare GV with the right side of {eq}`eq-vm-total`: given
 # all of the source's lines, and given its two lowest only (the first formant), when several components fit and the spread of their means in {eq}`eq-vm-variance` matters.
 
-
 # %%
 def identity(f, known, seed, n):
     """GV of drawn pairs, and its prediction with and without the spread of the means."""
@@ -455,6 +452,7 @@ claims.check("C2.e", "smallest rise of LSD from one own share to the next", unit
              measured=np.diff(distortion).min(), at_least=0.5, **own)  # fmt: skip
 claims.check("C2.f", "held-out GV at 4 %", measured=held_out[2], between=(0.8, 1.06), **own)
 
+
 # %% [markdown]
 # The voice mumbles exactly as much as the source leaves open.
 #
@@ -463,7 +461,6 @@ claims.check("C2.f", "held-out GV at 4 %", measured=held_out[2], between=(0.8, 1
 # *Variance scaling* stretches each coordinate, $\tilde F_j=\bar F_j+(F_j-\bar F_j)\sqrt{\operatorname{Var}y_j/\operatorname{Var}F_j}$, with moments of the training frames.
 # *Sampling* draws $y$ from $p(y\mid x)$ in place of its mean. Both restore the variance. Which costs more? Let the mapping's error have the variance $EV$. A draw adds
 # another $EV$: twice the squared error. Scaling moves $F$ by its own missing part only.
-
 
 # %%
 def scaled(f, X):
@@ -744,7 +741,6 @@ claims.check(
 claims.check("C5.c", "buzz: LSD after conversion over that before", measured=buzzed[1] / buzzed[0],
              at_most=0.6, paper="an application for laryngectomees")  # fmt: skip
 
-
 # %% [markdown]
 # Separation and fixed lift do alike: the tract is a little nearer to the true one, and GV stays where it was. No surprise: {eq}`eq-vm-total` does not ask
 # how features were found. GV is lower than for known tracts because the errors of estimation, too, cannot be foretold.
@@ -916,7 +912,6 @@ claims.check("C5.f", "buzz, converted: taken for the target", unit="%", measured
              at_least=90, own=True)  # fmt: skip
 claims.report_value("C5.g", "tract alone converted: taken for the target", unit="%",
                     measured=share["tract alone"], own=True)  # fmt: skip
-
 
 # %%
 alone = {name: f"{share[name]:.0f}" for name in share}
