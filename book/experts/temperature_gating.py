@@ -913,9 +913,9 @@ f_0 = 56 * quad(lambda v: math.exp(-(v**2)) / (2 * math.pi) * ndtr(v) ** 6, -9, 
 with figure(
     1,
     2,
-    alt="Left: on log axes the mean entropy rises in proportion to tau up to about 0.3 "
+    alt="Left: on log axes the mean entropy rises in proportion to tau at first "
     "and then bends to log 8. Right: the mean number of experts with more than one per "
-    "cent weight rises from 1 at tau = 0.01 to 8 above tau = 2.",
+    "cent weight rises from 1 to 8 as tau grows.",
     caption="Eight random scores. Left: the gate's mean entropy, its limit $\\log 8$ "
     "(dotted) and the law of the cold gate (dashed). Right: the experts in use.",
 ) as axes:

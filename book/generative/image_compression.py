@@ -1137,9 +1137,9 @@ table(rows, columns, "N before and after training end to end")
 
 # %% tags=["hide-input"]
 alt = """Three panels, one for each test picture: PSNR against bits per pixel. In each, the mixture
-code G lies above the univariate code U. Vector quantisation V, the cascade C and the network N start
-near the end of U's curve and fall up to one and a half decibels below it. JPEG lies between U and G,
-above G only at the lowest rates of camera, and below U at the highest of coffee."""
+code G lies above the univariate code U. Vector quantisation V, the cascade C and the network N
+start near the end of U's curve and fall below it. JPEG lies between U and G, above G only at the
+lowest rates of camera, and below U at the highest of coffee."""
 caption = """Rate and distortion of real files: univariate U (with two larger steps), mixture G, vector
 quantisation V, cascade C, network N, and JPEG."""
 styles = {"JPEG": ("black", "--"), "U": ("vermilion", "o-"), "G": ("blue", "s-"),

@@ -663,10 +663,10 @@ time.""")
 # have longer curves or an uneven pace.
 
 # %% tags=["hide-input"]
-alt = """Three sectors with growing opening angle: checkerboard about 20 degrees, independent signs
-40 degrees, digits about 70. In each the optimal path is the straight chord. Cond-OT leaves the
-chord towards the centre, more so in narrow sectors; the trigonometric and VP paths run along the
-arc."""
+alt = """Three sectors with growing opening angle: the checkerboard's is narrow, that of independent
+signs wider, that of digits the widest. In each the optimal path is the straight chord. Cond-OT
+leaves the chord towards the centre, more so in narrow sectors; the trigonometric and VP paths run
+along the arc."""
 caption = r"""Paths in the unrolled sector with polar coordinates $(r,\varphi)$. Dots mark
 twentieths of the time. The KO path is the chord at constant speed. The wider the sector, the closer
 Cond-OT comes to it."""
@@ -800,8 +800,8 @@ J, bound, ot, ko = np.asarray([row[1:5] for row in rows]).T
 dimension = np.asarray([d for _, d in sizes[:5]])
 slope = np.polyfit(np.log(dimension), np.log(J[:5]), 1)[0]
 alt = f"""Left: on logarithmic axes J falls along a straight line of slope {slope:.2f} from
-{J[0]:.1f} at 16 dimensions to {J[4]:.2f} at 4096; the bound is a parallel line seventy times
-higher. Right: the energies of Cond-OT and KO both rise towards 2 and approach each other."""
+{J[0]:.1f} at 16 dimensions to {J[4]:.2f} at 4096; the bound is a parallel line far above it. Right:
+the energies of Cond-OT and KO both rise towards 2 and approach each other."""
 caption = r"""Sixty-four normal points. Left, the integral $J$ and the bound of Theorem 4.1; right,
 the energies of the two paths."""
 with figure(1, 2, alt=alt, caption=caption, height=2.9) as axes:

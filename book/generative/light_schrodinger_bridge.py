@@ -639,7 +639,7 @@ with figure(1, 2, alt=alt, caption=caption, height=3.6, sharex=True, sharey=True
 
 # %% tags=["hide-input"]
 alt = """Scatter plot with logarithmic axes: error of the plan against KL gap, one line of six
-checkpoints for each pair. The lines run from the upper right to the lower left over two to four orders
+checkpoints for each pair. The lines run from the upper right to the lower left over several orders
 of magnitude; those of epsilon 10 end in a small tangle."""
 caption = r"""The loss gap, an estimate of $\mathrm{KL}(\pi^*\Vert\pi_\theta)$, and the error of the
 plan fall together while training proceeds (from upper right to lower left; checkpoints after 0, 20,

@@ -559,10 +559,10 @@ with figure(2, 3, alt=alt, caption=caption, height=5.2, sharey="col") as axes:
 
 # %% tags=["hide-input"]
 alt = """Three panels with logarithmic axes, relative error against the number of directions from 5
-to 500. All curves fall. Digits 0 and 1: from 50 directions on LCV lies far below plain, UCV not
-quite as far, the Gaussian control farthest. Digits 0 to 4 against 5 to 9: LCV lies a little below,
-the Gaussian control far below. Centred surfaces:
-plain, LCV and UCV nearly coincide, and only the Gaussian control lies below."""
+to 500. All curves fall. Digits 0 and 1: at many directions LCV lies far below plain, UCV not quite
+as far, the Gaussian control farthest. Digits 0 to 4 against 5 to 9: LCV lies a little below, the
+Gaussian control far below. Centred surfaces: plain, LCV and UCV nearly coincide, and only the
+Gaussian control lies below."""
 caption = """Root mean square error of the estimates of SW₂² relative to its value (known-mean
 form)."""
 with figure(1, 3, alt=alt, caption=caption, width=9.0, height=3.0, sharey=True) as axes:

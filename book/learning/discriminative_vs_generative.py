@@ -527,8 +527,7 @@ for n in progress(control_n, "Control"):
 
 # %% tags=["hide-input"]
 alt = """Two panels: error against m/n. The errors of naive Bayes in four dimensions lie on one
-curve, the closed form, falling from about 15 to 6 percent. Those of logistic regression also lie
-on one curve, above it."""
+curve, the falling closed form. Those of logistic regression also lie on one curve, above it."""
 caption = """Classes at the same distance in every dimension: the error depends on $m/n$ alone, for both
 learners. Black: {eq}`dvg-control`."""
 with figure(1, 2, alt=alt, caption=caption, sharey=True) as axes:
@@ -625,9 +624,9 @@ for K in progress((2, 5), "Learning curves"):
 
 # %% tags=["hide-input"]
 alt = """Two panels, for two and five classes in 200 dimensions: error against sample size. Naive
-Bayes falls below one percent first; the three curves of logistic regression lie close together
-and far above it until the samples outnumber the dimension; shrunken discriminant analysis lies on
-the curve of naive Bayes."""
+Bayes falls first; the three curves of logistic regression lie close together and far above it until
+the samples outnumber the dimension; shrunken discriminant analysis lies on the curve of naive
+Bayes."""
 caption = """Error against sample size in $n=200$ dimensions, mean over repetitions. The dashed line is
 the target of the simulation, the dotted one $m=n$."""
 with figure(1, 2, alt=alt, caption=caption, sharey=True, height=3.4) as axes:

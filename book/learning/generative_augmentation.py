@@ -218,10 +218,10 @@ PAPER_BY_D = {0: (0.35, 0.95, 1.85, 4.95, 9.9), 50: (0.32, 0.63, 1.05, 1.57, 2.1
 PAPER_BY_GAMMA = (5.13, 3.92, 3.12, 2.26, 1.82, 1.71, 1.56, 1.59)
 
 # %% tags=["hide-input"]
-alt = """Three panels. In one dimension the gap falls with the number of points, and the curves for all
-gamma lie on each other. For ten points it grows with the dimension, linearly without augmentation and
-about five times more slowly for gamma 50. For fifty dimensions it falls with gamma from 5 to 1.5 and
-stays there. Crosses of the paper's values lie on the curves."""
+alt = """Three panels. In one dimension the gap falls with the number of points, and the curves for
+all gamma lie on each other. For ten points it grows with the dimension, linearly, steeply without
+augmentation and slowly for gamma 50. For fifty dimensions it falls as gamma grows, and levels off.
+Crosses of the paper's values lie on the curves."""
 caption = r"""Mean absolute gap between training and test loss. Lines: measured here. Crosses: read off
 the paper's figures. Dashed, right: the closed forms for $\gamma=0$ and $\gamma\to\infty$."""
 with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.4) as axes:
@@ -394,10 +394,9 @@ biased = np.asarray([decompose(gamma, 0) for gamma in GAMMA])
 kappa = {1: 1.0, 0: 1 - 2 / 10}
 
 # %% tags=["hide-input"]
-alt = """Three panels against gamma. The signed gap falls from 5 to 0.1 with the unbiased generator, and
-stays between 5 and 6 with the biased one; both lie on their closed forms. The excess test loss starts at
-2.5, rises to 3.1 at gamma 1 and returns. The classification error moves the same way, between 16 and
-18 per cent."""
+alt = """Three panels against gamma. The signed gap falls almost to zero with the unbiased
+generator, and stays where it is with the biased one; both lie on their closed forms. The excess
+test loss rises to a peak at gamma 1 and returns. The classification error moves the same way."""
 caption = r"""Ten points in fifty dimensions. Left: the signed gap, with the closed forms
 {eq}`eq-gda-gap` dashed. Middle: the excess of the test loss. Right: the classification error."""
 with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.2) as axes:
@@ -576,9 +575,9 @@ columns = ["classifier", "γ", "test accuracy (%)", "gain (points)", "its standa
 table(rows, columns, "Digits: what generated images add to the test accuracy, on the same splits")
 
 # %% tags=["hide-input"]
-alt = """Two panels, without and with shifted copies: test accuracy of softmax regression against the number of
-training images of each class, one curve for each gamma. Accuracy rises from about 75 to above 90 per cent; without copies gamma 0 is
-on top, with copies gamma 20."""
+alt = """Two panels, without and with shifted copies: test accuracy of softmax regression against
+the number of training images of each class, one curve for each gamma. Accuracy rises with the
+number of images; without copies gamma 0 is on top, with copies gamma 20."""
 caption = "Digits: test accuracy of softmax regression, mean of ten splits, by the share of generated images."
 with figure(1, 2, alt=alt, caption=caption, height=3.2, sharey=True) as axes:
     for ax, moved in zip(axes, (False, True), strict=True):

@@ -222,8 +222,9 @@ seen = {
 }  # (distance, set); the same draws at every distance
 
 # %% tags=["hide-input"]
-alt = """Log H against the distance of two clumps from 0 to 8 standard deviations, for three values of kappa. All curves start near minus 50,
-stay flat until two standard deviations, then rise in a nearly straight line and cross zero between four and five."""
+alt = """Log H against the distance of two clumps from 0 to 8 standard deviations, for three values
+of kappa. All curves start far below zero, stay flat at first, then rise in a nearly straight line
+and cross zero at nearly the same distance."""
 caption = r"""$\log H$ of the two halves of two clumps: mean and standard deviation over twenty data sets. Above zero, two clusters win."""
 with figure(alt=alt, caption=caption, width=5.8, height=3.4) as ax:
     for kappa, marker in zip(KAPPAS, "o^s", strict=True):
@@ -469,8 +470,10 @@ for rescue in (True, False):
             runs[rescue, K, seed] = discover(X, y, K, prior, rng, rescue=rescue)
 
 # %% tags=["hide-input"]
-alt = """Two panels: number of clusters after each sweep, six colours for six starts, five lines each. With rescue all lines reach 15 or 16 within four
-sweeps. Without it the lines from 16, 24 and 32 reach 16, those from 10 and 12 end between 10 and 16, and those from 8 stay at 8."""
+alt = """Two panels: number of clusters after each sweep, six colours for six starts, five lines
+each. With rescue all lines meet at or just below 16 within a few sweeps. Without it the lines that
+start at 16 or above meet there, and those that start lower end lower, the lowest where they
+began."""
 caption = "The number of clusters, sweep by sweep, from six starts; five data sets each. Dashed: the true number of classes."
 with figure(1, 2, alt=alt, caption=caption, height=3.4, sharey=True) as axes:
     for ax, rescue in zip(axes, (True, False), strict=True):
@@ -562,8 +565,9 @@ scores = {noise: np.mean([s for _, s, _ in values], axis=0) for noise, values in
 estimates = {noise: [K for K, _, _ in values] for noise, values in by_noise.items()}
 
 # %% tags=["hide-input"]
-alt = """Two panels against noise from 0.12 to 0.24. Left: accuracy falls from 1 to about 0.9 for both kinds of k-means with the true number, and to
-about 0.8 with the number unknown. Right: the estimated number falls from 16 to between 12 and 16, then to about 14."""
+alt = """Two panels against noise from 0.12 to 0.24. Left: accuracy falls from 1, slowly for both
+kinds of k-means with the true number, faster with the number unknown. Right: the estimated number
+starts at 16 and falls below it."""
 caption = """More noise, 24 clusters at the start. Left: accuracy on all unlabelled points, mean of five data sets. Right: the estimated number of classes, each data set a dot; dashed: the truth."""
 with figure(1, 2, alt=alt, caption=caption, height=3.2) as axes:
     curves = (("K unknown", "o-"), ("K given", "s--"), ("k-means, K given", "^:"))
@@ -723,9 +727,10 @@ columns = ["method", "K", "all (%)", "old (%)", "new (%)"]
 table(rows, columns, "Digits: estimates and mean accuracies, five choices of labels")
 
 # %% tags=["hide-input"]
-alt = """Left: estimated number of classes against n on a logarithmic axis, for starts from 5, 10 and 20. It falls from about 13 or 14 at n = 60
-to between 8 and 11 at n = 540. Right: accuracy of semi-supervised k-means against the number of clusters it is given, for all, old
-and new. All and new are highest at 10 or 11 and fall on both sides; old keeps rising."""
+alt = """Left: estimated number of classes against n on a logarithmic axis, for starts from 5, 10
+and 20. It falls as n grows, to about the true ten. Right: accuracy of semi-supervised k-means
+against the number of clusters it is given, for all, old and new. All and new are highest near the
+true number and fall on both sides; old keeps rising."""
 caption = "Digits, means of five choices of labels. Left: the estimate against the size $n$ in the prior's scale. Right: the price of a wrong $K$ in semi-supervised k-means. Dashed: ten classes."
 with figure(1, 2, alt=alt, caption=caption, height=3.3) as axes:
     for K, marker in zip(FROM, "o^s", strict=True):
@@ -941,8 +946,9 @@ rows = [row(name, numbers(v[:, 0]), v[:, 1:]) for name, v in arms.items()]
 table(rows, columns, "Digits with learned features, and with the principal components of pixels")
 
 # %% tags=["hide-input"]
-alt = """Two panels over epochs 5 to 20. Left: accuracy of the full loop, K given and K unknown, two runs each; the curves fall slowly or stay. Right: the number
-of clusters of the run with K unknown, from 15 down to below 10 within a few epochs."""
+alt = """Two panels over epochs 5 to 20. Left: accuracy of the full loop, K given and K unknown, two
+runs each; the curves fall slowly or stay. Right: the number of clusters of the run with K unknown,
+falling within a few epochs."""
 caption = "The full loop on digits. Left: accuracy on all unlabelled images while training. Right: clusters in arm (c); dashed: ten."
 with figure(1, 2, alt=alt, caption=caption, height=3.2) as axes:
     ticks = range(WARM, EPOCHS)

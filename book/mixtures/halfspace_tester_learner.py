@@ -298,9 +298,10 @@ def landscape(theta, sigma):
     return 0.5 - float(xp.sum(steps)) / 4000
 
 
-alt = """Left: loss against angle from 0 to 70 degrees for four widths. The narrow ones fall to a minimum within a few degrees and rise
-steeply after it; the widest has a shallow minimum at 31 degrees. Right: excess at the minimum against the width on
-logarithmic axes, a straight line of slope one at first, levelling off towards the line of averaging."""
+alt = """Left: loss against angle from 0 to 70 degrees for four widths. The narrow ones fall to a
+minimum within a few degrees and rise steeply after it; the widest has a shallow minimum farther
+out. Right: excess at the minimum against the width on logarithmic axes, a straight line of slope
+one at first, levelling off towards the line of averaging."""
 caption = r"""Left: the population loss along the arc from $w^*$ (0°) towards $u$; dots: its stationary points. Right: their excess, the law
 $\theta=1.5\sigma$ (dashed), and the excess of averaging (grey)."""
 angles, widths = np.linspace(0.01, 1.22, 90), np.geomspace(0.01, 2, 25)

@@ -433,10 +433,11 @@ def draw_tree(ax, X, partition):
 
 
 # %% tags=["hide-input"]
-alt = """Left: eight groups of points in two rows of four. Black lines lead from the middle of all points to six
-circles, and from two of these on to two circles each, so that every group has one. A few points between groups
-are crossed out. Right: bars of the agreement between runs. PPP and k-means++ reach about 1, k-means from a
-random start about 0.7, the mixture from a random start less than half."""
+alt = """Left: eight groups of points in two rows of four. Black lines lead from the middle of all
+points to six circles, and from two of these on to two circles each, so that every group has one. A
+few points between groups are crossed out. Right: bars of the agreement between runs. PPP and
+k-means++ nearly fill the scale, k-means from a random start reaches less, the mixture from a random
+start least."""
 caption = r"""Left: the tree of one run; circles are the nodes below the root, colours the parts of the first
 split, crosses the points that are not in the separable set. Right: mean ARI between two runs on the same data, over three data
 sets. All but PPP are told the number of groups."""
@@ -558,9 +559,9 @@ dbic_2 = {Delta: np.asarray([node.dbic[0] for node in nodes]) for Delta, nodes i
 switch = brentq(lambda Delta: closed_form(Delta) - ALPHA, 2, 6)
 
 # %% tags=["hide-input"]
-alt = """The agreement against the distance of two Gaussians: it rises along the closed form from 0.5 at distance 2 to
-almost 1 at 6. Below the crossing with 0.9, near 3.7, points are hollow: the set stays whole. Above they are
-full: it is split."""
+alt = """The agreement against the distance of two Gaussians: it rises along the closed form from
+0.5 at distance 2 to almost 1 at 6. Below the crossing with 0.9 points are hollow: the set stays
+whole. Above they are full: it is split."""
 caption = r"""Agreement $a_2$ of k-means and mixture, five data sets for every distance, and the closed form
 {eq}`eq-ppp-closed`. Full: the set is split. Hollow: it is left whole, although BIC prefers two Gaussians at every
 distance from 3 on."""

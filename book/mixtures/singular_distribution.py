@@ -225,10 +225,11 @@ empirical = float(np.mean([W1(draw(1000, seed)[0]) for seed in SEEDS]))
 best = min(perturbed, key=perturbed.get)
 
 # %% tags=["hide-input"]
-alt = """Left: distance from the truth against the width. Raw and perturbed data give the same curve up to
-width 0.05, falling from 0.16 to about 0.02; above it both rise, raw data twice as high. A star at
-0.16: noise in the data with a sharp model. The data's own distance lies below all. Right: share of
-centres below s. The sharp fit is the diagonal, the fit of width 0.05 follows the true curve."""
+alt = """Left: distance from the truth against the width. Raw and perturbed data give the same
+falling curve up to width 0.05; above it both rise, raw data faster. A star at the height of the
+sharp fits: noise in the data with a sharp model. The data's own distance lies below all. Right:
+share of centres below s. The sharp fit is the diagonal, the fit of width 0.05 follows the true
+curve."""
 caption = r"""The line with density $2s$. Left: $W_1$ to the truth, mean over the seeds. Star: data perturbed by
 0.05, model width 0.005. Right: distribution functions of fitted centres; the area between a curve and
 the truth is $W_1$."""
@@ -370,10 +371,10 @@ learned = {
 learned |= {(noise, 0.5): [learn_width(noise, 0.5)] for noise in (0.0, 0.05)}
 
 # %% tags=["hide-input"]
-alt = """Left: learned width against the step of EM. From 0.02 it falls to 0.006 at once on raw data and
-stays near 0.02 on perturbed data; from 0.5 it falls slowly and is near 0.08 after 400 steps. Right: distance from
-the truth. From the small start raw data stay near 0.15 and perturbed data come down; from the large start
-both come down to about 0.05."""
+alt = """Left: learned width against the step of EM. From the small start it collapses at once on
+raw data and stays where it is on perturbed data; from the large start it falls slowly and has not
+settled at the end. Right: distance from the truth. From the small start raw data stay far away and
+perturbed data come down; from the large start both come down together."""
 caption = "EM that learns the width, from a small and a large start, on raw data and data perturbed by 0.05; one seed."
 with figure(1, 2, alt=alt, caption=caption, height=3.3) as axes:
     for (noise, sigma), found in learned.items():
@@ -478,9 +479,9 @@ lowest = {name: values.min(axis=0) for name, values in rates.items()}
 exponent = {name: np.polyfit(np.log(SIZES), np.log(v), 1)[0] for name, v in lowest.items()}
 
 # %% tags=["hide-input"]
-alt = """Distance from the truth against the number of data on logarithmic axes. The sharp raw fit is a horizontal
-line at 0.16. The best perturbed and the best raw fits fall together from 0.06 to 0.02, nearly parallel to the line
-of the data themselves, which lies below."""
+alt = """Distance from the truth against the number of data on logarithmic axes. The sharp raw fit
+is a horizontal line at the top. The best perturbed and the best raw fits fall together, nearly
+parallel to the line of the data themselves, which lies below."""
 caption = r"""Error against sample size, mean of ten seeds, the better of the widths 0.05 and 0.08 at each size."""
 with figure(alt=alt, caption=caption, width=5.4, height=3.4) as ax:
     names = {
@@ -683,11 +684,10 @@ columns = ["curve", "raw, sharp", "raw, best σ", "perturbed, best σ", "two sam
 table(rows, columns, "Networks on curves: W₁ to the truth, mean of two seeds")
 
 # %% tags=["hide-input"]
-alt = """Left: generated points of one seed on the circle. Those of the sharp fit are
-spread almost evenly around it and cut across it; those of perturbed data with width 0.2 crowd on the
-left, as the truth does. Middle and right: distance from the truth
-against the width for circle and spiral. All curves have a minimum at a width of 0.1 to 0.2; in ten
-dimensions perturbed data rise above raw data."""
+alt = """Left: generated points of one seed on the circle. Those of the sharp fit are spread almost
+evenly around it and cut across it; those of perturbed data with width 0.2 crowd on the left, as the
+truth does. Middle and right: distance from the truth against the width for circle and spiral. All
+curves have a minimum at a middle width; in ten dimensions perturbed data rise above raw data."""
 caption = r"""Left: every third generated point on the circle, $D=2$, drawn at the radii 1.25 (sharp) and 1 (perturbed,
 0.2) and 0.75 (truth). Middle, right: $W_1$ against the width; the first point is the sharp raw fit."""
 STYLES = {(2, "raw"): "s--", (2, "perturbed"): "o-", (10, "raw"): "^--", (10, "perturbed"): "v-"}

@@ -340,11 +340,12 @@ table(
 )
 
 # %% tags=["hide-input"]
-alt = f"""Left, S minus the normal distribution function waves between plus and minus {cdf_error:.5f}.
-Middle, the intensity of a Gaussian of standard deviation 0.3 against the pixel's place: the analytic curve
-covers the exact one, the sample is too high and too narrow, the dilated one too high and too wide. Right,
-the worst error against sigma: that of the analytic one stays between 0.0001 and 0.003, those of the others
-fall from up to 0.75 and cross it, Mip's near sigma 2, that of the sample at 4."""
+alt = f"""Left, S minus the normal distribution function waves between plus and minus
+{cdf_error:.5f}. Middle, the intensity of a Gaussian of standard deviation 0.3 against the pixel's
+place: the analytic curve covers the exact one, the sample is too high and too narrow, the dilated
+one too high and too wide. Right, the worst error against sigma: that of the analytic one stays
+small, those of the others fall from up to 0.75 and cross it, Mip's near sigma 2, that of the sample
+at 4."""
 caption = """Left, the error of $S$. Middle, what a pixel at distance $u$ sees of a Gaussian with
 $\\sigma=0.3$. Right, the worst error over all places; the three samples get better with $\\sigma$, the
 approximate integral does not."""
@@ -540,9 +541,9 @@ exact_mass_error = float(max(lost))
 on_edge = slice(32, 40)  # the eight places with m_y = 1/2
 low, high = (float(f(masses[BALL]["analytic"][on_edge])) for f in (xp.min, xp.max))
 alt = f"""The mass of a splat over its right value against its place along a pixel's edge, for four
-ellipses. Upright it is one. The needle at 45 degrees swings between 0.91 and 1.09, the tiny ellipse at 45
-degrees between {low:.2f} and {high:.2f}. Dots, from summing pixels, lie on the lines of Poisson's
-formula."""
+ellipses. Upright it is one. The needle at 45 degrees swings a little around it, the tiny ellipse at
+45 degrees between {low:.2f} and {high:.2f}. Dots, from summing pixels, lie on the lines of
+Poisson's formula."""
 caption = """How much of a Gaussian the turned pixels see, summed over all of them, while it moves along the
 edge between two pixels, from the middle of one edge to the next. Lines: Poisson's formula. Dots: the sum."""
 places = xp.linspace(0, 1, 101)

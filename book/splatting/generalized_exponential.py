@@ -642,10 +642,10 @@ table(rows, columns, caption)
 # %% tags=["hide-input"]
 shown = (("square", 0), ("parabola", 2))
 ratio = [error[5, "Gaussian", True][k] / error[5, "GEF", True][k] for _, k in shown]
-alt = f"""Square and parabola with the mixtures of five Gaussians and of five GEFs of one run
-after {STEPS} steps. Both ripple on top of the square, and the Gaussians reach farther beyond its
-edges. At the feet of the parabola the Gaussians' error is about twice that of the GEFs. The
-median errors differ by factors of {ratio[0]:.1f} and {ratio[1]:.1f}."""
+alt = f"""Square and parabola with the mixtures of five Gaussians and of five GEFs of one run after
+{STEPS} steps. Both ripple on top of the square, and the Gaussians reach farther beyond its edges.
+At the feet of the parabola the Gaussians' error is the larger one. The median errors differ by
+factors of {ratio[0]:.1f} and {ratio[1]:.1f}."""
 caption = f"""Five terms each, after {STEPS} steps from one seed; below, the errors. The edges at
 $x=\\pm3$ are where the exponents pay."""
 with figure(2, 2, alt=alt, caption=caption, height=4.4, sharex=True) as axes:

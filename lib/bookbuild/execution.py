@@ -14,6 +14,7 @@ import shutil
 import signal
 import site
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -151,6 +152,8 @@ class _Client(NotebookClient):
         self.km = AsyncKernelManager(
             kernel_name=NATIVE_KERNEL_NAME, kernel_spec_manager=specs, config=self.config
         )
+        start = [sys.executable, "-m", "bookbuild.kernel", "-f", "{connection_file}"]
+        self.km.kernel_spec.argv = start
         return self.km
 
     async def async_start_new_kernel(self, **kwargs) -> None:

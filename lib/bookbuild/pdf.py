@@ -12,7 +12,7 @@ from bookbuild import site
 from bookbuild.locks import locked
 from bookbuild.project import BookError, Project
 
-_PATIENCE = 180_000  # milliseconds for some thousands of equations
+_PATIENCE = 600_000  # milliseconds: thousands of equations, on a machine that may be busy
 _TYPESET = "window.MathJax && window.MathJax.startup.promise.then(() => true)"
 
 
@@ -81,6 +81,7 @@ def _print(page: Path, file: Path, browser: str) -> None:
         window = playwright.chromium.launch(
             executable_path=browser,
             args=["--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"],
+            timeout=_PATIENCE,
         )
         sheet = window.new_page(color_scheme="light")
         sheet.set_default_timeout(_PATIENCE)

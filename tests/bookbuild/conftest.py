@@ -12,6 +12,8 @@ import pytest
 
 from bookbuild.project import Project
 
+from .. import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 
 CHAPTER = """\
@@ -164,7 +166,7 @@ class MiniBook:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=240,
+            timeout=PATIENCE,
         )
 
 

@@ -20,6 +20,8 @@ from bookbuild.locks import locked
 from bookbuild.project import BookError
 from gaussbook import arrays
 
+from .. import PATIENCE
+
 WAIT = """
 import pathlib, time
 while not pathlib.Path(os.environ["EXECUTIONS"] + ".go").exists():
@@ -27,7 +29,7 @@ while not pathlib.Path(os.environ["EXECUTIONS"] + ".go").exists():
 """
 
 
-def _wait_for(condition, seconds=60):
+def _wait_for(condition, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
@@ -150,7 +152,7 @@ def test_a_second_build_waits_for_the_first(mini):
     line = second.stdout.readline()
     assert line.startswith(f"another build (process {first.pid}) is running here; waiting")
     _release(mini)
-    assert first.wait(120) == 0 and second.wait(120) == 0
+    assert first.wait(PATIENCE) == 0 and second.wait(PATIENCE) == 0
     assert mini.executions() == ["one", "two"]
 
 
@@ -159,7 +161,7 @@ def test_ctrl_c_is_one_sentence(mini):
     process = mini.start()
     _wait_for(lambda: _is_done(mini, "one") and "two" in mini.log.read_text())
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert output.splitlines()[-1] == "stopped; finished chapters are kept"
     assert "Traceback" not in output

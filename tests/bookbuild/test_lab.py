@@ -14,6 +14,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from bookbuild import pairing, pdf
 
+from .. import PATIENCE
+
 FORMS = ("md", "py", "ipynb")
 OURS = ("-m", "bookbuild", "lab")
 PLAIN = ("-m", "jupyter", "lab", "book")
@@ -36,7 +38,7 @@ class Lab:
 
     def _address(self, runtime):
         """Wait for the server to answer; it writes down which free port it took."""
-        end = time.monotonic() + 300
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             assert self.process.poll() is None, "the server has ended"
             try:
@@ -55,7 +57,7 @@ class Lab:
             data=json.dumps(model).encode() if model else None,
             headers={"Authorization": "token test"},
         )
-        with urllib.request.urlopen(request, timeout=300) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def read(self, name):
@@ -168,14 +170,16 @@ def test_markdown_opens_as_a_notebook_by_double_click(mini, lab):
     server = lab()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=pdf.chromium(), args=["--no-sandbox", "--disable-gpu"]
+            executable_path=pdf.chromium(),
+            args=["--no-sandbox", "--disable-gpu"],
+            timeout=1000 * PATIENCE,
         )
         page = browser.new_page()
-        page.set_default_timeout(300_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.goto(f"{server.url}lab/tree/mixtures?token=test")
         page.locator(".jp-DirListing-item", has_text="one.md").dblclick()
         cells = page.locator(".jp-NotebookPanel .jp-Notebook-cell")
-        expect(cells.first).to_contain_text("Paper one", timeout=300_000)
+        expect(cells.first).to_contain_text("Paper one", timeout=1000 * PATIENCE)
         browser.close()
 
 

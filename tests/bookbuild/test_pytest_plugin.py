@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from .. import PATIENCE
+
 
 def _pytest(mini, *options, **variables):
     command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
@@ -13,7 +15,7 @@ def _pytest(mini, *options, **variables):
         env=mini.environment(**variables),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
 

@@ -194,6 +194,12 @@ assert sys.flags.optimize == 0 and sys.flags.hash_randomization == 0
 assert os.environ["OMP_NUM_THREADS"] == "1"
 assert not [n for n in os.environ if n.startswith(("OPENBLAS_C", "NPY_", "SKLEARN"))]
 assert os.listdir(".") == []
+ours = os.path.realpath(os.environ["IPYTHONDIR"]), os.path.realpath(".")
+from ipykernel.kernelapp import IPKernelApp
+for folder in IPKernelApp.instance().config_file_paths:
+    assert os.path.realpath(folder).startswith(ours), folder
+from IPython.core import shellapp
+assert shellapp.SYSTEM_CONFIG_DIRS + shellapp.ENV_CONFIG_DIRS == []
 """
     result = run(checks)
     assert result.failure is None, result.failure
