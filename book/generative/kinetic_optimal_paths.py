@@ -959,7 +959,7 @@ def exact_end(F, y, steps=50):
 
 
 # %%
-STEPS, SEEDS = (2, 4, 6, 10, 50), range(scale(default=3, paper=10))
+STEPS, SEEDS = (2, 4, 6, 10, 50), range(scale(default=6, paper=20))
 boards = scale(default=["checkerboard"], paper=["checkerboard", "ring"])
 distance, miss, power, samples = {}, {}, {}, {}
 for name in boards:
