@@ -63,7 +63,7 @@ BREAKS = [
     Break(
         "ordinary training stopped early on the Gaussian classes",
         ("C3.a", "C3.b"),
-        {"scale(default=60, paper=200)\nN_GAUSS": "scale(default=5, paper=200)\nN_GAUSS"},
+        {"scale(default=70, paper=200)\nN_GAUSS": "scale(default=5, paper=200)\nN_GAUSS"},
     ),
     Break(
         "points mixed, labels not",
