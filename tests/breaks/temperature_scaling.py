@@ -66,8 +66,8 @@ BREAKS = [
         {"scale(default=70, paper=200)\nN_GAUSS": "scale(default=5, paper=200)\nN_GAUSS"},
     ),
     Break(
-        "points mixed, labels not",
-        ("C7.a",),
-        {"for tau in orders], w": "for tau in orders[:1] * len(orders)], w"},
+        "the labels of a mixture weighted the wrong way round",
+        ("C3.c", "C7.a", "C7.b"),
+        {"for tau in orders], w\n": "for tau in orders], xp.where(used[:, 1:], w[:, ::-1], w)\n"},
     ),
 ]
