@@ -67,7 +67,7 @@ BREAKS = [
     ),
     Break(
         "the labels of a mixture weighted the wrong way round",
-        ("C3.c", "C7.a", "C7.b"),
+        ("C5.a", "C5.b", "C5.c"),
         {"for tau in orders], w\n": "for tau in orders], xp.where(used[:, 1:], w[:, ::-1], w)\n"},
     ),
 ]
