@@ -27,7 +27,7 @@ BREAKS = [
     Break(
         "pseudo-labels frozen at the start",
         ("C2.m10", "C2.m40", "C2.g"),
-        {"label = xp.where(frozen, label0, xp.sign(score))": "label = label0"},
+        {"label = label0 if frozen else xp.sign(score)": "label = label0"},
     ),
     Break(
         "self-training given out as RSS",
@@ -42,7 +42,7 @@ BREAKS = [
     Break(
         "the signs of the unlabelled points are seen",
         ("C5.b", "C5.d"),
-        {"label = xp.where(frozen, label0, xp.sign(score))": "label = points.u + 0 * score"},
+        {"label = label0 if frozen else xp.sign(score)": "label = points.u + 0 * score"},
     ),
     Break(
         "the shift is not applied",
