@@ -39,7 +39,7 @@
 #
 # 1. Labels alone give 0.59, 0.62, 0.65 and 0.83 with $m=10$, 20, 40 and 10 000 of them. {claims}`C1.a, C1.b`
 # 2. With 10 000 unlabelled points RSS reaches 0.82, whether $m$ is 10, 20 or 40. We ask as well that what reaches it is RSS and not
-#    something simpler. {claims}`C2.m10, C2.m20, C2.m40, C2.b, C2.c10, C2.c40, C2.d, C2.e, C2.f, C2.g`
+#    something simpler. {claims}`C2.m10, C2.m20, C2.m40, C2.b, C2.c10, C2.c40, C2.d, C2.e, C2.f, C2.g, C2.h`
 # 3. Fewer will do: 0.79 with $n=1000$ for $m=10$, 0.80 with 2000 for $m=20$, 0.81 with 4000 for $m=40$.
 #    {claims}`C3.m10, C3.m20, C3.m40`
 # 4. Shifted points are nearly as good: 0.80 to 0.81 with 10 000. With no shift the method is ordinary
@@ -522,7 +522,11 @@ large = [(k, n) for k, _, _, n in CELLS if n >= 1000]
 gap = [results[n]["J"][1][:, k] - results[n]["J"][0][:, k] for k, n in large]
 fall = [results[n]["J"][2][:, k] - results[n]["J"][0][:, k] for k, n in large]
 gap_all, fall_all = np.concatenate(gap), np.concatenate(fall)
-difference = [(results[n]["rss"] - results[n]["longest"])[:, k].mean() for k, n in large]
+apart = [(results[n]["rss"] - results[n]["longest"])[:, k] for k, n in large]
+difference = [np.median(each) for each in apart]
+stuck = np.concatenate(apart) < -0.05
+
+# %%
 claims.check(
     "C2.b", "runs with n ≥ 1000 whose J is below the longest direction's, and below w₀'s by 1",
     measured=100 * np.mean((gap_all > 0) & (fall_all > 1)), at_least=90, unit="%", own=True,
@@ -532,12 +536,16 @@ claims.check(
     measured=gap_all.mean(), at_least=0.05, own=True,
 )  # fmt: skip
 claims.check(
-    "C2.e", "accuracy of RSS less that of the longest direction, n ≥ 1000: lowest mean",
+    "C2.e", "accuracy of RSS less that of the longest direction, n ≥ 1000: lowest median of the runs",
     measured=min(difference), at_least=-0.02, own=True,
 )  # fmt: skip
 claims.check(
-    "C2.f", "accuracy of RSS less that of the longest direction, n ≥ 1000: highest mean",
+    "C2.f", "accuracy of RSS less that of the longest direction, n ≥ 1000: highest median of the runs",
     measured=max(difference), at_most=0.01, own=True,
+)  # fmt: skip
+claims.check(
+    "C2.h", "runs with n ≥ 1000 in which RSS ends 0.05 or more below the longest direction",
+    measured=100 * stuck.mean(), at_most=10, unit="%", own=True,
 )  # fmt: skip
 for m, least in ((10, 0.10), (40, 0.05)):
     claims.check(
@@ -560,12 +568,15 @@ claims.check(
 
 # %%
 say(f"""RSS ends lower on its own objective in {100 * np.mean(gap_all > 0):.0f} % of the runs, so it is not the longest direction in disguise.
-But it does not beat it: the differences in accuracy lie between {min(difference):+.3f} and {max(difference):+.3f}. Self-training
+But it does not beat it: the medians of the difference in accuracy lie between {min(difference):+.3f} and {max(difference):+.3f}. And {stuck.sum()} of
+{stuck.size} runs end far below it: the objective has local minima, and at n = 1000 a run is caught in one now and then. Self-training
 stops at {mean(10, 10_000, what="self"):.2f} with ten labels, since it repeats the mistakes of the start, and with the robust loss at
 {frozen[0]:.2f}.""")
 
 # %% [markdown]
-# The shift costs what its geometry says: the cloud's direction is then $\mu_1$, whose angle to $\mu_0$ has the cosine $(1+\alpha^2)^{-1/2}$.
+# The shift costs what its geometry says: the cloud's direction is then $\mu_1$, whose angle to $\mu_0$ has the cosine $(1+\alpha^2)^{-1/2}$. Labels must
+# still say which side is which, and ten of them err about that with probability $\Phi(-\sqrt{m/(1+\alpha^2)})$, in 0.1 per cent of all runs without a shift and 1.3 per cent at
+# $\alpha=1$. There we take the median over the runs, which such a run does not move.
 
 # %%
 shifted = [mean(m, 10_000, 0.5) for m in M]
@@ -578,18 +589,18 @@ for id, words, number, bound in (
 ):
     paper = "0.80 to 0.81" if id < "C4.c" else "0.01 to 0.02"
     claims.check(id, words, measured=number, **bound, paper=paper, seeds=SEEDS[10_000])
-whole = mean(10, 10_000, 1.0)
+typical = {a: np.median(results[10_000]["rss"][:, CONDITIONS.index((10, a))]) for a in (0, 0.25, 0.5, 1.0)}
 claims.check(
-    "C4.e", "ten labels, 10 000 points: α = ½ less α = 1", measured=shifted[0] - whole,
+    "C4.e", "ten labels, 10 000 points: median at α = ½ less that at α = 1", measured=typical[0.5] - typical[1.0],
     at_least=0.02, own=True, seeds=SEEDS[10_000],
 )  # fmt: skip
 claims.check(
-    "C7.b", "ten labels, 10 000 points, α = 1 (limit 0.760)", measured=whole,
+    "C7.b", "ten labels, 10 000 points, α = 1: median (limit 0.760)", measured=typical[1.0],
     between=(0.74, 0.78), own=True, seeds=SEEDS[10_000],
 )  # fmt: skip
 claims.check(
-    "C7.c", "RSS less labels alone, m = 10, n = 10 000, smallest over shifts up to 1 (α² < d/m = 20)",
-    measured=min(mean(10, 10_000, a) for a in (0, 0.25, 0.5, 1.0)) - LABELS[10], at_least=0.1,
+    "C7.c", "RSS, median, less labels alone, m = 10, n = 10 000, smallest over shifts up to 1 (α² < d/m)",
+    measured=min(typical.values()) - LABELS[10], at_least=0.1,
     paper="better if α ≤ O(d/m)", seeds=SEEDS[10_000],
 )  # fmt: skip
 
