@@ -51,7 +51,7 @@ BREAKS = [
     ),
     Break(
         "no return to the sphere",
-        ("C2.m10", "C5.a"),
+        ("C5.a", "C7.b"),
         {"w = unit(w + velocity)": "w = w + velocity"},
     ),
     Break(
@@ -66,11 +66,11 @@ BREAKS = [
         },
     ),
     Break(
-        "message passing without its echo terms",
-        ("C5.g",),
+        "message passing that takes its guesses of the signs for certain",
+        ("C5.g", "C5.i"),
         {
             "y = xp.tanh(points.project(mu1) - posterior(r0, r1, alpha)[2] * y)": (
-                "y = xp.tanh(points.project(mu1))"
+                "y = xp.sign(points.project(mu1))"
             )
         },
     ),
