@@ -571,7 +571,7 @@ claims.check(
 # %%
 say(f"""RSS ends lower on its own objective in {100 * np.mean(gap_all > 0):.0f} % of the runs, so it is not the longest direction in disguise.
 But it does not beat it: the medians of the difference in accuracy lie between {min(difference):+.3f} and {max(difference):+.3f}. And {stuck.sum()} of
-{stuck.size} runs end far below it: the objective has local minima, and at n = 1000 a run is caught in one now and then. Self-training
+{stuck.size} runs end far below it: the objective has local minima, and with other seeds a run is sometimes caught in one at n = 1000. Self-training
 stops at {mean(10, 10_000, what="self"):.2f} with ten labels, since it repeats the mistakes of the start, and with the robust loss at
 {frozen[0]:.2f}.""")
 
