@@ -21,59 +21,54 @@
 # ```{paper-card}
 # ```
 #
-# How large may the learning rate be, and how must it change with the batch size? {cite:t}`batch_size_learning_rate`
-# answer with the eigenvalues of the *Hessian*, the matrix of second derivatives of the loss. A batch of $B$ examples
-# sees a noisy copy of it. Noise pushes the extreme eigenvalues of a matrix outwards, the more the smaller the batch,
-# and the largest eigenvalue limits the rate: beyond it steps overshoot and grow. So the largest rate of plain
-# gradient descent rises *in proportion to the batch*, until the noise no longer matters. Adam divides its
-# steps by the size of the gradients, which are noise as well, and there the law is the *square root* of the batch.
+# How large may the learning rate be, and how must it change with the batch size? {cite:t}`batch_size_learning_rate` answer with the eigenvalues of the
+# *Hessian*, the matrix of second derivatives of the loss. A batch of $B$ examples sees a noisy copy of it. Noise pushes the extreme eigenvalues of a
+# matrix outwards, the more the smaller the batch, and the largest eigenvalue limits the rate: beyond it steps overshoot and grow. So the largest rate
+# of plain gradient descent rises *in proportion to the batch*, until the noise no longer matters. Adam divides its steps by the size of the gradients,
+# which are noise as well, and there the law is the *square root* of the batch.
 #
-# On a least-squares problem in 256 dimensions all of this can be written down. From batches of 4 to batches of 64 the
-# formulas of this chapter let the largest rate of gradient descent grow 14.8 times, and Adam's 3.9 times. Runs of
-# both optimisers meet these rates at every batch size (claims C4). On a small network trained on digits Adam's
-# square root is there, but the proportional law of gradient descent is not (claims C5).
+# On a least-squares problem in 256 dimensions all of this can be written down. From batches of 4 to batches of 64 the formulas of this chapter let the
+# largest rate of gradient descent grow 14.8 times, and Adam's 3.9 times. Runs of both optimisers meet these rates at every batch size (claims C4). On a
+# small network trained on digits Adam's square root is there, but the proportional law of gradient descent is not (claims C5).
 #
 # ## What the paper claims
 #
-# 1. The extreme eigenvalues of a batch Hessian exceed those of the full Hessian in size, and the excess shrinks as
-#    the batch grows, as those of a matrix with additive random noise do. {claims}`C1.a, C1.b, C1.c, C1.d, C1.e`
+# 1. The extreme eigenvalues of a batch Hessian exceed those of the full Hessian in size, and the excess shrinks as the batch grows, as those of a
+#    matrix with additive random noise do. {claims}`C1.a, C1.b, C1.c, C1.d, C1.e`
 # 2. The same holds for the generalised Gauss–Newton matrix, with noise that multiplies. {claims}`C2.a, C2.b, C2.c, C2.d`
 # 3. Both can be seen in real networks. {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f, C3.g`
-# 4. The largest rate of gradient descent is proportional to $B$ for small $B$ and ends at $2/\lambda_1$ of the full
-#    Hessian; that of adaptive methods is proportional to $\sqrt B$.
-#    {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h`
-# 5. Real networks follow these rules. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e`
-# 6. A rule that reads rate and momentum off the spectrum during training gives good preliminary results.
-#    {claims}`C6.a, C6.b, C6.c`
+# 4. The largest rate of gradient descent is proportional to $B$ for small $B$ and ends at $2/\lambda_1$ of the full Hessian; that of adaptive methods
+#    is proportional to $\sqrt B$. {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h`
+# 5. Real networks follow these rules. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f`
+# 6. A rule that reads rate and momentum off the spectrum during training gives good preliminary results. {claims}`C6.a, C6.b, C6.c`
 #
-# Not tested here: that the minimal damping of second-order methods is proportional to rate over batch; VGG-16,
-# WideResNet and PreResNet on CIFAR-100 and ImageNet.
+# Not tested here: that the minimal damping of second-order methods is proportional to rate over batch; VGG-16, WideResNet and PreResNet on CIFAR-100
+# and ImageNet.
 #
-# **What our numbers rest on.** We read the abstract and the list of contents. The theorems and the tables
-# were not available: the formulas are derived here and agree with what the abstract claims, but the paper may write
-# its constants differently, and the column of the paper's numbers holds exponents and words only. There is no
-# official code.
+# **What our numbers rest on.** We read the abstract and the list of contents. The theorems and the tables were not available: the formulas are derived
+# here and agree with what the abstract claims, but the paper may write its constants differently, and the column of the paper's numbers holds exponents
+# and words only. There is no official code.
 #
 # ## The idea
 #
-# **Noise on the Hessian.** With $N$ examples, $P$ parameters and the Hessians $H_i$ of the single examples, $H$ is the mean of all
-# $H_i$ and $H_B$ the mean over a batch, drawn without replacement. Its variance is that of a single $H_i$ divided by $\mathfrak b$, with
+# **Noise on the Hessian.** With $N$ examples, $P$ parameters and the Hessians $H_i$ of the single examples, $H$ is the mean of all $H_i$ and $H_B$ the
+# mean over a batch, drawn without replacement. Its variance is that of a single $H_i$ divided by $\mathfrak b$, with
 #
 # $$
 # \frac1{\mathfrak b}=\frac1B\cdot\frac{N-B}{N-1},\qquad H_B=H+\varepsilon .
 # $$ (eq-bslr-batch)
 #
-# The additive model lets $\varepsilon$ be symmetric with independent normal entries of variance $\sigma_\varepsilon^2/\mathfrak b$, where $\sigma_\varepsilon^2$ is the
-# variance of an entry of a single $H_i$. Alone, such a matrix has its eigenvalues in a half circle from $-2\tau$ to $2\tau$, with
-# $\tau=\sigma_\varepsilon\sqrt{P/\mathfrak b}$. Let $H$ have a few large eigenvalues $\lambda$, *spikes*, and otherwise zeros.
-# A spike $|\lambda|>\tau$ then stands out of the half circle, at
+# The additive model lets $\varepsilon$ be symmetric with independent normal entries of variance $\sigma_\varepsilon^2/\mathfrak b$, where
+# $\sigma_\varepsilon^2$ is the variance of an entry of a single $H_i$. Alone, such a matrix has its eigenvalues in a half circle from $-2\tau$ to
+# $2\tau$, with $\tau=\sigma_\varepsilon\sqrt{P/\mathfrak b}$. Let $H$ have a few large eigenvalues $\lambda$, *spikes*, and otherwise zeros. A spike
+# $|\lambda|>\tau$ then stands out of the half circle, at
 #
 # $$
 # \lambda'=\lambda+\frac{\tau^2}\lambda=\lambda+\frac P{\mathfrak b}\frac{\sigma_\varepsilon^2}\lambda,
 # $$ (eq-bslr-spike)
 #
-# and its eigenvector has the squared cosine $1-\tau^2/\lambda^2$ with the true one. A smaller spike is lost: its eigenvalue
-# is at the edge, and no eigenvector points its way.
+# and its eigenvector has the squared cosine $1-\tau^2/\lambda^2$ with the true one. A smaller spike is lost: its eigenvalue is at the edge, and no
+# eigenvector points its way.
 #
 # **Why.** To second order in $\varepsilon$ the largest eigenvalue, with eigenvector $u_1$, moves by $u_1^\top\varepsilon u_1$, zero in the mean, plus
 # $\sum_{j\ne1}(u_j^\top\varepsilon u_1)^2/(\lambda_1-\lambda_j)$, which is positive. In the mean over batches
@@ -84,16 +79,16 @@
 #
 # This needs no model of the noise. With independent entries and $\lambda_j=0$ it is $(P/\mathfrak b)\sigma_\varepsilon^2/\lambda_1$ again.
 #
-# **The rate.** Along an eigenvector with eigenvalue $\lambda$ a step of gradient descent multiplies the distance from the
-# minimum by $1-\alpha\lambda$. It shrinks if $\alpha<2/\lambda$, and with the eigenvalue that the batch shows
+# **The rate.** Along an eigenvector with eigenvalue $\lambda$ a step of gradient descent multiplies the distance from the minimum by $1-\alpha\lambda$.
+# It shrinks if $\alpha<2/\lambda$, and with the eigenvalue that the batch shows
 #
 # $$
 # \alpha_{\max}(B)\approx\frac2{\lambda_1+\frac1{\mathfrak b}\,E_i\|(H_i-H)u_1\|^2/\lambda_1}.
 # $$ (eq-bslr-rate)
 #
-# The noise dominates for small $B$ and gives $\alpha_{\max}\propto B$; for large $B$ the rate ends at $2/\lambda_1$. An adaptive method steps
-# by $-\alpha g/\sqrt v$ with $v\approx E[g^2]$. When the gradient is mostly noise, $v\propto1/B$, so that its largest rate is
-# $\alpha_{\max}\sqrt v\propto B\cdot B^{-1/2}=\sqrt B$.
+# The noise dominates for small $B$ and gives $\alpha_{\max}\propto B$; for large $B$ the rate ends at $2/\lambda_1$. An adaptive method steps by
+# $-\alpha g/\sqrt v$ with $v\approx E[g^2]$. When the gradient is mostly noise, $v\propto1/B$, so that its largest rate is $\alpha_{\max}\sqrt v\propto
+# B\cdot B^{-1/2}=\sqrt B$.
 #
 # ## Noise that is added
 
@@ -118,8 +113,8 @@ claims = Claims("batch_size_learning_rate")
 xp = backend()
 
 # %% [markdown]
-# $H$ is diagonal with the spikes first, so the squared entries of an eigenvector are the squared cosines. Units are $\tau=1$ at the first batch size;
-# a batch $k$ times as large has the same noise divided by $\sqrt k$. Lanczos iteration finds the eigenvalues at both ends.
+# $H$ is diagonal with the spikes first, so the squared entries of an eigenvector are the squared cosines. Units are $\tau=1$ at the first batch size; a
+# batch $k$ times as large has the same noise divided by $\sqrt k$. Lanczos iteration finds the eigenvalues at both ends.
 
 # %%
 P = scale(default=1000, paper=8000)
@@ -157,24 +152,28 @@ values, cosines = np.asarray(values), np.asarray(cosines)
 lam_B = values.mean(axis=0)
 
 # %% tags=["hide-input"]
-alt = """Two panels. Left: eigenvalue of the batch Hessian against the true spike, both in units of tau. The
-points at 1.5, 2, 3, 6 and minus 3 lie on the curve lambda plus one over lambda; for smaller spikes the
-curve is flat at 2. Right: squared cosine between the eigenvectors, zero below 1 and rising as one minus
-one over lambda squared to 0.97 at 6; the points lie on it."""
-caption = r"""Additive noise. Left: where a spike $\lambda$ of the full Hessian appears in the batch Hessian. Right: the squared
-cosine of its eigenvector. Points: mean of eight matrices. Lines: {eq}`eq-bslr-spike`."""
+alt = """Two panels. Left: eigenvalue of the batch Hessian against the true spike, both in units of tau. The points at 1.5, 2, 3, 6 and minus 3 lie on the
+curve lambda plus one over lambda; for smaller spikes the curve is flat at 2. Right: squared cosine between the eigenvectors, zero below 1 and
+rising as one minus one over lambda squared to 0.97 at 6; the points lie on it."""
+caption = r"""Additive noise. Left: where a spike $\lambda$ of the full Hessian appears in the batch Hessian. Right: the squared cosine of its
+eigenvector. Points: mean of eight matrices. Lines: {eq}`eq-bslr-spike`."""
 found = {6: 0, 3: 1, 2: 2, 1.5: 3, -3: -1}
 with figure(1, 2, alt=alt, caption=caption, height=3.2) as axes:
     lam = np.linspace(1, 6.3, 100)
     axes[0].plot(np.r_[0, lam], np.r_[2, lam + 1 / lam], label="λ + τ²/λ, or 2τ")
     axes[0].plot([0, 6.3], [0, 6.3], "k:", label="no noise")
-    axes[0].plot([abs(s) for s in found], [abs(lam_B[k]) for k in found.values()], "o", label="measured, |λ|")
+    axes[0].plot(
+        np.abs(list(found)), np.abs(lam_B[list(found.values())]), "o", label="measured, |λ|"
+    )
     axes[0].set(xlabel="spike |λ| / τ", ylabel="eigenvalue of H_B, |λ'| / τ", ylim=(0, 7))
     axes[0].legend()
     seen = [cosines[:, k, list(SPIKES).index(s)].mean() for s, k in found.items()]
     axes[1].plot(np.r_[0, lam], np.r_[0, 1 - 1 / lam**2])
-    axes[1].plot([abs(s) for s in found], seen, "o")
+    axes[1].plot(np.abs(list(found)), seen, "o")
     axes[1].set(xlabel="spike |λ| / τ", ylabel="squared cosine")
+
+# %% [markdown]
+# The spikes stand where the formula says, and those below $\tau$ cannot be seen at all.
 
 # %%
 clear = {s: k for s, k in found.items() if abs(s) >= 2}
@@ -193,39 +192,36 @@ claims.check(
 # %%
 edges = np.abs([lam_B[4] / 2 - 1, lam_B[-2] / -2 - 1])
 claims.check(
-    "C1.c", "edges of the bulk: largest relative distance from ±2τ",
-    measured=100 * edges.max(), at_most=3, unit="%", seeds=8, own=True,
+    "C1.c", "edges of the bulk: largest relative distance from ±2τ", measured=100 * edges.max(), at_most=3, unit="%", seeds=8, own=True,
 )  # fmt: skip
 off = [cosines[:, k, list(SPIKES).index(s)].mean() - (1 - 1 / s**2) for s, k in clear.items()]
 claims.check(
-    "C1.d", "the same spikes: largest distance of the squared cosine from 1 − τ²/λ²",
-    measured=np.abs(off).max(), at_most=0.04, seeds=8, own=True,
+    "C1.d", "the same spikes: largest distance of the squared cosine from 1 − τ²/λ²", measured=np.abs(off).max(), at_most=0.04, seeds=8, own=True,
 )  # fmt: skip
 claims.check(
     "C1.e", "spike τ/2: largest squared cosine with any of the outermost eigenvectors",
     measured=cosines[:, :, 5].mean(axis=0).max(), at_most=0.05, seeds=8, own=True,
 )  # fmt: skip
 
-
 # %% [markdown]
 # ## Noise that multiplies
 #
-# The *generalised Gauss–Newton matrix* (GGN) leaves out the curvature of the network itself: $G_B=\frac1B\sum_{i\in B}J_i^\top A_iJ_i$, with
-# the Jacobian $J_i$ of the outputs and the Hessian $A_i$ of the loss by the outputs. It is a mean of squares, so its
-# noise is that of a sample covariance. Let the rows be $x\sim N(0,I+(\ell-1)vv^\top)$ and $q=P/B$. The bulk fills the interval from
-# $(1-\sqrt q)_+^2$ to $(1+\sqrt q)^2$ (Marčenko and Pastur), and
+# The *generalised Gauss–Newton matrix* (GGN) leaves out the curvature of the network itself: $G_B=\frac1B\sum_{i\in B}J_i^\top A_iJ_i$, with the
+# Jacobian $J_i$ of the outputs and the Hessian $A_i$ of the loss by the outputs. It is a mean of squares, so its noise is that of a sample covariance.
+# Let the rows be $x\sim N(0,I+(\ell-1)vv^\top)$ and $q=P/B$. The bulk fills the interval from $(1-\sqrt q)_+^2$ to $(1+\sqrt q)^2$ (Marčenko and
+# Pastur), and
 #
 # $$
 # \ell'=\ell\Bigl(1+\frac q{\ell-1}\Bigr)\quad\text{if }\ell>1+\sqrt q,\qquad\text{otherwise}\quad\ell'=(1+\sqrt q)^2 .
 # $$ (eq-bslr-ggn)
 #
-# No matrix need be drawn to test this. Reflections that zero its entries one by one turn the $B\times P$ matrix of rows, whose first
-# column has the deviation $\sqrt\ell$, into a matrix with two diagonals, independent $\chi$ variables: $a_k\sim\chi_{B-k+1}$ (the first times $\sqrt\ell$)
-# and above it $b_k\sim\chi_{P-k}$. Its squares have the eigenvalues of $BG_B$, exactly in law.
+# No matrix need be drawn to test this. Reflections that zero its entries one by one turn the $B\times P$ matrix of rows, whose first column has the
+# deviation $\sqrt\ell$, into a matrix with two diagonals, independent $\chi$ variables: $a_k\sim\chi_{B-k+1}$ (the first times $\sqrt\ell$) and above
+# it $b_k\sim\chi_{P-k}$. Its squares have the eigenvalues of $BG_B$, exactly in law.
 
 # %%
-P_GGN, BATCHES_GGN = scale(default=600, paper=6000), scale(default=1, paper=10)
-BATCHES_GGN = tuple(BATCHES_GGN * B for B in (75, 150, 300, 600, 1200, 2400))
+P_GGN = scale(default=600, paper=6000)
+BATCHES_GGN = tuple(P_GGN // 8 * 2**k for k in range(6))
 
 
 def chi(dof, rng):
@@ -262,15 +258,14 @@ rows[:, :, 0] *= math.sqrt(8)
 drawn = np.linalg.eigvalsh(rows @ np.swapaxes(rows, 1, 2) / small[0])[:, -1]
 
 # %% tags=["hide-input"]
-alt = """Largest and second eigenvalue of the batch matrix against the batch size, from 75 to 2400. The largest
-falls from 17 to 8.3, the second from 15 to 2.2; the points lie on both curves of the formula. Dotted at 8:
-the spike of the full matrix."""
+alt = """Largest and second eigenvalue of the batch matrix against the batch size, from 75 to 2400. The largest falls from 17 to 8.3, the second from 15
+to 2.2; the points lie on both curves of the formula. Dotted at 8: the spike of the full matrix."""
 caption = r"""Multiplying noise, $P=600$. Points: mean of 40 draws. Lines: {eq}`eq-bslr-ggn`. Dotted: the spike without noise."""
 with figure(alt=alt, caption=caption, width=5.6) as ax:
     B = np.geomspace(BATCHES_GGN[0], BATCHES_GGN[-1], 100)
-    for k, curve, name in ((1, spiked(8, P_GGN / B), "largest"), (0, (1 + np.sqrt(P_GGN / B)) ** 2, "second")):
-        ax.plot(B, curve, color=f"C{1 - k}", label=f"{name}, formula")
-        ax.plot(BATCHES_GGN, [v[:, k].mean() for v in ggn.values()], "o", color=f"C{1 - k}", label=f"{name}, measured")
+    for k, curve in enumerate((spiked(8, P_GGN / B), (1 + np.sqrt(P_GGN / B)) ** 2)):
+        ax.plot(B, curve, color=f"C{k}", label=("largest", "second")[k])
+        ax.plot(BATCHES_GGN, [v[:, 1 - k].mean() for v in ggn.values()], "o", color=f"C{k}")
     ax.axhline(8, color="k", ls=":")
     ax.set(xlabel="batch size B", ylabel="eigenvalue of G_B", xscale="log", ylim=(0, 19))
     ax.set_xticks(BATCHES_GGN, labels=BATCHES_GGN)
@@ -296,8 +291,7 @@ claims.check(
 pair = np.stack([ggn[small[0]][:, 1], drawn])
 claims.check(
     "C2.d", "smallest batch: largest eigenvalue from two diagonals against that of drawn rows",
-    measured=abs(np.diff(pair.mean(axis=1))[0]) / math.sqrt(pair.var(axis=1).sum() / draws),
-    at_most=4, unit="standard errors", own=True,
+    measured=abs(np.diff(pair.mean(axis=1))[0]) / math.sqrt(pair.var(axis=1).sum() / draws), at_most=4, unit="standard errors", own=True,
 )  # fmt: skip
 ratio = [spiked(2, q[B]) / lost[B] for B in small]
 say(f"""For ℓ = 2 the spike drowns: the largest eigenvalue is that of the bulk, and the formula for spikes would be
@@ -306,26 +300,27 @@ say(f"""For ℓ = 2 the spike drowns: the largest eigenvalue is that of the bulk
 # %% [markdown]
 # ## The rate law where everything is known
 #
-# **The test bed.** Rows $x\sim N(0,I_d)$ and targets $y=w_*^\top x+s\nu$ with $\nu\sim N(0,1)$; each step of gradient descent sees a fresh batch. With $e=w-w_*$,
+# **The test bed.** Rows $x\sim N(0,I_d)$ and targets $y=w_*^\top x+s\nu$ with $\nu\sim N(0,1)$; each step of gradient descent sees a fresh batch. With
+# $e=w-w_*$,
 #
 # $$
 # E\|e_{t+1}\|^2=\Bigl[1-2a+a^2\Bigl(1+\frac{d+1}B\Bigr)\Bigr]\|e_t\|^2+a^2s^2\frac dB
 # $$ (eq-bslr-moment)
 #
-# at the rate $a$. Without noise on the targets the error shrinks in mean square up to $a_{\max}=2B/(B+d+1)$. This *is* {eq}`eq-bslr-rate`: the full Hessian is
-# the identity, $\lambda_1=1$, and $E\|(xx^\top-I)u\|^2=d+1$. With noise the error ends at $\|e\|^2=L$, larger for larger rates,
-# and the largest rate that keeps $L\le L_*$ is
+# at the rate $a$. Without noise on the targets the error shrinks in mean square up to $a_{\max}=2B/(B+d+1)$. This *is* {eq}`eq-bslr-rate`: the full
+# Hessian is the identity, $\lambda_1=1$, and $E\|(xx^\top-I)u\|^2=d+1$. With noise the error ends at $\|e\|^2=L$, larger for larger rates, and the
+# largest rate that keeps $L\le L_*$ is
 #
 # $$
 # a_*(B)=\frac{2L_*B}{s^2d+L_*(B+d+1)},\qquad \alpha_*(B)=a_*(B)\sqrt{v(B)},\quad v(B)=\frac1d\Bigl[L_*\Bigl(1+\frac{d+1}B\Bigr)+\frac{s^2d}B\Bigr],
 # $$ (eq-bslr-bed)
 #
-# where $v$ is the mean square of a coordinate of the batch gradient, and $\alpha_*$ the rate of an adaptive method that takes the same
-# steps. Adam never diverges here: its $v$ grows with the error. A largest rate of Adam exists only for a given target $L_*$.
+# where $v$ is the mean square of a coordinate of the batch gradient, and $\alpha_*$ the rate of an adaptive method that takes the same steps. Adam
+# never diverges here: its $v$ grows with the error. A largest rate of Adam exists only for a given target $L_*$.
 #
-# **Exactly in law.** Rows need not be drawn either. Let $u_b$ be the component of row $b$ along $e$, so its residual is
-# $r_b=\|e\|u_b-s\nu_b$. The gradient is $\frac1B\sum u_br_b$ along $e$ and, across it, normal with variance $\sum r_b^2/B^2$. Both sums follow from $\sum u^2\sim\chi^2_B$,
-# $\sum u\nu=\sqrt{\sum u^2}\,n$ and $\sum\nu^2=n^2+\chi^2_{B-1}$ with $n\sim N(0,1)$.
+# **Exactly in law.** Rows need not be drawn either. Let $u_b$ be the component of row $b$ along $e$, so its residual is $r_b=\|e\|u_b-s\nu_b$. The
+# gradient is $\frac1B\sum u_br_b$ along $e$ and, across it, normal with variance $\sum r_b^2/B^2$. Both sums follow from $\sum u^2\sim\chi^2_B$, $\sum
+# u\nu=\sqrt{\sum u^2}\,n$ and $\sum\nu^2=n^2+\chi^2_{B-1}$ with $n\sim N(0,1)$.
 
 # %%
 d = scale(default=256, paper=4096)
@@ -365,8 +360,8 @@ def alpha_star(B):
 
 
 # %% [markdown]
-# **Divergence.** The mean-square growth of one step from a unit error is $1-2aE[e^\top g]+a^2E\|g\|^2$. It reaches one at $a=2E[e^\top g]/E\|g\|^2$, which
-# we estimate from fresh steps: chains would see their rare large steps only after a very long time.
+# **Divergence.** The mean-square growth of one step from a unit error is $1-2aE[e^\top g]+a^2E\|g\|^2$. It reaches one at $a=2E[e^\top g]/E\|g\|^2$,
+# which we estimate from fresh steps: chains would see their rare large steps only after a very long time.
 
 # %%
 draws, a_max, rng = scale(default=10_000, paper=20_000), [], generator(1)
@@ -381,11 +376,11 @@ powers = [bed_growth(4, 8, 20_000, s, rng)[1], xp.sum(g**2, axis=1)]
 expected = 1 + 9 / 4 + 8 / 4
 z = [abs(float(xp.mean(p)) - expected) / (float(xp.std(p)) / math.sqrt(20_000)) for p in powers]
 
-
 # %% [markdown]
-# **Runs to stationarity.** The library's optimisers run chains at 0.8, 1.1 and 1.5 times the formula's rate, all batch sizes at once. To give every chain its
-# own rate $c$ with one optimiser of rate 1, the parameter is $z=e/c$: a step of $z$ by the direction of the rule is a step of $e$ by $c$ times that direction.
-# Chains start at $\|e\|^2=L_*$; the mean of $\|e\|^2$ over later steps, interpolated in the logarithms, gives the rate at which it is $L_*$.
+# **Runs to stationarity.** The library's optimisers run chains at 0.8, 1.1 and 1.5 times the formula's rate, all batch sizes at once. To give every
+# chain its own rate $c$ with one optimiser of rate 1, the parameter is $z=e/c$: a step of $z$ by the direction of the rule is a step of $e$ by $c$
+# times that direction. Chains start at $\|e\|^2=L_*$; the mean of $\|e\|^2$ over later steps, interpolated in the logarithms, gives the rate at which
+# it is $L_*$.
 
 # %%
 FACTORS, CHAINS = np.asarray([0.8, 1.1, 1.5]), scale(default=4, paper=16)
@@ -419,9 +414,9 @@ for k, (name, (optimiser, formula)) in enumerate(optimisers.items()):
     largest[name] = stationary_rate(optimiser, formula, generator(10 + k))
 
 # %% tags=["hide-input"]
-alt = """Two panels with logarithmic axes. Left: the rate of gradient descent at which the error diverges, against the
-batch size, on the curve 2B over B plus 257, which bends towards 2; dotted the proportional law. Right: largest rates that meet the
-target; those of gradient descent lie on a line of slope 0.97, those of both Adams on a line of slope 0.49."""
+alt = """Two panels with logarithmic axes. Left: the rate of gradient descent at which the error diverges, against the batch size, on the curve 2B over B
+plus 257, which bends towards 2; dotted the proportional law. Right: largest rates that meet the target; those of gradient descent lie on a line
+of slope 0.97, those of both Adams on a line of slope 0.49."""
 caption = r"""The largest rate on the test bed, $d=256$. Left: without noise on the targets. Right: with the target $L_*=\frac12$. Points: measured.
 Lines: {eq}`eq-bslr-bed`. Dotted: proportional to $B$ and, right, to $\sqrt B$."""
 with figure(1, 2, alt=alt, caption=caption, height=3.4) as axes:
@@ -467,8 +462,7 @@ claims.check(
     measured=100 * np.abs(descent / a_star(BATCHES) - 1).max(), at_most=5, unit="%",
 )  # fmt: skip
 claims.check(
-    "C4.d", "its exponent, B from 4 to 64, and the formula's", measured=slopes[0],
-    equals=formulas[1], within=0.03, paper="∝ B",
+    "C4.d", "its exponent, B from 4 to 64, and the formula's", measured=slopes[0], equals=formulas[1], within=0.03, paper="∝ B",
 )  # fmt: skip
 
 # %%
@@ -477,12 +471,10 @@ claims.check(
     measured=100 * np.abs(adam / alpha_star(BATCHES) - 1).max(), at_most=10, unit="%",
 )  # fmt: skip
 claims.check(
-    "C4.f", "its exponent, B from 4 to 64, and the formula's", measured=slopes[1],
-    equals=formulas[2], within=0.05, paper="∝ √B",
+    "C4.f", "its exponent, B from 4 to 64, and the formula's", measured=slopes[1], equals=formulas[2], within=0.05, paper="∝ √B",
 )  # fmt: skip
 claims.check(
-    "C4.g", "exponent of gradient descent less that of Adam", measured=slopes[0] - slopes[1],
-    at_least=0.4, paper="1 less ½",
+    "C4.g", "exponent of gradient descent less that of Adam", measured=slopes[0] - slopes[1], at_least=0.4, paper="1 less ½",
 )  # fmt: skip
 claims.check(
     "C4.h", "E‖g‖² at d = 8, B = 4, drawn rows and shortcut: larger distance from the formula",
@@ -496,15 +488,14 @@ say(f"""From B = 4 to 64 the largest rate of gradient descent grows {descent[few
 {(with_momentum / alpha_star(BATCHES)).min():.2f} and {(with_momentum / alpha_star(BATCHES)).max():.2f} of the formula, which knows no momentum,
 and their exponent is {exponent(BATCHES[few], with_momentum[few]):.2f}.""")
 
-
 # %% [markdown]
 # ## The Hessians of a real network
 #
-# The network has 64 inputs, one layer of tanh units and ten outputs, and learns all 1797 digits of scikit-learn with cross-entropy. The vector $w$ holds
-# its parameters. Leading axes of $w$ are a *stack* of networks, each with its own batch, so that one call treats many.
+# How large is the noise of a real Hessian? The network has 64 inputs, one layer of tanh units and ten outputs, and learns all 1797 digits of scikit-learn with cross-entropy. The vector $w$
+# holds its parameters. Leading axes of $w$ are a *stack* of networks, each with its own batch, so that one call treats many.
 #
-# Targets $t$ are probabilities. With one-hot targets the Hessian of the loss is $H_B$. With the network's *own* outputs, held constant, the
-# gradient by the outputs is zero and what is left of the Hessian is exactly $G_B$.
+# Targets $t$ are probabilities. With one-hot targets the Hessian of the loss is $H_B$. With the network's *own* outputs, held constant, the gradient by
+# the outputs is zero and what is left of the Hessian is exactly $G_B$.
 
 # %%
 digits = data.table("digits")
@@ -543,9 +534,9 @@ hessian = ad.hessian_vector_product(loss)
 
 
 # %% [markdown]
-# The library multiplies Hessians with vectors. From such products $m$ steps of *Lanczos iteration* make a small tridiagonal matrix, whose eigenvalues $\theta$ (Ritz values)
-# approach the extreme ones first. Each new vector is made orthogonal to all earlier ones, twice, as otherwise eigenvalues
-# appear several times. The squared first entries of its eigenvectors are weights of the spectrum as the first vector sees it.
+# The library multiplies Hessians with vectors. From such products $m$ steps of *Lanczos iteration* make a small tridiagonal matrix, whose eigenvalues
+# $\theta$ (Ritz values) approach the extreme ones first. Each new vector is made orthogonal to all earlier ones, twice, as otherwise eigenvalues appear
+# several times. The squared first entries of its eigenvectors are weights of the spectrum as the first vector sees it.
 
 # %%
 def lanczos(product, start, m):
@@ -568,13 +559,14 @@ def lanczos(product, start, m):
 
 
 # %% [markdown]
-# Of the full matrix we need the twelve largest eigenvalues with their eigenvectors, and the smallest. SciPy's Lanczos finds them. The right side of {eq}`eq-bslr-second`
-# needs $(H_i-H)u_1$ for all examples: a stack of $N$ networks with one example each. Outside the twelve, $\lambda_j$ is taken as zero. The *isotropic* prediction
-# $P\sigma_\varepsilon^2/\lambda_1$ takes the mean square over random unit vectors in place of $u_1$.
+# Of the full matrix we need the twelve largest eigenvalues with their eigenvectors, and the smallest. SciPy's Lanczos finds them. The right side of
+# {eq}`eq-bslr-second` needs $(H_i-H)u_1$ for all examples: a stack of $N$ networks with one example each. Outside the twelve, $\lambda_j$ is taken as
+# zero. The *isotropic* prediction $P\sigma_\varepsilon^2/\lambda_1$ takes the mean square over random unit vectors in place of $u_1$.
 
 # %%
 def full_spectrum(w, t, k, which):
     """The k outermost eigenvalues at one end of the full matrix, and their vectors (k, P)."""
+
     def product(v):
         return to_host(hessian(w, X, t, to_device(v.reshape(-1))))
 
@@ -606,7 +598,8 @@ def predictions(w, t, top, U, rng):
 
 
 # %% [markdown]
-# The excess of a single batch is $\lambda_1(H_B)-u_1^\top H_Bu_1$. Its second term has the mean $\lambda_1$ exactly, and taking it off batch by batch removes nine tenths of the noise.
+# The excess of a single batch is $\lambda_1(H_B)-u_1^\top H_Bu_1$. Its second term has the mean $\lambda_1$ exactly, and taking it off batch by batch
+# removes nine tenths of the noise.
 
 # %%
 def batch_excess(w, t, B, K, starts, rng):
@@ -648,12 +641,12 @@ for name, (w, t) in progress(cases.items(), "Hessians"):
     excesses[name] = np.asarray([excess.mean() for _, excess in found])
 
 # %% tags=["hide-input"]
-alt = """Two panels with logarithmic axes. Left: excess of the largest eigenvalue against the inverse of the effective batch size; for the
-Hessian and the GGN at the start the points follow their lines of slope one for large batches, and bend below them for small
-ones; the trained network's points lie below its line. Right: largest and smallest eigenvalue of the batch Hessian against the batch size: the
-ends move together as the batch grows, towards the dotted values of all examples."""
-caption = r"""The Hessians of the digits network. Left: mean excess of the largest eigenvalue; lines: {eq}`eq-bslr-second`; dashed: independent
-entries, at the start. Right: mean extreme eigenvalues at the start; dotted: all examples."""
+alt = """Two panels with logarithmic axes. Left: excess of the largest eigenvalue against the inverse of the effective batch size; for the Hessian and the
+GGN at the start the points follow their lines of slope one for large batches, and bend below them for small ones; the trained network's points
+lie below its line. Right: largest and smallest eigenvalue of the batch Hessian against the batch size: the ends move together as the batch
+grows, towards the dotted values of all examples."""
+caption = r"""The Hessians of the digits network. Left: mean excess of the largest eigenvalue; lines: {eq}`eq-bslr-second`; dashed: independent entries,
+at the start. Right: mean extreme eigenvalues at the start; dotted: all examples."""
 with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.6) as axes:
     for k, name in enumerate(cases):
         axes[0].loglog(1 / b(SIZES), predicted[name][0] / b(SIZES), color=f"C{k}", lw=1)
@@ -690,30 +683,26 @@ start, trained, ggn_start = cases
 
 # %%
 claims.check(
-    "C3.a", "H at the start, B ≥ 128: exponent of the excess in 1/b", measured=slope(start),
-    between=(0.75, 1.15),
+    "C3.a", "H at the start, B ≥ 128: exponent of the excess in 1/b", measured=slope(start), between=(0.75, 1.15),
 )  # fmt: skip
 claims.check(
     "C3.b", "the same in 1/B, which forgets that batches are drawn without replacement",
     measured=slope(start, size=lambda B: B), at_least=1.15, own=True,
 )  # fmt: skip
 claims.check(
-    "C3.c", "H at the start, B ≥ 256: measured over second-order excess, farthest from one",
-    measured=ratio(start), between=(0.7, 1.4), own=True,
+    "C3.c", "H at the start, B ≥ 256: measured over second-order excess, farthest from one", measured=ratio(start), between=(0.7, 1.4), own=True,
 )  # fmt: skip
 
 # %%
 claims.check(
-    "C3.d", "H after 200 steps, B ≥ 128: exponent of the excess in 1/b", measured=slope(trained),
-    between=(0.5, 1.4),
+    "C3.d", "H after 200 steps, B ≥ 128: exponent of the excess in 1/b", measured=slope(trained), between=(0.5, 1.4),
 )  # fmt: skip
 claims.check(
     "C3.e", "H after 200 steps, B ≥ 256: measured over second-order excess, farthest from one",
     measured=ratio(trained), between=(0.5, 1.9), own=True,
 )  # fmt: skip
 claims.check(
-    "C3.f", "GGN at the start, B ≥ 128: exponent of the excess in 1/b", measured=slope(ggn_start),
-    between=(0.75, 1.15),
+    "C3.f", "GGN at the start, B ≥ 128: exponent of the excess in 1/b", measured=slope(ggn_start), between=(0.75, 1.15),
 )  # fmt: skip
 claims.report_value(
     "C3.g", "H at the start: excess with independent entries over second-order excess",
@@ -733,9 +722,9 @@ so second order is rough there.""")
 # ## The largest rate of a network
 #
 # A network with 32 units is trained for 300 steps, whatever the batch size. The largest rate is the largest on a grid with the factor $\sqrt2$ whose
-# final loss on all digits is below half the initial one. All rates and three initialisations are one stack, each initialisation with batches of its own.
-# As on the test bed, one optimiser of rate 1 serves all rates $\alpha$ by a change of variable $w=cz$: Adam does not see the scale of a gradient and takes
-# $c=\alpha$, gradient descent takes $c=\sqrt\alpha$.
+# final loss on all digits is below half the initial one. All rates and three initialisations are one stack, each initialisation with batches of its
+# own. As on the test bed, one optimiser of rate 1 serves all rates $\alpha$ by a change of variable $w=cz$: Adam does not see the scale of a gradient
+# and takes $c=\alpha$, gradient descent takes $c=\sqrt\alpha$.
 
 # %%
 def train_stack(optimiser, rates, scales, B, w, steps, rng, parts=1):
@@ -749,7 +738,10 @@ def train_stack(optimiser, rates, scales, B, w, steps, rng, parts=1):
 
     z, found = w[:, None, :] / c, []
     for _ in range(parts):
-        z = nn.fit(stacked, z, shuffled, optimiser, steps=steps // parts, batch_size=B, rng=rng).params
+        fitted = nn.fit(
+            stacked, z, shuffled, optimiser, steps=steps // parts, batch_size=B, rng=rng
+        )
+        z = fitted.params
         found.append(losses(c * z, xp.astype(X, w.dtype), xp.astype(T, w.dtype)))
     return to_host(xp.stack(found))
 
@@ -769,14 +761,16 @@ def largest_rates(rule, B):
     """The largest rate on the grid that halves the loss, for each initialisation."""
     make, scales, side, middle = RULES[rule]
     grid = 2.0 ** ((np.arange(-side, side + 1) + np.rint(2 * np.log2(middle(B)))) / 2)
-    final = train_stack(make(), grid, scales, int(B), xp.astype(nets, xp.float32), STEPS_NET, generator(40))[-1]
+    single, rng = xp.astype(nets, xp.float32), generator(40)
+    final = train_stack(make(), grid, scales, int(B), single, STEPS_NET, rng)[-1]
     pairs = zip(final, start_loss / 2, strict=True)
     return [max(grid[f < half], default=grid[0] / math.sqrt(2)) for f, half in pairs]
 
 
 # %%
-tried = {"gradient descent": BATCHES_NET, "Adam": BATCHES_NET[BATCHES_NET <= scale(default=64, paper=1024)]}
-rates = {rule: np.asarray([largest_rates(rule, B) for B in progress(tried[rule], rule)]) for rule in RULES}
+tried, rates = {"gradient descent": BATCHES_NET, "Adam": BATCHES_NET[BATCHES_NET <= 64]}, {}
+for rule, sizes in tried.items():
+    rates[rule] = np.asarray([largest_rates(rule, B) for B in progress(sizes, rule)])
 means = {rule: np.exp(np.log(found).mean(axis=1)) for rule, found in rates.items()}
 w = nets[0, :]
 top, U = full_spectrum(w, T, 1, "LA")
@@ -784,15 +778,16 @@ power = float(xp.mean(xp.sum(noise_along(w, T, U[0, :]) ** 2, axis=1)))
 by_spectrum = 2 / (top[0] + power / (top[0] * b(BATCHES_NET)))
 
 # %% tags=["hide-input"]
-alt = """Largest rate against the batch size from 2 to 256, logarithmic axes, for gradient descent and Adam. Both rise, with slopes of about a
-half up to batches of 32, and level off. The curve predicted from the spectrum at the start has slope one for small batches and levels off."""
-caption = r"""The digits network: largest rate that halves the loss in 300 steps. Points: three initialisations; lines: their mean. Dashed: {eq}`eq-bslr-rate`
-at the start. Dotted: $\propto\sqrt B$."""
+alt = """Largest rate against the batch size from 2 to 256, logarithmic axes, for gradient descent and Adam. Both rise, with slopes of about a half up to
+batches of 32, and level off. The curve predicted from the spectrum at the start has slope one for small batches and levels off."""
+caption = r"""The digits network: largest rate that halves the loss in 300 steps. Points: three initialisations; lines: their mean. Dashed:
+{eq}`eq-bslr-rate` at the start. Dotted: $\propto\sqrt B$."""
 with figure(alt=alt, caption=caption, width=5.6, height=3.8) as ax:
+    sizes = BATCHES_NET[:5]
     for k, (rule, found) in enumerate(rates.items()):
         ax.loglog(tried[rule], found, "os"[k], color=f"C{k}", alpha=0.5)
         ax.loglog(tried[rule], means[rule], color=f"C{k}", label=rule)
-        ax.loglog(BATCHES_NET[:5], means[rule][0] * (BATCHES_NET[:5] / BATCHES_NET[0]) ** 0.5, "k:", lw=1)
+        ax.loglog(sizes, means[rule][0] * np.sqrt(sizes / sizes[0]), "k:", lw=1)
     ax.loglog(BATCHES_NET, by_spectrum, "C0--", label="from the spectrum")
     ax.set(xlabel="batch size B", ylabel="largest rate")
     ax.set_xticks(BATCHES_NET, labels=BATCHES_NET)
@@ -811,42 +806,53 @@ plain, adaptive = (part(rule, 1, 32) for rule in RULES)
 
 # %%
 claims.check(
-    "C5.a", "Adam: exponent of the largest rate in B, B ≤ 32", measured=adaptive,
-    between=(0.35, 0.8), paper="½", seeds=SEEDS,
+    "C5.a", "Adam: exponent of the largest rate in B, B ≤ 32", measured=adaptive, between=(0.35, 0.8), paper="½", seeds=SEEDS, spread=0.03,
 )  # fmt: skip
 claims.check(
     "C5.b", "gradient descent: exponent of the largest rate in B, B ≤ 32", measured=plain,
-    equals=1, within=0.1, paper="1", seeds=SEEDS,
-    not_reproduced="halving the loss of a small network in 300 steps is not the regime in which noise dominates",
+    equals=1, within=0.1, paper="1", seeds=SEEDS, spread=0.03,
+    not_reproduced="noise outweighs the curvature only in batches of about one example, see C5.f",
 )  # fmt: skip
 claims.check(
-    "C5.c", "the same number, bounded on both sides", measured=plain,
-    between=(0.35, 0.85), seeds=SEEDS, own=True,
+    "C5.c", "the same number, bounded on both sides", measured=plain, between=(0.35, 0.85), seeds=SEEDS, spread=0.03, own=True,
 )  # fmt: skip
 claims.check(
     "C5.d", "exponent of gradient descent less that of Adam, B ≤ 32", measured=plain - adaptive,
-    between=(-0.3, 0.25), seeds=SEEDS, own=True,
+    between=(-0.3, 0.25), seeds=SEEDS, spread=0.05, own=True,
 )  # fmt: skip
 claims.check(
     "C5.e", "gradient descent levels off: exponent for B ≤ 16 less that for B ≥ 64",
-    measured=part("gradient descent", 1, 16) - part("gradient descent", 64, 256),
-    at_least=0.1, seeds=SEEDS,
+    measured=part("gradient descent", 1, 16) - part("gradient descent", 64, 256), at_least=0.1, seeds=SEEDS,
 )  # fmt: skip
 
+# %% [markdown]
+# Why no proportional law? By {eq}`eq-bslr-rate` it needs batches so small that the noise of the Hessian outweighs the curvature, $\mathfrak
+# b<E_i\|(H_i-H)u_1\|^2/\lambda_1^2$. On the test bed that is below 257. Here there is no such batch:
+
+# %%
+crossover = power / top[0] ** 2
+claims.check(
+    "C5.f", "the network at the start: batch size below which noise outweighs the curvature", measured=crossover, between=(0.5, 2.5), own=True,
+)  # fmt: skip
+say(f"""The noise of a batch's Hessian equals the curvature at {crossover:.1f} examples, so the spectrum predicts almost one rate,
+{by_spectrum[0]:.2f} to {by_spectrum[-1]:.2f}, for all batch sizes. The measured rates rise from {means["gradient descent"][0]:.2f} to
+{means["gradient descent"][-1]:.2f}: near the prediction at the smallest batch, {means["gradient descent"][-1] / by_spectrum[-1]:.1f} times above it at the largest.
+The curvature at the start is no limit there: a run may begin with steps too large for it, find flatter ground, and still halve its loss. We take
+it that the noise of a small batch, in the gradient more than in the Hessian, is what prevents this.""")
 
 # %% [markdown]
 # ## Reading the rate off the spectrum during training
 #
-# The paper's rule was not available; this is our reading of it. At the start of every epoch 15 Lanczos steps from a random vector on *one batch of the training
-# size* give Ritz values $\theta_k$ with weights $\omega_k$. Rate and momentum of the epoch are
+# The paper's rule was not available; this is our reading of it. At the start of every epoch 15 Lanczos steps from a random vector on *one batch of the
+# training size* give Ritz values $\theta_k$ with weights $\omega_k$. Rate and momentum of the epoch are
 #
 # $$
 # \alpha=\frac1{\theta_{\max}},\qquad \beta=\min\Bigl\{0.95,\Bigl(\frac{\sqrt\kappa-1}{\sqrt\kappa+1}\Bigr)^2\Bigr\},\qquad
 # \kappa=\frac{\theta_{\max}}{\sum_k\omega_k|\theta_k|/\sum_k\omega_k}\ \text{ without the largest}.
 # $$ (eq-bslr-learner)
 #
-# The competitor is the best of nine fixed rates, with momentum 0.9. Losses jump from epoch to epoch, so we compare geometric means over the last five, and over
-# four initialisations.
+# The competitor is the best of nine fixed rates, with momentum 0.9. Losses jump from epoch to epoch, so we compare geometric means over the last five,
+# and over four initialisations.
 
 # %%
 EPOCHS, B_6 = scale(default=10, paper=50), 64
@@ -880,8 +886,8 @@ fixed_log = np.log(fixed[-5:]).mean(axis=0)
 learned_log = np.log(learned[:, 0, -5:]).mean(axis=1)
 
 # %% tags=["hide-input"]
-alt = """Two panels against the epoch. Left: training loss, logarithmic, of the nine fixed rates in grey and of the learner in colour; the learner is among the
-lowest. Right: the largest Ritz value of a batch of 64 that the learner sees at each epoch."""
+alt = """Two panels against the epoch. Left: training loss, logarithmic, of the nine fixed rates in grey and of the learner in colour; the learner is
+among the lowest. Right: the largest Ritz value of a batch of 64 that the learner sees at each epoch."""
 caption = r"""The learner {eq}`eq-bslr-learner` on the digits network, $B=64$. Left: training loss, fixed rates in grey (first initialisation). Right: the
 largest eigenvalue that it sees."""
 with figure(1, 2, alt=alt, caption=caption, height=3.4) as axes:
@@ -898,8 +904,7 @@ with figure(1, 2, alt=alt, caption=caption, height=3.4) as axes:
 # %%
 above = math.exp((learned_log - fixed_log.min(axis=1)).mean())
 claims.check(
-    "C6.a", "the learner's training loss, last five epochs, over that of the best fixed rate",
-    measured=above, at_most=1.5, seeds=4,
+    "C6.a", "the learner's training loss, last five epochs, over that of the best fixed rate", measured=above, at_most=1.5, seeds=4,
     not_reproduced="the rate follows the curvature, which falls with the loss: it rises until a step leaves the valley",
 )  # fmt: skip
 claims.check(
@@ -913,6 +918,13 @@ claims.check(
 # %% [markdown]
 # ## Verdict
 #
+# The random-matrix formulas are right, for noise that is added and for noise that multiplies. In a real network the excess falls with the effective batch size as they say, and
+# second-order perturbation with the true noise gives its size; the model of independent entries gives a small fraction of it. On the test bed the
+# two laws of the rate follow from the same numbers, and gradient descent and Adam obey them: in proportion to the batch, and to its square root.
+#
+# On the digits network Adam's rate still grows about like the square root. That of gradient descent does so too, and not in proportion, since the Hessian's noise outweighs
+# its curvature in no batch of two or more. Whether the paper's far larger networks have a regime in which it does, we cannot say. Our reading of the
+# rule on the fly beats the median fixed rate without any search, but not the best one.
 
 # %%
 claims.report()
@@ -920,10 +932,11 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
-# VGG-16, WideResNet and PreResNet on CIFAR-100 and ImageNet: neither the data nor the size is at hand. The constants of the paper's theorems and the values of its
-# tables, which we have not seen. The damping of second-order methods.
+# VGG-16, WideResNet and PreResNet on CIFAR-100 and ImageNet: neither the data nor the size is at hand. The constants of the paper's theorems and the
+# values of its tables, which we have not seen. The damping of second-order methods.
 #
 # ## At paper scale
 #
-# `GAUSSBOOK_SCALE=paper` takes matrices of 8000 and 6000 rows, a test bed of 4096 dimensions with batches up to 16 384, a network of 128 units for the Hessians, and five
-# initialisations with batches from 1 to 1024. A small convolutional network is not part of it. Nothing here has been run on a GPU yet.
+# `GAUSSBOOK_SCALE=paper` takes matrices of 8000 and 6000 rows, a test bed of 4096 dimensions with batches up to 16 384, a network of 128 units for the
+# Hessians, and five initialisations with batches from 1 to 1024. A small convolutional network is not part of it. Nothing here has been run on a GPU
+# yet.
