@@ -90,7 +90,9 @@
 # $-\alpha g/\sqrt v$ with $v\approx E[g^2]$. When the gradient is mostly noise, $v\propto1/B$, so that its largest rate is $\alpha_{\max}\sqrt v\propto
 # B\cdot B^{-1/2}=\sqrt B$.
 #
-# ## Noise that is added
+# ## The method in code
+#
+# What the additive model needs stands here; the longer pieces follow where they are used.
 
 # %%
 import math
@@ -137,6 +139,13 @@ def ends(H_B, top, bottom):
     order = np.argsort(-values)
     return values[order], np.concatenate([u.T for _, u in found])[order] ** 2
 
+
+# %% [markdown]
+# ## Experiments
+#
+# ### Noise that is added
+#
+# Eight matrices with all spikes at once, and the same noise for batches twice and four times as large.
 
 # %%
 H = np.zeros((P, P))
@@ -204,7 +213,7 @@ claims.check(
 )  # fmt: skip
 
 # %% [markdown]
-# ## Noise that multiplies
+# ### Noise that multiplies
 #
 # The *generalised Gauss–Newton matrix* (GGN) leaves out the curvature of the network itself: $G_B=\frac1B\sum_{i\in B}J_i^\top A_iJ_i$, with the
 # Jacobian $J_i$ of the outputs and the Hessian $A_i$ of the loss by the outputs. It is a mean of squares, so its noise is that of a sample covariance.
@@ -298,7 +307,7 @@ say(f"""For ℓ = 2 the spike drowns: the largest eigenvalue is that of the bulk
 {100 * (ratio[0] - 1):.0f} and {100 * (ratio[1] - 1):.0f} % too high at the two smallest batches.""")
 
 # %% [markdown]
-# ## The rate law where everything is known
+# ### The rate law where everything is known
 #
 # **The test bed.** Rows $x\sim N(0,I_d)$ and targets $y=w_*^\top x+s\nu$ with $\nu\sim N(0,1)$; each step of gradient descent sees a fresh batch. With
 # $e=w-w_*$,
@@ -492,7 +501,7 @@ the formula, which knows no momentum, at the smallest batch and {with_momentum[-
 is {exponent(BATCHES[few], with_momentum[few]):.2f}.""")
 
 # %% [markdown]
-# ## The Hessians of a real network
+# ### The Hessians of a real network
 #
 # How large is the noise of a real Hessian? The network has 64 inputs, one layer of tanh units and ten outputs, and learns all 1797 digits of scikit-learn with cross-entropy. The vector $w$
 # holds its parameters. Leading axes of $w$ are a *stack* of networks, each with its own batch, so that one call treats many.
@@ -722,7 +731,7 @@ so second order is rough there.""")
 
 
 # %% [markdown]
-# ## The largest rate of a network
+# ### The largest rate of a network
 #
 # A network with 32 units is trained for 300 steps, whatever the batch size. The largest rate is the largest on a grid with the factor $\sqrt2$ whose
 # final loss on all digits is below half the initial one. All rates and three initialisations are one stack, each initialisation with batches of its
@@ -844,7 +853,7 @@ The curvature at the start is no limit there: a run may begin with steps too lar
 it that the noise of a small batch, in the gradient more than in the Hessian, is what prevents this.""")
 
 # %% [markdown]
-# ## Reading the rate off the spectrum during training
+# ### Reading the rate off the spectrum during training
 #
 # The paper's rule was not available; this is our reading of it. At the start of every epoch 15 Lanczos steps from a random vector on *one batch of the
 # training size* give Ritz values $\theta_k$ with weights $\omega_k$. Rate and momentum of the epoch are
