@@ -634,7 +634,7 @@ def b(B):
 
 
 # %%
-RITZ, SIZES = scale(default=12, paper=40), np.asarray([16, 32, 64, 128, 256, 512, 1024])
+RITZ, SIZES = scale(default=10, paper=40), np.asarray([16, 32, 64, 128, 256, 512, 1024])
 rng = generator(20)
 w0 = network(rng, scale(default=16, paper=128))
 w1 = nn.fit(loss, w0, (X, T), SGD(0.5), steps=200, batch_size=N, rng=rng).params
@@ -648,7 +648,8 @@ for name, (w, t) in progress(cases.items(), "Hessians"):
     if not name.startswith("GGN"):
         (low,), u = full_spectrum(w, t, 1, "SA")
         starts = xp.concat([starts, u])
-    found = [batch_excess(w, t, int(B), 40 if B >= 256 else 20, starts, rng) for B in SIZES]
+    many = 40 if name.startswith("H") else 20
+    found = [batch_excess(w, t, int(B), many if B >= 256 else 20, starts, rng) for B in SIZES]
     spectra[name] = top, low, [theta[:, [-1, 0]].mean(axis=0) for theta, _ in found]
     excesses[name] = np.asarray([excess.mean() for _, excess in found])
 

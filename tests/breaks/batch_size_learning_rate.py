@@ -55,12 +55,12 @@ BREAKS = [
     ),
     Break(
         "one batch size in place of all for the network",
-        ("C5.a", "C5.c", "C5.e"),
+        ("C5.a", "C5.c"),
         {"steps=steps // parts, batch_size=B": "steps=steps // parts, batch_size=32"},
     ),
     Break(
         "a learner that does not look at the spectrum",
-        ("C6.a",),
+        ("C6.b", "C6.c"),
         {"SGD(1 / theta[-1], momentum=beta)": "SGD(0.1, momentum=0.0)"},
     ),
 ]
