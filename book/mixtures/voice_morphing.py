@@ -121,7 +121,7 @@ y = sample_conditional(*toy, [0], x, rng)
 law = conditional(*toy, [0], x)
 F = xp.sum(xp.exp(law.log_weights)[:, :, None] * law.means, axis=1)
 alt = """A cloud of points of target against source values, rising from left to right, and the regression through its middle. Beside it two
-histograms of the target's values: those of the cloud reach from minus four to four, those of the regression only from minus two to two."""
+histograms of the target's values: those of the regression are narrower than those of the cloud."""
 caption = "Left: pairs $(x,y)$ and the regression $F(x)$. Right: how $y$ and $F(x)$ are spread. The average voice moves less."
 with figure(1, 2, alt=alt, caption=caption, height=3.0, sharey=True) as axes:
     for values, colour, mark, name in ((y, "sky", ".", "target y"), (F, "vermilion", "x", "F(x)")):
@@ -230,7 +230,7 @@ def features(count, own, rng, aligned):
 
 
 # %% [markdown]
-# **Regression**, {eq}`eq-vm-map` and {eq}`eq-vm-variance`, on standardised features:
+# **Regression**, {eq}`eq-vm-map` and {eq}`eq-vm-variance`, on standardised features. A `ridge` is added to all variances.
 
 # %%
 def moments(law):
@@ -244,10 +244,10 @@ def moments(law):
 class Morph:
     """A joint mixture of source and target features, and its regression."""
 
-    def __init__(self, X, Y, K, seed):
+    def __init__(self, X, Y, K, seed, ridge=1e-4):
         self.X, self.Y = X, Y
         Z = xp.concat([standardise(X, X), standardise(Y, Y)], axis=1)
-        self.mixture = GaussianMixture(K, reg_covar=REG, max_iter=300, random_state=seed).fit(Z)
+        self.mixture = GaussianMixture(K, reg_covar=ridge, max_iter=300, random_state=seed).fit(Z)
 
     def given(self, X):
         """The arguments of the conditional law of y given x."""
@@ -268,7 +268,7 @@ class Morph:
 # frequencies are kept in order and 0.02 rad apart, which keeps $1/A$ stable.
 
 # %%
-REG, BINS = 1e-4, 64  # added to standardised variances; frequencies of a spectrum
+BINS = 64  # frequencies of a spectrum
 
 
 def spread(Y, gap=0.02):
@@ -653,7 +653,7 @@ def target_at(side, feature, sets):
 def morph(side, feature):
     """The mapping from one talker's features to the target's, frames aligned by warping."""
     pairs = [align(getattr(u[side], feature), getattr(u[1], feature)) for u in training]
-    return Morph(*(xp.concat(half) for half in zip(*pairs, strict=True)), K, seed=0)
+    return Morph(*(xp.concat(half) for half in zip(*pairs, strict=True)), K, seed=0, ridge=1e-3)
 
 
 def hertz(Y):
@@ -679,8 +679,8 @@ claims.check("C6.c", "source: median error of F1, F2, F3 after separation, the l
              measured=errors.max(), at_most=8, own=True)  # fmt: skip
 
 # %% tags=["hide-input"]
-alt = """Left: one period of three glottal pulses. The pressed one drops to a sharp negative spike at 0.45 of the period and returns at once;
-the breathy one has its broader negative peak at 0.8 and returns slowly. Right: two spectrograms of the same eight vowels. Dark bands, the formants, bend from vowel to
+alt = """Left: one period of three glottal pulses. The pressed one drops to a sharp negative spike in the middle of the period and returns at once;
+the breathy one has its broader negative peak later and returns slowly. Right: two spectrograms of the same eight vowels. Dark bands, the formants, bend from vowel to
 vowel; in the target's they lie higher, and its harmonics are farther apart."""
 caption = r"""Left: derivative of the glottal flow for three values of $R_d$. Middle and right: the same vowels from the source and from the target, with the true F1 to F3 (lines)."""
 with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.2) as axes:
@@ -700,7 +700,7 @@ with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.2) as axes:
 # are themselves off, as the fourth column tells.
 
 # %%
-REG, rows, found = 1e-3, [], {}
+rows, found = [], {}
 TRACTS = {
     "source, fixed lift": (0, "fixed"),
     "source, separated": (0, "tract"),
@@ -895,7 +895,7 @@ def as_target(sounds):
 
 identity = {name: as_target(versions) for name, versions in progress(sounds.items(), "judges")}
 table([[name, *v] for name, v in identity.items()], ["voice", "taken for the target (%)", "mean pitch (Hz)"],
-      "Ten held-out utterances before the judges")  # fmt: skip
+      f"{N_TEST} held-out utterances before the judges")  # fmt: skip
 
 # %%
 share, f0 = ({name: v[k] for name, v in identity.items()} for k in (0, 1))

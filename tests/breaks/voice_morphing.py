@@ -8,7 +8,7 @@ BREAKS = [
     Break(
         "linear regression given out as the mixture",
         ("C1.b", "C2.b"),
-        {"GaussianMixture(K, reg_covar=REG,": "GaussianMixture(1, reg_covar=REG,"},
+        {"GaussianMixture(K, reg_covar=ridge,": "GaussianMixture(1, reg_covar=ridge,"},
         competitor=True,
     ),
     Break(
