@@ -43,7 +43,7 @@
 # 4. How fast depends on the noise law $q$ through the variance of $\tilde p_\theta/q$. {claims}`C4.a, C4.b`
 # 5. MECO estimates densities better than NCE on synthetic data. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f, C5.g, C5.h, C5.i`
 # 6. It works on real data; ours are tumours. {claims}`C6.a, C6.b, C6.c, C6.d`
-# 7. It detects inputs from outside the distribution better than NCE; ours are digits. {claims}`C7.a, C7.b, C7.c, C7.d, C7.e, C7.f, C7.g, C7.h`
+# 7. It detects inputs from outside the distribution better than NCE; ours are digits. {claims}`C7.a, C7.b, C7.c, C7.d, C7.e, C7.f, C7.g`
 #
 # Not tested here: image generation, and training by Monte Carlo chains as a baseline.
 #
@@ -143,6 +143,8 @@ class Meco:
         weights = xp.concat([on_data, xp.exp(log_w[n:, ...] - self.log_u) / m])
         if self.damped:
             weights = weights * ad.sigmoid(self.log_u - log_w)
+            pull = -xp.sum(weights[:n, ...], axis=0) / xp.sum(weights[n:, ...], axis=0)
+            weights = xp.concat([weights[:n, ...], pull * weights[n:, ...]])
         return ad.sum(weights * r, axis=0)
 
 
@@ -344,9 +346,7 @@ off = max(abs(V_by_quadrature(R, s) / V(R, s) - 1) for R, s in ((2, 1), (2, 2), 
 claims.check("C4.a", "B = 4: mean error with s = 1 (V = 53.6) over that with s = 2 (V = 1.68)",
              measured=error[0.05, 1, 0.01] / error[0.05, 2, 0.01], at_least=20, paper="depends on the variance of p̃/q", **seeds)  # fmt: skip
 claims.check("C4.b", "formula for V against quadrature: largest relative difference", measured=off, at_most=1e-6, own=True)  # fmt: skip
-say(
-    f"""With s = 1 the mean error ends at {error[0.05, 1, 0.01]:.1f}, with s = 2 at {error[0.05, 2, 0.01]:.3f}."""
-)
+say(f"""With s = 1 the mean error ends at {error[0.05, 1, 0.01]:.1f}, with s = 2 at {error[0.05, 2, 0.01]:.3f}.""")
 
 
 # %% [markdown]
@@ -426,13 +426,7 @@ rows = [
     [f"R = {int(R)}", *eigenvalues[k], condition[k], likelihood[k] if k < 3 else "–"]
     for k, R in enumerate(RS[:, 0])
 ]
-columns = [
-    "",
-    "NCE: smallest eigenvalue",
-    "largest",
-    "their ratio",
-    "steps of the likelihood, η = 0.1",
-]
+columns = ["", "NCE: smallest eigenvalue", "largest", "their ratio", "steps of the likelihood, η = 0.1"]
 table(rows, columns, "Hessian of NCE at the optimum, s = 1; that of the likelihood is 1")
 say(f"""Gradient descent on the exact loss of NCE, from zero to |θ − R| < 0.1, takes {plain[0]} steps at η = 0.1 and {plain[1]} at η = 1 for
 R = 2, and {plain[3]} at η = 1 for R = 4, or {tuned} with the best of six step sizes up to 20, where the likelihood with η = 1 takes one; within 3000 steps it does not arrive at η = 0.1 for R = 4, nor at η = 1 for R = 8.
@@ -509,9 +503,7 @@ rows += [
     *([f"NCE, η = {c:g}", *nce_error[:, k]] for k, c in enumerate(CAPS)),
 ]
 rows.append(["NCE over MECO, each tuned", *ratio])
-table(
-    rows, ["mean |θ − R|", *(f"step {t}" for t in AT)], "R = s = 4, B = 64: errors of twenty runs"
-)
+table(rows, ["mean |θ − R|", *(f"step {t}" for t in AT)], "R = s = 4, B = 64: errors of twenty runs")
 
 # %% tags=["hide-input"]
 alt = """Error against steps on logarithmic axes. The plug-in and MECO with gamma 0.5 fall within a few dozen steps to errors that NCE reaches after some hundred
@@ -583,8 +575,8 @@ def waves(x):
 
 
 # %%
-def train(make, X, q, seed, features=waves, steps=STEPS, batch=BATCH, noise=1):
-    """Fit r by the loss `make`, with `noise` noise points for each data point; return it as a function."""
+def train(make, X, q, seed, features=waves, steps=STEPS, batch=BATCH):
+    """Fit r by the loss `make`; return it as a function of points."""
     to_init, rng = generator(seed).spawn(2)
 
     def encode(x):
@@ -597,7 +589,7 @@ def train(make, X, q, seed, features=waves, steps=STEPS, batch=BATCH, noise=1):
 
     def draw(rng):
         rows = rng.integers(X.shape[0], size=batch)
-        return codes[rows, :], encode(q.sample(noise * batch, rng))
+        return codes[rows, :], encode(q.sample(batch, rng))
 
     params = nn.mlp_init(to_init, [codes.shape[1], WIDTH, WIDTH, 1])
     params[-1]["weight"] = 0 * params[-1]["weight"]
@@ -813,8 +805,8 @@ claims.check("C6.d", "log-likelihoods of MECO and NCE, mean difference without i
 #
 # Models of the digits 0 to 4, reduced to sixteen principal components, score four kinds of images: fresh digits 0 to 4, and, as outsiders, the digits 5 to 9, the fresh ones turned by 90 degrees,
 # and the fresh ones with shuffled pixels. An area under the curve (AUROC) of 1 means that each fresh digit has a higher $\log\tilde p$ than each outsider. Such a comparison needs no $Z$. The plain fitted Gaussian stands beside,
-# and two variants of MECO that help to explain the result: one with eight noise points for each data point, and a *damped* one, in which each point of the batch, data or noise, has the weight of
-# {eq}`eq-cem-h` times $1/(1+e^r/u)$.
+# and a variant of MECO that helps to explain the result: it is *damped*, each point of the batch, data or noise, having the weight of
+# {eq}`eq-cem-h` times $1/(1+e^r/u)$; the noise points' weights are then scaled to the sum of the others.
 
 # %%
 digits = data.table("digits")
@@ -829,8 +821,7 @@ def auroc(score, inside, outside):
 
 
 # %%
-SCORERS = {"MECO": (meco(0.1), 1), "NCE": (nce, 1)}
-SCORERS |= {"MECO, 8 × noise": (meco(0.1), 8), "MECO, damped": (meco(0.1, damped=True), 1)}
+DIGITS = {"MECO": meco(0.1), "NCE": nce, "MECO, damped": meco(0.1, damped=True)}
 areas, shares = [], []
 for k in progress(range(2), "digits"):
     rng = generator(50 + k)
@@ -843,8 +834,8 @@ for k in progress(range(2), "digits"):
     Y, inside, *outside = (to_device(pca.transform(x)) for x in sets)
     q = Gaussian(Y)
     scorers, model_of = {"Gaussian (q)": q.log_density}, {}
-    for name, (method, noise) in SCORERS.items():
-        model_of[name] = train(method, Y, q, 60 + k, features=whitened(q), noise=noise)
+    for name, method in DIGITS.items():
+        model_of[name] = train(method, Y, q, 60 + k, features=whitened(q))
         scorers[name] = tilted(q, model_of[name])
     log_w = model_of["MECO"](q.sample(20_000, rng))
     shares.append(float(xp.exp(2 * log_sum_exp(log_w) - log_sum_exp(2 * log_w))) / 20_000)
@@ -858,27 +849,25 @@ table(
     "Digits: outsiders told from fresh digits 0 to 4",
 )
 two, ahead = {"seeds": 2}, areas[1] - areas[0]
-behind = areas[2, 0] - areas[1:5, 0]
-closed = 100 * (1 - behind[[2, 3]] / behind[0])
-claims.check("C7.a", "AUROC of MECO less that of NCE on digits 5 to 9", measured=areas[1, 0] - areas[2, 0], at_least=0, paper="better detection",
-             not_reproduced="the noise term of MECO rests on few points of a batch: more of them (C7.g), or bounded weights as in NCE (C7.h), make up for it", **two)  # fmt: skip
+lead_of_nce = areas[2, 0] - areas[1, 0]
+closed = 100 * (areas[3, 0] - areas[1, 0]) / lead_of_nce
+claims.check("C7.a", "AUROC of MECO less that of NCE on digits 5 to 9", measured=-lead_of_nce, at_least=0, paper="better detection",
+             not_reproduced="its weights are not bounded as those of NCE are: with the factor that bounds them MECO is as good as NCE (C7.g)", **two)  # fmt: skip
 claims.check("C7.b", "AUROC of MECO on turned digits", measured=areas[1, 1], at_least=0.9, own=True, **two)  # fmt: skip
 claims.check("C7.c", "AUROC of MECO less that of the Gaussian, smallest of three", measured=ahead.min(), at_least=0.01, own=True,
              not_reproduced="on turned digits the Gaussian leaves less than that to gain", **two)  # fmt: skip
 claims.check("C7.d", "the same, largest of three", measured=ahead.max(), at_least=0.01, own=True, **two)  # fmt: skip
 claims.check("C7.e", "AUROC of MECO less that of NCE, the smallest of three", measured=(areas[1] - areas[2]).min(), at_least=-0.1, own=True, **two)  # fmt: skip
 claims.check("C7.f", "AUROC of MECO less that of the Gaussian, smallest of three", measured=ahead.min(), at_least=-0.01, own=True, **two)  # fmt: skip
-claims.check("C7.g", "digits 5 to 9: share of NCE's lead made up by eight times the noise", measured=closed[0], unit="%", at_least=20, own=True, **two)  # fmt: skip
-claims.check("C7.h", "the same, by damped weights", measured=closed[1], unit="%", at_least=50, own=True, **two)  # fmt: skip
+claims.check("C7.g", "digits 5 to 9: share of NCE's lead made up by damped weights", measured=closed, unit="%", between=(70, 130), own=True, **two)  # fmt: skip
 
 # %%
-say(f"""NCE is ahead on the digits 5 to 9, by {behind[0]:.3f}. Sixteen dimensions are hard on the likelihood: its weights vary so much that
-the {BATCH} noise points of a batch count for as much as {BATCH * np.mean(shares):.1f} with equal weights would. Eight times the noise makes up for
-{closed[0]:.0f} per cent of the lead, damped weights for {closed[1]:.0f} per cent.""")
+say(f"""NCE is ahead on the digits 5 to 9, by {lead_of_nce:.3f}. Sixteen dimensions are hard on the likelihood: its weights vary so much that
+the {BATCH} noise points of a batch count for as much as {BATCH * np.mean(shares):.1f} with equal weights would. Damping makes up for {closed:.0f} per cent of the lead.""")
 
 # %% [markdown]
-# So it is the weights. Near the data $\tilde p_\theta$ is far above $q$, and there a noise point that happens to fall weighs as much as all others; the border of the data, by which outsiders are told, is
-# left to chance. NCE has the same gradient but for a factor $1/(1+e^r/u)$ on each point, with $c=\log u$, which is small just there. Both networks beat the Gaussian where it is weak, on the other digits;
+# So it is the weights. NCE with $c=\log u$ has MECO's gradient but for the factor $1/(1+e^r/u)$ on each point. It is small where the model is far above $q$, so that no single noise point can
+# drown the others. Put on MECO's weights it closes the gap. Both networks beat the Gaussian where it is weak, on the other digits;
 # where it is already right about nearly every pair there is nothing to gain.
 #
 # ## Verdict

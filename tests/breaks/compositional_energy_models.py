@@ -68,7 +68,7 @@ BREAKS = [
     Break(
         "NCE's scores given out as MECO's on the digits",
         ("C7.a",),
-        {'SCORERS = {"MECO": (meco(0.1), 1)': 'SCORERS = {"MECO": (nce, 1)'},
+        {'DIGITS = {"MECO": meco(0.1)': 'DIGITS = {"MECO": nce'},
         competitor=True,
     ),
     Break(
@@ -83,8 +83,8 @@ BREAKS = [
     ),
     Break(
         "the damped variant is not damped",
-        ("C7.h",),
-        {"damped=True), 1)": "damped=False), 1)"},
+        ("C7.g",),
+        {"damped=True)}": "damped=False)}"},
     ),
     Break(
         "the exact normaliser is the running average after all",
