@@ -433,15 +433,15 @@ R = 2, and {plain[3]} at η = 1 for R = 4, or {tuned} with the best of six step 
 Newton's method, which divides by the Hessian, takes {newton[0]} steps for R = 2{"" if newton[1] > 30 else f" and {newton[1]} for R = 4"}.""")
 
 # %% tags=["hide-input"]
-alt = """Two contour maps of the loss of NCE over theta and c, for R equal to 4 and 8, with the optimum marked, and a plot of excess losses against
+alt = """Two contour maps of the loss of NCE over theta and c, for R equal to 4 and 8, with the optimum marked, and below them a plot of excess losses against
 theta over R. In both maps the optimum lies in a wide plain where the loss hardly changes, far wider for R equal to 8. In the plot the likelihood's excess is a parabola; that of NCE is below 0.7 everywhere and
 nearly zero around the optimum."""
-caption = r"""Left and middle: loss of NCE in nats, with the optimum (cross). Right: excess over the optimum along $c=\theta^2/2$, where the model is
+caption = r"""Top and middle: loss of NCE in nats, with the optimum (cross). Bottom: excess over the optimum along $c=\theta^2/2$, where the model is
 normalised: NCE has hardly any near the optimum."""
 levels = [0.01, 0.03, 0.1, 0.3, 0.69, 2, 5]
 contours = {"levels": levels, "linewidths": 1, "colors": PALETTE["blue"]}
 colours = {"NCE": PALETTE["vermilion"], "likelihood": PALETTE["blue"]}
-with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.3) as axes:
+with figure(3, 1, alt=alt, caption=caption, width=5.6, height=9.6) as axes:
     for ax, R, style in zip(axes, (4, 8), ("-", "--"), strict=False):
         axis = on_axis(R, 0.1)
         theta, c = np.meshgrid(np.linspace(0, 1.5 * R, 60), np.linspace(0, R**2, 60))
@@ -455,7 +455,7 @@ with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.3) as axes:
             floor = np.maximum(excess[:-1], 1e-12)
             axes[2].semilogy(part, floor, style, color=colours[name], label=f"{name}, R = {R}")
     axes[2].set(xlabel="θ / R", ylabel="excess loss (nats)", ylim=(1e-8, 1e5))
-    axes[2].legend(fontsize=7, loc="upper center", ncols=2)
+    axes[2].legend(loc="lower left")
 
 # %%
 reference = np.asarray(REFERENCE)
@@ -507,7 +507,7 @@ table(rows, ["mean |θ − R|", *(f"step {t}" for t in AT)], "R = s = 4, B = 64:
 
 # %% tags=["hide-input"]
 alt = """Error against steps on logarithmic axes. The plug-in and MECO with gamma 0.5 fall within a few dozen steps to errors that NCE reaches after some hundred
-steps. Then the curves cross, and at the end NCE at its best step size is lowest."""
+steps. Then the curves cross, and at the end NCE and the plug-in are as low as any."""
 caption = "Batches of 64: mean error of twenty runs. The likelihood is far ahead at first; from step 300 on NCE has caught up."
 with figure(alt=alt, caption=caption, width=6.4, height=3.6) as ax:
     at = np.unique(np.geomspace(1, 3000, 150).astype(int))
@@ -678,17 +678,17 @@ table(
 # %% tags=["hide-input"]
 alt = """Four maps of densities. The truth has eight round spots on a circle. MECO and NCE with wide noise show the same eight spots. The plug-in with batches of
 16 shows eight spots that are too narrow and of unequal brightness."""
-caption = "The ring. From left: the truth; the plug-in with batches of 16; MECO and NCE, noise with nine times the covariance."
-with figure(1, 4, alt=alt, caption=caption, width=9.6, height=3.2, sharey=True) as axes:
+caption = "The ring. Above: the truth, and the plug-in with batches of 16. Below: MECO and NCE, noise with nine times the covariance."
+with figure(2, 2, alt=alt, caption=caption, width=6.0, height=6.2, sharex=True, sharey=True) as grids:
     shown = {"truth": log_p, "plug-in, B = 16": models["plug-in", 1, 16]}
     shown |= {f"{name}, q × 9": models[name, 9, 128] for name in ("MECO", "NCE")}
     picture = {"extent": (-3.6, 3.6, -3.6, 3.6), "origin": "lower", "vmin": 0, "vmax": 0.5}
-    for ax, (name, log_tilde) in zip(axes, shown.items(), strict=True):
+    for ax, (name, log_tilde) in zip(grids.flat, shown.items(), strict=True):
         density = xp.reshape(xp.exp(log_tilde - log_Z(log_tilde)), (140, 140))
         ax.imshow(to_host(density)[52:88, 52:88], interpolation="bicubic", **picture)
         ax.grid(False)
-        ax.set(xlabel="x₁", title=name, aspect="equal")
-    axes[0].set_ylabel("x₂")
+        ax.set(xlabel="x₁", ylabel="x₂", title=name, aspect="equal")
+        ax.label_outer()
 
 # %%
 wide = {name: np.asarray(kl[name, 9, 128]) for name in ("MECO", "NCE")}

@@ -353,8 +353,8 @@ table([[name, v.mean(), np.ptp(v)] for name, v in LSD.items()],
       "Distortion of the held-out target tract")  # fmt: skip
 
 # %% tags=["hide-input"]
-alt = """Three spectra of one vowel frame from 0 to 5 kHz. The source's peaks lie lower in frequency than the target's. The converted
-spectrum has its peaks where the target has them, somewhat flatter."""
+alt = """Three spectra of one vowel frame from 0 to 5 kHz. The source's peaks lie lower in frequency than the target's. The peaks of the
+converted spectrum lie much nearer to the target's."""
 caption = "One held-out frame: the source's tract, the converted one, and the target's."
 f, (X, Y) = learned[0]
 frame = slice(200, 201)
@@ -519,8 +519,8 @@ def excite(voice, T, rng, vowel=None):
 
 def buzz(T):
     """T samples of two-sided pulses at 100 Hz."""
-    near = np.abs((np.arange(T) + 50) % 100 - 50)
-    return np.exp(-near / 2)
+    pulses = np.exp(-np.abs((np.arange(T) + 50) % 100 - 50) / 2)
+    return pulses - pulses.mean()
 
 
 def speak(F, excitation, leak=0.0):
@@ -652,11 +652,11 @@ claims.check("C6.c", "source: median error of F1, F2, F3 after separation, the l
              measured=errors.max(), at_most=8, own=True)  # fmt: skip
 
 # %% tags=["hide-input"]
-alt = """Left: one period of three glottal pulses. The pressed one drops to a sharp negative spike in the middle of the period and returns at once;
-the breathy one has its broader negative peak later and returns slowly. Right: two spectrograms of the same eight vowels. Dark bands, the formants, bend from vowel to
+alt = """Top: one period of three glottal pulses. The pressed one drops to a sharp negative spike in the middle of the period and returns at once;
+the breathy one has its broader negative peak later and returns slowly. Below: two spectrograms of the same eight vowels. Dark bands, the formants, bend from vowel to
 vowel; in the target's they lie higher, and its harmonics are farther apart."""
-caption = r"""Left: derivative of the glottal flow for three values of $R_d$. Middle and right: the same vowels from the source and from the target, with the true F1 to F3 (lines)."""
-with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.2) as axes:
+caption = r"""Top: derivative of the glottal flow for three values of $R_d$. Below: the same vowels from the source and from the target, with the true F1 to F3 (lines)."""
+with figure(3, 1, alt=alt, caption=caption, width=6.0, height=9.0) as axes:
     t = np.linspace(0, 0.999, 400)
     for R_d, line in ((0.5, "-"), (1.2, "--"), (2.6, "-.")):
         axes[0].plot(t, speech.GlottalPulse(R_d)(t), line, label=f"$R_d$ = {R_d}")
