@@ -253,6 +253,7 @@ say(f"""MECO ends at a mean error of {good.mean():.2f}, and none of the {RUNS} r
 the truth. The plug-in ends {plug_in[-1]:.0f} away. Steps of 0.1 take MECO {final["MECO, γ = 0.05, η = 0.1"].mean():.0f} away, and γ = 0.2 takes it
 {final["MECO, γ = 0.2"].mean():.0f} away.""")
 
+
 # %% [markdown]
 # **Why the last two?** Hold $\theta$ still and let $u_t$ run. The mean of $h_t$ then shows where MECO is heading; it stops where that mean is zero.
 

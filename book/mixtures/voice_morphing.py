@@ -750,6 +750,7 @@ claims.check("C4.a", "predicted excitation: nearer to the target's than the sour
 claims.check("C4.b", "predicted excitation: nearer than the constant mean by", unit="%",
              measured=gain["constant mean"], between=(-3, 7), own=True)  # fmt: skip
 
+
 # %% [markdown]
 # The mean does nearly all of it. Is that the method's fault or the talkers'? Here a talker's pulse is the same for all vowels, and the tract says nothing about it. Let the target's $R_d$ follow
 # the vowel instead, from pressed to breathy.
