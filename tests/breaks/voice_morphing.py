@@ -114,7 +114,7 @@ BREAKS = [
     ),
     Break(
         "frames paired by their share of the utterance, not warped",
-        ("C1.f",),
+        ("C1.b",),
         {
             "    i, j = speech.dynamic_time_warping(cost).T\n": (
                 "    n, m = cost.shape\n    i = np.arange(n)\n    j = i * m // n\n"
