@@ -2,7 +2,7 @@
 
 from bookbuild.breaks import Break
 
-NOISE_TERM = "return ad.mean(weights * r_z, axis=-1)"
+NOISE_TERM = "xp.exp(log_w[n:, ...] - self.log_u) / m])"
 SETTING = '    "MECO, γ = 0.05": (0.05, 0.01),\n'
 
 BREAKS = [
@@ -20,12 +20,12 @@ BREAKS = [
     Break(
         "the noise term dropped",
         ("C3.a",),
-        {NOISE_TERM: NOISE_TERM.replace("return", "return 0 *")},
+        {NOISE_TERM: "0 * " + NOISE_TERM},
     ),
     Break(
         "the noise term with the wrong sign",
         ("C3.a",),
-        {NOISE_TERM: NOISE_TERM.replace("return ", "return -")},
+        {NOISE_TERM: "-" + NOISE_TERM},
     ),
     Break(
         "steps as long as γ, and the median of the runs in place of the mean",
@@ -38,7 +38,7 @@ BREAKS = [
     Break(
         "one γ for the whole sweep",
         ("C3.f", "C3.g"),
-        {"descend(meco(*SWEEP, 0.05)": "descend(meco(*[0.05] * 6)"},
+        {"sweep = descend(meco(*gammas)": "sweep = descend(meco(*[0.05] * 7)"},
     ),
     Break(
         "NCE's parameters given out as MECO's in the race",
@@ -64,5 +64,31 @@ BREAKS = [
         "networks that learned nothing",
         ("C5.a", "C5.c", "C6.a"),
         {"return lambda x: r(params, encode(x))": "return lambda x: 0 * r(params, encode(x))"},
+    ),
+    Break(
+        "NCE's scores given out as MECO's on the digits",
+        ("C7.a",),
+        {'DIGITS = {"MECO": meco(0.1)': 'DIGITS = {"MECO": nce'},
+        competitor=True,
+    ),
+    Break(
+        "the weights of the importance sample without their own law",
+        ("C6.c",),
+        {"log_w = log_tilde(z) - law.log_density(z)": "log_w = log_tilde(z) - q.log_density(z)"},
+    ),
+    Break(
+        "the grid's cell forgotten in the moons' normaliser",
+        ("C5.h",),
+        {"log_Z(log_tilde(grid / 2), H / 2)": "log_Z(log_tilde(grid / 2))"},
+    ),
+    Break(
+        "the damped variant is not damped",
+        ("C7.g",),
+        {"damped=True)}": "damped=False)}"},
+    ),
+    Break(
+        "the exact normaliser is the running average after all",
+        ("C3.i",),
+        {"u = lfilter([gamma], [1, gamma - 1], w, axis=0)": "u = np.exp(theta**2 / 2)"},
     ),
 ]

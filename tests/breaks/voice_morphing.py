@@ -8,7 +8,7 @@ BREAKS = [
     Break(
         "linear regression given out as the mixture",
         ("C1.b", "C2.b"),
-        {"GaussianMixture(K, reg_covar=REG,": "GaussianMixture(1, reg_covar=REG,"},
+        {"GaussianMixture(K, reg_covar=ridge,": "GaussianMixture(1, reg_covar=ridge,"},
         competitor=True,
     ),
     Break(
@@ -89,6 +89,35 @@ BREAKS = [
         {
             '"converted": converted,': (
                 '"converted": lambda u: put_together(u[0].tract, u[0].level, melody(u[0])),'
+            )
+        },
+    ),
+    Break(
+        "the average tract given out as the whole conversion",
+        ("C5.h",),
+        {
+            '"converted": converted,': (
+                '"converted": lambda u: put_together(average(u), predicted(average(u)), '
+                "melody(u[0])),"
+            )
+        },
+    ),
+    Break(
+        "the constant mean excitation given out as the prediction",
+        ("C4.h",),
+        {
+            "return lambda y: to_host(classes.predict_proba(y)) @ e_k": (
+                "return lambda y: e.mean(axis=0) + np.zeros((len(y), 1))"
+            )
+        },
+        competitor=True,
+    ),
+    Break(
+        "frames paired by their share of the utterance, not warped",
+        ("C1.b",),
+        {
+            "    i, j = speech.dynamic_time_warping(cost).T\n": (
+                "    n, m = cost.shape\n    i = np.arange(n)\n    j = i * m // n\n"
             )
         },
     ),

@@ -16,6 +16,7 @@ __all__ = [
     "activation_pull",
     "sigmoid",
     "sigmoid_and_slope",
+    "softplus",
 ]
 
 GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
@@ -26,6 +27,13 @@ _BLOCK_ELEMENTS = 2**15  # of float32, 128 KiB: several such blocks stay in the 
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + exp(-x)) with all its digits in both tails, as tanh would not give it."""
     return _sigmoid_of(x, *_parts(x))
+
+
+def softplus(x: Array) -> Array:
+    """Return log(1 + exp(x)): logaddexp gives the same digits and takes many times as long."""
+    xp = plain_namespace(x)
+    e = dispatch.apply_in_place("exp", -xp.abs(x))
+    return xp.maximum(x, xp.zeros((), dtype=x.dtype)) + xp.log1p(e)
 
 
 def sigmoid_and_slope(x: Array) -> tuple[Array, Array]:

@@ -253,22 +253,17 @@ def _polish(polynomials: Array, low: Array, high: Array, target: Array) -> Array
     xp = namespace(polynomials)
     order = polynomials.shape[1] - 1
     omega = (low + high) / 2
+    half = (order + 1) / 2
     for _ in range(_NEWTON_STEPS):
-        real, imaginary = xp.zeros_like(omega), xp.zeros_like(omega)
-        slope_real, slope_imaginary = xp.zeros_like(omega), xp.zeros_like(omega)
-        for lag in range(order + 1):
-            # A(e^{i w}) e^{i (p+1) w / 2}, turned back by the target, and its derivative
-            power = (order + 1) / 2 - lag
-            angle = power * omega - target
-            cosine = polynomials[:, lag : lag + 1] * xp.cos(angle)
-            sine = polynomials[:, lag : lag + 1] * xp.sin(angle)
-            real, imaginary = real + cosine, imaginary + sine
-            slope_real, slope_imaginary = (
-                slope_real - power * sine,
-                slope_imaginary + power * cosine,
-            )
-        missing = xp.atan2(imaginary, real)
-        slope = (real * slope_imaginary - imaginary * slope_real) / (real**2 + imaginary**2)
+        # A(e^{iw}) and the sum of lag a_lag e^{-i lag w}, its derivative times i, by Horner's rule
+        z = xp.exp(-1j * xp.astype(omega, xp.complex128))
+        value, weighted = xp.zeros_like(z), xp.zeros_like(z)
+        for lag in range(order, -1, -1):
+            value = value * z + polynomials[:, lag : lag + 1]
+            weighted = weighted * z + lag * polynomials[:, lag : lag + 1]
+        turned = value * xp.exp(1j * xp.astype(half * omega - target, xp.complex128))
+        missing = xp.atan2(xp.imag(turned), xp.real(turned))
+        slope = half - xp.real(weighted / value)
         above = missing > 0
         low, high = xp.where(above, low, omega), xp.where(above, omega, high)
         newton = omega - missing / slope
