@@ -44,7 +44,7 @@
 #    classes. Re-reported accuracies against it, both with an *estimated* number: CIFAR-100 75.4 against 70.8, ImageNet-100 75.3 against 77.9, CUB 52.0 against
 #    51.1, cars 38.6 against 39.1. {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g`
 # 5. The same on real images; here, on digits. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f`
-# 6. To alternate clustering and representation learning improves both. {claims}`C6.a, C6.b, C6.c, C6.d, C6.e`
+# 6. To alternate clustering and representation learning improves both. {claims}`C6.a, C6.b, C6.c, C6.d, C6.e, C6.f`
 #
 # Not tested: all of the paper's own images, and with them its tables.
 #
@@ -892,14 +892,20 @@ def epoch(params, optimiser, y, fit, rng):
 
 
 # %%
-def train(params, y, epochs, rng, K=None, grow=False):
-    """Parameters, clusters, and (K, accuracy) after each epoch; no prototypes if K is None."""
+def train(params, y, epochs, rng, K=None, grow=False, told=None):
+    """Parameters, clusters, and (K, accuracy) after each epoch; no prototypes if K is None.
+
+    A control has the classes `told` for its clusters.
+    """
     steps = epochs * (y.shape[0] // BATCH)
     optimiser, fit, trace = SGD(cosine_decay(0.03, steps), momentum=0.9), None, []
     for _ in range(epochs):
         if K is not None:
             fit = recluster(features(params), y, fit, K, grow, rng)
             trace.append((fit.centres.shape[0], scores_of(fit, y)[0]))
+        if told is not None:
+            centres = cluster_statistics(features(params), told, K).means
+            fit = fit._replace(labels=told, centres=centres)
         params = epoch(params, optimiser, y, fit, rng)
     return params, fit, trace
 
@@ -907,7 +913,7 @@ def train(params, y, epochs, rng, K=None, grow=False):
 # %% [markdown]
 # Three arms continue from one warm-up of five epochs: **(a)** the contrastive losses alone, clusters once at the end; **(b)** the full loop with $K=10$ given;
 # **(c)** the full loop from 15 clusters. SGD with rate $0.03$ and momentum $0.9$, batches of 128; these two and the temperature $0.3$ of $L_{\rm nce}$ were
-# chosen on other seeds.
+# chosen on other seeds. A control, **(d)**, is arm (b) with the *true* classes for clusters: the most that prototypes could do.
 
 # %%
 def nearest_mean(Z, y):
@@ -938,6 +944,10 @@ for seed in progress(SEEDS_LOOP, "full loop"):
     for name, params, fit in (("(b), K given", known, fit_b), ("(c), K unknown", unknown, fit_c)):
         last = recluster(features(params), y, fit, None, "unknown" in name, rng)
         arms.setdefault(name, []).append([last.centres.shape[0], *scores_of(last, y)])
+    rng = generator(500 + seed)
+    Z_d = features(train(start, y, EPOCHS - WARM, rng, K=10, told=truth_digits)[0])
+    found = discover(Z_d, y, 15, within(Z_d, y, 180), rng)
+    arms.setdefault("(d), K unknown", []).append([found.path[-1], *scores_of(found, y)])
 arms = {name: np.asarray(values) for name, values in arms.items()}
 
 # %%
@@ -968,8 +978,10 @@ two = {"seeds": len(SEEDS_LOOP)}
 gain = mean["(c), K unknown"] - mean["(a), K unknown"]
 claims.check("C6.a", "accuracy, all, K unknown: full loop less contrastive losses alone", measured=gain,
              at_least=0.05, paper="improves both", **two,
-             not_reproduced="prototypes of mixed clusters confirm the mixture")  # fmt: skip
+             not_reproduced="prototypes pull weakly: with the true classes for clusters, too, it is a few points, C6.f")  # fmt: skip
 claims.check("C6.d", "the same difference, bounded below", measured=gain, at_least=-0.15, own=True, **two)  # fmt: skip
+most = mean["(d), K unknown"] - mean["(a), K unknown"]
+claims.report_value("C6.f", "the same difference with the true classes for clusters, arm (d)", measured=most, own=True, **two)
 old_gain = np.mean(named[1::2]) - np.mean(named[0::2])
 claims.check("C6.b", "unlabelled old digits nearest to their class's mean: trained less untrained encoder",
              measured=old_gain, at_least=0.02, own=True, **two)  # fmt: skip
@@ -981,11 +993,12 @@ claims.check("C6.e", "the same difference, bounded below", measured=short, at_le
 say(f"""Training does what its labels say: of the unlabelled old digits {100 * np.mean(named[1::2]):.0f} per cent are nearest
 to the mean of their class, and {100 * np.mean(named[0::2]):.0f} per cent before. But over all digits the full loop is
 {100 * abs(gain):.1f} points {"above" if gain > 0 else "below"} the contrastive losses alone, which two runs cannot tell from
-nothing, and {100 * abs(short):.0f} points below principal components.""")
+nothing, and {100 * abs(short):.0f} points below principal components. With prototypes of the true classes the difference
+would be {100 * most:+.1f} points: with a mean concentration of 1 the scores $z^\\top c/\\phi$ of unit vectors differ too little to pull.""")
 
 # %% [markdown]
-# The supervised loss pulls the old classes together, and new ones that resemble them come along. Then the prototypes hold what the clusters say, also where a
-# cluster mixes two digits; with $K$ unknown such clusters are merged and no longer parted. The paper starts from features of a large network trained on a
+# The supervised loss pulls the old classes together, and new ones that resemble them come along. The prototypes should hold against this. As found they do
+# not, and even those of the true classes, with the published concentration, gain a few points at most. The paper starts from features of a large network trained on a
 # million images, which separate new classes beforehand, and trains its last block only. Our result says what the loop does without them, not that the paper is
 # wrong.
 #
