@@ -47,7 +47,21 @@ def tree_items(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def tree_leaves(tree: Tree) -> list[Any]:
     """Return the leaves of a tree in its order."""
-    return [leaf for _, leaf in tree_items(tree)]
+    leaves: list[Any] = []
+    _collect(tree, leaves)
+    return leaves
+
+
+def _collect(tree: Tree, leaves: list[Any]) -> None:
+    """Append the leaves of a tree, without their paths."""
+    if isinstance(tree, Mapping):
+        for key in tree:
+            _collect(tree[key], leaves)
+    elif isinstance(tree, list | tuple):
+        for child in tree:
+            _collect(child, leaves)
+    else:
+        leaves.append(tree)
 
 
 def tree_map(function: Callable, tree: Tree, *others: Tree) -> Tree:
