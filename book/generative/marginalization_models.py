@@ -327,14 +327,14 @@ def orders(rng, n, D):
 
 def resample(phi, x, rank, first, rng):
     """Draw the positions with rank >= first anew; also return their log p_phi."""
-    x, log_p = x * (rank < first), 0.0
+    x, log_p = x * xp.astype(rank < first, xp.float32), 0.0
     for d in range(first, x.shape[1]):
-        logit, here = net(phi, x), rank == d
-        noise = rng.logistic(size=(x.shape[0], 1))
-        answer = xp.where(logit + noise > 0, 1, -1) * here
-        log_p = log_p + ad.log_sigmoid(xp.sum(logit * answer, axis=1))
-        x = x + answer
-    return xp.astype(x, xp.float32), log_p
+        here = xp.astype(rank == d, xp.float32)
+        logit = xp.sum(net(phi, x) * here, axis=1)
+        sign = xp.where(logit + rng.logistic(size=logit.shape) > 0, 1.0, -1.0)
+        log_p = log_p + ad.log_sigmoid(sign * logit)
+        x = x + here * xp.astype(sign, xp.float32)[:, None]
+    return x, log_p
 
 
 def sample(phi, rank, rng):

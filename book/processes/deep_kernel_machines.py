@@ -315,7 +315,7 @@ claims.check(
 # $$\log p(Z\mid Y)=\rho\,\log p\bigl(Y\mid G=\tfrac1NFF^\top\bigr)-\tfrac12\lVert Z\rVert^2+\text{const},$$
 #
 # with $\rho=N$ for the scaled likelihood and $\rho=1$ for the ordinary one. The gradient is $B(G)$ of equation {eq}`dkm-stationary`, for the
-# chains of all seeds at once. With $K+\sigma^2I=TT^\top$ the inverse is $R=T^{-\top}T^{-1}$.
+# chains of all seeds at once. The log-determinant comes from $K+\sigma^2I=TT^\top$.
 
 # %%
 seeds = range(3)
@@ -333,9 +333,8 @@ def likelihood_gradient(G: Array, Y: Array, noise: float) -> tuple[Array, Array]
     P, C = Y.shape
     g = xp.linalg.diagonal(G)
     K = squared_exponential(G, g[..., :, None], g[..., None, :])
-    T = xp.linalg.cholesky(K + (noise + jitter) * xp.eye(P))
-    root = xp.linalg.inv(T)
-    R = xp.matrix_transpose(root) @ root
+    of_y = K + (noise + jitter) * xp.eye(P)
+    T, R = xp.linalg.cholesky(of_y), xp.linalg.inv(of_y)
     A = R @ Y
     M = (A @ xp.matrix_transpose(A) - C * R) * K / 2
     log_det = 2 * xp.sum(xp.log(xp.linalg.diagonal(T)), axis=-1)
@@ -693,8 +692,10 @@ claims.check(
 # length, the same with one length for each input (*automatic relevance determination*, ARD), and the scale and noise of the NNGP.
 
 # %%
-def tuned_gp(X: Array, Y: Array, x: Array, lengths) -> Array:
-    """Mean of a squared exponential GP, hyper-parameters by maximum marginal likelihood."""
+def tuned_gp(X: Array, Y: Array, x: Array, lengths=None) -> Array:
+    """Mean of a GP tuned by marginal likelihood, from these lengths or from the spread of X."""
+    if lengths is None:
+        lengths = float(xp.sqrt(xp.mean(xp.var(X, axis=0))))
     gp = GaussianProcessRegressor(SquaredExponential(1.0, lengths), 0.05)
     return gp.fit(X, Y).predict(x)
 
@@ -1063,8 +1064,7 @@ def digits_row(seed: int) -> list:
         learned = maximise(value, identity(M, 2), 40).params["U"]
         for V in ([], identity(M, 2), learned):
             row.append(accuracy(sparse_predict(V, k, blocks, new, Y, noise_d), y))
-    spread = float(xp.sqrt(xp.mean(xp.var(X, axis=0))))  # where the search for the length begins
-    return [*row, accuracy(tuned_gp(X, Y, x, spread), y)]
+    return [*row, accuracy(tuned_gp(X, Y, x), y)]
 
 
 # %%
@@ -1112,7 +1112,7 @@ for seed in range(3):
         lambda U, b=blocks, Y=Y: sparse_objective(U, k, b, Y, 0.5, 30.0), nngp, 60
     )
     means = [sparse_predict(V, k, blocks, new, Y, 0.5) for V in (nngp, fit.params["U"])]
-    rows.append([f"{seed}", *(rmse(m, y) for m in (*means, tuned_gp(X, Y, x, 5.0)))])
+    rows.append([f"{seed}", *(rmse(m, y) for m in (*means, tuned_gp(X, Y, x)))])
 table(
     rows, ["Seed", "NNGP", "DKM", "Exact GP, tuned"],
     "Test RMSE on the diabetes table, in standard deviations of the training targets.",
