@@ -650,12 +650,13 @@ def one_layer(G_0: Array, Y: Array, noise: float, nu: float):
     def value_and_slope(U: Array) -> tuple[Array, Array]:
         S = L @ U
         value, B = likelihood_gradient(S @ xp.matrix_transpose(S), Y, noise)
-        slope = 2 * xp.matrix_transpose(L) @ (B @ S) - nu * (U - xp.eye(len(U)) / U.diagonal())
+        slope = 2 * xp.matrix_transpose(L) @ (B @ S) - nu * (U - xp.eye(len(U)) / xp.linalg.diagonal(U))
         return value - nu * divergence([U]), slope
 
     return value_and_slope
 
 
+# %%
 def fit_one_layer(G_0: Array, Y: Array, noise: float, nu: float) -> list:
     """Maximise the objective of one layer by L-BFGS over the lower triangle of U, from U = I."""
     P, value_and_slope = len(Y), one_layer(G_0, Y, noise, nu)
