@@ -15,6 +15,7 @@ import numpy as np
 
 from gaussbook.arrays import Array, namespace, to_host
 from gaussbook.autodiff import ravel_tree, tree_items, tree_leaves, tree_map, value_and_grad
+from gaussbook.autodiff.tracing import is_floating, refuse_masked, same_type
 from gaussbook.validation import check_integer, check_scalar
 
 __all__ = [
@@ -157,11 +158,13 @@ def _in_type_of(name: str, value: Array, slope: Array) -> Array:
     ValueError
         If one of them does not hold floating numbers, or has masked values.
     """
-    xp = namespace(value, slope)
+    refuse_masked(value, slope)
     for what, x in (("params", value), ("grads", slope)):
-        if not xp.isdtype(x.dtype, "real floating"):
+        if not is_floating(x):
             raise ValueError(f"{what}[{name!r}] must hold floating numbers, got {x.dtype}")
-    return slope if slope.dtype == value.dtype else xp.astype(slope, value.dtype)
+    if same_type(slope, value):
+        return slope
+    return namespace(value, slope).astype(slope, value.dtype)
 
 
 class _Optimiser:

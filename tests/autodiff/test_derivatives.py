@@ -266,6 +266,16 @@ class TestTails:
         slope = ad.grad(lambda x: ad.sum(ad.softplus(x)))(x)
         np.testing.assert_allclose(slope, special.expit(x), rtol=1e-6)
 
+    @pytest.mark.parametrize("name", ["sigmoid", "silu", "gelu", "relu", "tanh", None])
+    def test_a_layer_has_the_same_value_whether_it_is_recorded_or_not(self, name):
+        rng = np.random.default_rng(0)
+        x, w = rng.normal(size=(1100, 5)), rng.normal(size=(5, 24))
+
+        def layer(w):
+            return ad.linear(x, w, w[0, :], activation=name)
+
+        np.testing.assert_array_equal(layer(w), ad.vjp(layer, w)[0])
+
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     @pytest.mark.parametrize("name", ["sigmoid", "silu", "gelu"])
     def test_fused_activations_agree_with_their_formulas(self, dtype, name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +55,22 @@ def test_the_order_in_memory_does_not_matter(order, dtype):
         np.testing.assert_allclose(inverse @ matrix, np.eye(5), atol=100 * tolerance)
         right = solve_triangular(copy, np.asarray(matrix, order="F"))
         np.testing.assert_allclose(np.tril(L) @ right, matrix, atol=10 * tolerance * 5)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("types", [("f8", "f8"), ("f4", "f4"), ("f8", "f4")])
+@pytest.mark.parametrize("shape", [(6,), (6, 4), (6, 0)])
+@pytest.mark.parametrize("transpose", [False, True])
+def test_triangular_solves_are_scipys_to_the_last_bit(order, types, shape, transpose):
+    L = np.asarray(np.linalg.cholesky(_positive(6)), dtype=types[0], order=order)
+    b = np.random.default_rng(1).normal(size=shape).astype(types[1])
+    peer = scipy.linalg.solve_triangular(L, b, lower=True, trans=int(transpose))
+    np.testing.assert_array_equal(solve_triangular(L, b, transpose=transpose), peer)
+
+
+def test_a_zero_on_the_diagonal_is_an_error():
+    with pytest.raises(np.linalg.LinAlgError):
+        solve_triangular(np.diag([1.0, 0.0, 2.0]), np.ones(3))
 
 
 def test_the_jitter_is_relative_to_the_scale_that_was_rounded():

@@ -72,6 +72,17 @@ def test_hyper_parameters_reach_scikit_learns_optimum():
     assert np.abs(again[1]).max() < 0.02
 
 
+def test_one_search_where_the_lengths_given_are_those_of_the_data():
+    spread = np.sqrt(np.mean(np.var(X, axis=0)))
+    for length, searches in ((spread, 1), (2 * spread, 2)):
+        gp = GaussianProcessRegressor(SquaredExponential(1.0, length), 0.1)
+        starts = []
+        search = gp._search
+        gp._search = lambda start, search=search, starts=starts: starts.append(0) or search(start)
+        gp.fit(X, Y)
+        assert len(starts) == searches
+
+
 def test_restarts_never_do_worse_and_fixed_noise_stays():
     start = SquaredExponential(1.0, [30.0] * 3)
     one = GaussianProcessRegressor(start, 0.5, fixed_noise=True).fit(X, Y)

@@ -58,15 +58,15 @@ def _sigmoid_of(x: Array, e: Array, inverse: Array) -> Array:
 
 
 def activate(saved: dict, z: Array, name: str | None) -> Array:
-    """Apply an activation to a matrix that may be overwritten; leave what its slope needs."""
+    """Apply an activation to a matrix that may be overwritten; leave what a pull needs."""
     if name == "relu":
         z = dispatch.rectify(z)
     elif name == "tanh":
         z = dispatch.apply_in_place("tanh", z)
     elif name == "sigmoid":
-        z, saved["slope"] = sigmoid_and_slope(z)
+        z, saved["slope"] = sigmoid_and_slope(z) if saved["pull"] else (sigmoid(z), None)
     elif name in ("silu", "gelu"):
-        z, saved["slope"] = _gated(z, name)
+        z, saved["slope"] = _gated(z, name, saved["pull"])
     saved["y"] = z
     return z
 
@@ -86,29 +86,31 @@ def activation_pull(saved: dict, g: Array, name: str | None) -> Array:
     return g * saved["slope"]
 
 
-def _gated(z: Array, name: str) -> tuple[Array, Array]:
-    r"""Return :math:`z\,\sigma(v)`, written over z, and its slope, block by block in the cache.
+def _gated(z: Array, name: str, sloped: bool) -> tuple[Array, Array | None]:
+    r"""Return :math:`z\,\sigma(v)`, written over z, and its slope if wanted, block by block.
 
     With :math:`v=z` (SiLU) or :math:`v=z(a+bz^2)` (GELU) the slope is
     :math:`\sigma(v)+z\,\sigma'(v)\,v'`.
     """
-    slopes = plain_namespace(z).empty(z.shape, dtype=z.dtype)
+    slopes = plain_namespace(z).empty(z.shape, dtype=z.dtype) if sloped else None
     for rows in row_blocks(z.shape[0], z.shape[1], z, elements=_BLOCK_ELEMENTS):
-        x = z[rows, :]
-        if name == "silu":
-            gate, slope = sigmoid_and_slope(x)
-        else:
+        x = inner = z[rows, :]  # a block of few rows stays in the cache
+        if name == "gelu":
             squares = x * x
             inner = squares * GELU_CUBIC
             inner += GELU_LINEAR
             inner *= x
+        if sloped:
             gate, slope = sigmoid_and_slope(inner)
-            squares *= 3 * GELU_CUBIC
-            squares += GELU_LINEAR
-            slope *= squares
-        slope *= x
-        slope += gate
-        slopes[rows, :] = slope
+            if name == "gelu":
+                squares *= 3 * GELU_CUBIC
+                squares += GELU_LINEAR
+                slope *= squares
+            slope *= x
+            slope += gate
+            slopes[rows, :] = slope
+        else:
+            gate = sigmoid(inner)
         gate *= x
         z[rows, :] = gate
     return z, slopes

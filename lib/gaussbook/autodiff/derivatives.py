@@ -35,11 +35,16 @@ __all__ = [
 ]
 
 
+_USUAL = (np.dtype(np.float64), np.dtype(np.float32))
+
+
 def _as_leaves(name: str, tree: Tree) -> Tree:
     """Check that all leaves are floating arrays; numbers become arrays beside them."""
     leaves = tree_leaves(tree)
     if not leaves:
         raise ValueError(f"{name} holds no arrays to differentiate by")
+    if all(type(value) is np.ndarray and value.dtype in _USUAL for value in leaves):
+        return tree
     xp = plain_namespace(*leaves)
 
     def leaf(item: tuple[str, Any]) -> Array:

@@ -75,9 +75,10 @@ def rectify(x: Array) -> Array:
 def add_to_rows(x: Array, row: Array) -> None:
     """Add a vector (m,) to every row of a matrix (n, m), in place."""
     n, m = x.shape
-    several = math.gcd(n, max(1, 512 // m))
+    several = math.gcd(n, 512 // m) if n >= 1024 and 0 < m <= 64 else 1
     if isinstance(x, np.ndarray) and several > 1 and x.flags.c_contiguous:
-        x, row = x.reshape(n // several, several * m), np.tile(row, several)  # long rows are fast
+        x = x.reshape(n // several, several * m)  # many short rows are slower than few long ones
+        row = np.concatenate([row] * several)
     x += row
 
 

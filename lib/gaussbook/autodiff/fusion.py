@@ -48,7 +48,8 @@ def fused(forward: Callable, backward: Callable, composite: Callable) -> Callabl
     ----------
     forward : callable
         ``forward(saved, *arrays, **options)`` computes the result of plain arrays, all of one
-        floating type, and may leave in the dictionary `saved` what the pull needs.
+        floating type, and may leave in the dictionary `saved` what the pull needs; its entry
+        ``saved["pull"]`` says whether there can be one.
     backward : callable
         ``backward(saved, needed, g, *arrays, **options)`` returns a sequence with the gradient by
         each array whose position is in `needed` (anything at the other positions).  It must leave
@@ -92,6 +93,7 @@ def fused(forward: Callable, backward: Callable, composite: Callable) -> Callabl
 
     @wraps(composite)
     def call(*args: Any, **options: Any) -> Array:
-        return run(*_in_common_type(*args), saved={}, options=options)
+        args = _in_common_type(*args)
+        return run(*args, saved={"pull": any(map(is_traced, args))}, options=options)
 
     return call

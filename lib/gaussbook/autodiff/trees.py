@@ -47,7 +47,21 @@ def tree_items(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def tree_leaves(tree: Tree) -> list[Any]:
     """Return the leaves of a tree in its order."""
-    return [leaf for _, leaf in tree_items(tree)]
+    leaves: list[Any] = []
+    _collect(tree, leaves)
+    return leaves
+
+
+def _collect(tree: Tree, leaves: list[Any]) -> None:
+    """Append the leaves of a tree, without their paths."""
+    if isinstance(tree, Mapping):
+        for key in tree:
+            _collect(tree[key], leaves)
+    elif isinstance(tree, list | tuple):
+        for child in tree:
+            _collect(child, leaves)
+    else:
+        leaves.append(tree)
 
 
 def tree_map(function: Callable, tree: Tree, *others: Tree) -> Tree:
@@ -70,6 +84,8 @@ def tree_map(function: Callable, tree: Tree, *others: Tree) -> Tree:
     ValueError
         If the structures differ.
     """
+    if not others:
+        return _map_one(function, tree)
     children = _children(tree)
     if children is None:
         if any(_children(other) is not None for other in others):
@@ -86,10 +102,21 @@ def tree_map(function: Callable, tree: Tree, *others: Tree) -> Tree:
         return {
             key: tree_map(function, tree[key], *(other[key] for other in others)) for key in tree
         }
-    mapped = (tree_map(function, *parts) for parts in zip(tree, *others, strict=True))
-    if hasattr(tree, "_fields"):
-        return type(tree)(*mapped)
-    return type(tree)(mapped)
+    return _like(tree, [tree_map(function, *parts) for parts in zip(tree, *others, strict=True)])
+
+
+def _map_one(function: Callable, tree: Tree) -> Tree:
+    """Apply a function to the leaves of one tree, which needs no comparison."""
+    if isinstance(tree, Mapping):
+        return {key: _map_one(function, tree[key]) for key in tree}
+    if isinstance(tree, list | tuple):
+        return _like(tree, [_map_one(function, child) for child in tree])
+    return function(tree)
+
+
+def _like(branch: list | tuple, children: list) -> Tree:
+    """Return a list, tuple or named tuple of other children."""
+    return type(branch)(*children) if hasattr(branch, "_fields") else type(branch)(children)
 
 
 def ravel_tree(tree: Tree) -> tuple[Array, Callable[[Array], Tree]]:

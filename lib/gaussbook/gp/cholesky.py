@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 from array_api_compat import is_cupy_array, is_numpy_array
 
@@ -103,8 +106,8 @@ def solve_triangular(cholesky: Array, b: Array, *, transpose: bool = False) -> A
     """
     xp = namespace(cholesky, b)
     if is_numpy_array(cholesky) and cholesky.ndim == 2:
-        from scipy.linalg import solve_triangular as solve
-    elif is_cupy_array(cholesky) and cholesky.ndim == 2:
+        return _solve_on_host(cholesky, b, transpose)
+    if is_cupy_array(cholesky) and cholesky.ndim == 2:
         from cupyx.scipy.linalg import solve_triangular as solve
     else:  # elimination by a general solver finds nothing to do or to exchange below
         L = xp.tril(cholesky)
@@ -113,6 +116,30 @@ def solve_triangular(cholesky: Array, b: Array, *, transpose: bool = False) -> A
             xp.linalg.solve(xp.matrix_transpose(L) if transpose else L, matrix), b.shape
         )
     return solve(cholesky, b, lower=True, trans=int(transpose), check_finite=False)
+
+
+@cache
+def _trtrs(kind: str) -> Callable | None:
+    """Return LAPACK's triangular solver for a type, by its letter; None if it has none."""
+    from scipy.linalg import lapack
+
+    return {"d": lapack.dtrtrs, "f": lapack.strtrs}.get(kind)
+
+
+def _solve_on_host(cholesky: np.ndarray, b: np.ndarray, transpose: bool) -> np.ndarray:
+    """Solve one system; SciPy's checks of a small one would take ten times as long as LAPACK."""
+    solver = _trtrs(cholesky.dtype.char) if cholesky.dtype == b.dtype and b.size else None
+    if solver is None or b.ndim > 2 or cholesky.shape != 2 * b.shape[:1]:
+        from scipy.linalg import solve_triangular as solve
+
+        return solve(cholesky, b, lower=True, trans=int(transpose), check_finite=False)
+    if cholesky.flags.f_contiguous:
+        x, info = solver(cholesky, b, lower=1, trans=int(transpose))
+    else:  # the transpose of a C array is LAPACK's own layout
+        x, info = solver(cholesky.T, b, lower=0, trans=int(not transpose))
+    if info:
+        raise np.linalg.LinAlgError(f"cholesky has a zero on its diagonal, at {info - 1}")
+    return x
 
 
 def cholesky_inverse(cholesky: Array) -> Array:

@@ -7,14 +7,22 @@ from typing import Any
 
 from gaussbook.arrays import Array, namespace
 from gaussbook.autodiff import plain
+from gaussbook.autodiff.tracing import refuse_masked
 
 __all__ = ["check_input", "check_integers", "dtype_of", "parameter"]
 
 Params = Mapping[str, Any]
+_FAMILIES: dict[tuple, bool] = {}
 
 
 def _family(x: Array, family: str) -> bool:
-    return namespace(plain(x)).isdtype(x.dtype, family)
+    x = plain(x)
+    refuse_masked(x)
+    key = type(x), x.dtype, family  # asked in every step: the answer is looked up
+    found = _FAMILIES.get(key)
+    if found is None:
+        found = _FAMILIES[key] = namespace(x).isdtype(x.dtype, family)
+    return found
 
 
 def check_input(name: str, x: Any, ndim: int | None = None, at_least: int = 0) -> Array:
