@@ -28,6 +28,7 @@ KEPT = {
     "nn.layers.embedding": "scale_autoregression",
     "nn.layers.embedding_init": "scale_autoregression",
     "nn.layers.rms_norm": "scale_autoregression",
+    "nn.transformer.transformer_block": "distribution_transformer",
     "optim.AdamW": "scale_autoregression",
     "splatting.loaders.load_colmap": "sparse_view_priors",
     "splatting.loaders.load_nerf_synthetic": "sparse_view_priors",

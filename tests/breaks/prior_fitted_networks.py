@@ -40,7 +40,8 @@ BREAKS = [
         "queries see each other and the context has an order",
         ("C4.a", "C4.b"),
         {
-            "context=n + 1, pre_norm": "pre_norm",
+            "attend(block, h, h[:, : n + 1, :])": "attend(block, h, h)",
+            "attend(last, h[:, n + 1 :, :], h[:, : n + 1, :])": "attend(last, h[:, n + 1 :, :], h)",
             '    h = nn.dense(params["x"], x)\n': (
                 '    h = nn.dense(params["x"], x)\n'
                 "    h = h + xp.astype(xp.arange(x.shape[1])[:, None] / 20, xp.float32)\n"
