@@ -689,6 +689,7 @@ for delta in DELTA:
 columns = ["classifier", "T", "NLL (nats)", "ACE", "ECE", "error"]
 table(rows, columns, f"Two Gaussian classes in 300 dimensions, mean of {RUNS} runs (one at δ = 0.25)")
 
+
 # %%
 def nll_of(name, m, delta):
     """Mean NLL over the runs."""

@@ -458,6 +458,7 @@ columns = ["entry", "paper", "RSS, mean ± sd", "labels alone", "longest directi
            "best possible", "if all had labels", "best runs that reach the paper"]  # fmt: skip
 table(rows, columns, "The paper's table of accuracies, d = 200; the right five columns are for comparison")
 
+
 # %% [markdown]
 # The last column counts the runs of message passing whose accuracy rounds to the paper's value or above: how much luck
 # the best rule needs.
