@@ -222,7 +222,7 @@ with figure(1, 2, alt=alt, caption=caption, height=3.4, sharey=True) as axes:
         ax.axvline(enough(10, alpha), color="gray", lw=1)
         ax.set(xscale="log", xlabel="unlabelled points n", title=f"shift α = {alpha}")
     axes[0].set_ylabel("accuracy")
-    axes[1].legend()
+    axes[1].legend(loc="center right", fontsize=9)
 
 # %%
 LABELS = {m: label_only(m) for m in PAPER_LABELS}
@@ -492,8 +492,8 @@ with figure(1, 2, alt=alt, caption=caption, height=3.8, sharey=True) as axes:
         axes[1].plot(curve, spectral_law(curve, alpha), "--", lw=1, color=line.get_color())
     for ax in axes:
         ax.set(xscale="log", xlabel="unlabelled points n")
-        ax.axvline(D, color="gray", lw=1)
-        ax.legend()
+        ax.axvline(D, ymax=0.64, color="gray", lw=1)
+        ax.legend(loc="upper left", fontsize=9)
     axes[0].set_ylabel("accuracy")
 
 
