@@ -39,16 +39,16 @@
 #
 # 1. Labels alone give 0.59, 0.62, 0.65 and 0.83 with $m=10$, 20, 40 and 10 000 of them. {claims}`C1.a, C1.b`
 # 2. With 10 000 unlabelled points RSS reaches 0.82, whether $m$ is 10, 20 or 40. We ask as well that what reaches it is RSS and not
-#    something simpler. {claims}`C2.m10, C2.m20, C2.m40, C2.b, C2.c10, C2.c40, C2.d, C2.e, C2.f, C2.g, C2.h`
+#    something simpler. {claims}`C2.m10, C2.m20, C2.m40, C2.b, C2.c10, C2.c40, C2.d, C2.e, C2.f, C2.g, C2.h, C2.i`
 # 3. Fewer will do: 0.79 with $n=1000$ for $m=10$, 0.80 with 2000 for $m=20$, 0.81 with 4000 for $m=40$.
 #    {claims}`C3.m10, C3.m20, C3.m40`
 # 4. Shifted points are nearly as good: 0.80 to 0.81 with 10 000. With no shift the method is ordinary
-#    semi-supervised learning. {claims}`C4.a, C4.b, C4.c, C4.d, C4.e`
+#    semi-supervised learning. {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f`
 # 5. Few unlabelled points help too: for $m=10$ accuracy is 0.63 with ten and 0.66 with a hundred; for $m=40$ it is 0.65 with forty and
-#    0.71 with 400; for $m=20$ it is 0.69 with 200. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f, C5.g, C5.h, C5.i`
+#    0.71 with 400; for $m=20$ it is 0.69 with 200. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f, C5.g, C5.h, C5.i, C5.j`
 # 6. If $\alpha\le O(1/d)$ and $n\ge\Omega(d^3)$ the number of labels that is needed does not depend on $d$. {claims}`C6.a, C6.b`
 # 7. RSS beats training on labels alone when the shift is at most $\alpha\le O(d/m)$ and $n\ge\Omega(m^2/d)$. We add that without
-#    its unlabelled term it is training on labels alone. {claims}`C7.a, C7.b, C7.c`
+#    its unlabelled term it is training on labels alone. {claims}`C7.a, C7.b, C7.c, C7.d`
 #
 # Not tested here: the bounds with their rates, among them that $m=O(d/\epsilon)$ labels with $n=O(d/\epsilon^6)$ unlabelled points do the
 # work of $m=O(d/\epsilon^2)$ labels, and the tables on tissue images (48 labels: from 0.65 to 0.82 with 2000 unlabelled images).
@@ -103,7 +103,7 @@
 # n^*=\frac{d\,[\,m+(m+d)/s^2\,]}{d-m\alpha^2}\quad(\alpha^2<d/m),\qquad \alpha=0:\quad n^*=d+2m .
 # $$ (eq-ood-enough)
 #
-# Here the paper's condition on the shift appears: past $\alpha^2=d/m$ no number of unlabelled points is enough.
+# A condition on the shift like the paper's appears, on $\alpha^2$ in place of $\alpha$: past $\alpha^2=d/m$ no number of unlabelled points is enough.
 #
 # **The best possible rule.** Let somebody know $\alpha$ and both lengths, and weigh everything optimally. If the mean $\mu_1$ is known with overlap
 # $q_1$ (the squared length of its best guess), the best guess of an unseen sign has mean square
@@ -212,7 +212,7 @@ quickly to 0.80 at 1000. The longest direction stays at 0.5 up to the dimension 
 at 220 points, with shift at 146. The paper's values at 10 and 100 points lie well above the best rule, those at 1000 and 10 000 just below."""
 caption = r"""Ten labels in two hundred dimensions, by formulas alone. Crosses: the paper's values. Vertical: $n^*$ of
 {eq}`eq-ood-enough`."""
-with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.4, sharey=True) as axes:
+with figure(1, 2, alt=alt, caption=caption, height=3.4, sharey=True) as axes:
     for ax, alpha in zip(axes, (0, 0.5), strict=True):
         ax.plot(curve, best_possible(10, curve, alpha, labelled=True), ":", color=PALETTE["black"], label="if all had labels")
         ax.plot(curve, best_possible(10, curve, alpha), color=PALETTE["green"], label="best possible rule")
@@ -222,7 +222,7 @@ with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.4, sharey=True) 
         ax.axvline(enough(10, alpha), color="gray", lw=1)
         ax.set(xscale="log", xlabel="unlabelled points n", title=f"shift α = {alpha}")
     axes[0].set_ylabel("accuracy")
-    axes[1].legend(fontsize=8)
+    axes[1].legend(loc="center right", fontsize=9)
 
 # %%
 LABELS = {m: label_only(m) for m in PAPER_LABELS}
@@ -346,10 +346,14 @@ def ramp(t):
     return xp.clip(1 - t, 0.0, 1.0)
 
 
-def objective(points, w, lam=20.0, gamma=1.0, gamma2=0.3):
+def labelled_loss(points, w, gamma=1.0):
+    """The first sum of J(w), shape (seeds, k)."""
+    return xp.sum(points.share * ramp(gamma * (points.z @ w)), axis=-2)
+
+
+def objective(points, w, lam=20.0, gamma2=0.3):
     """J(w), shape (seeds, k)."""
-    labelled = xp.sum(points.share * ramp(gamma * (points.z @ w)), axis=-2)
-    return labelled + lam * xp.mean(ramp(gamma2 * xp.abs(points.project(w))), axis=-2)
+    return labelled_loss(points, w) + lam * xp.mean(ramp(gamma2 * xp.abs(points.project(w))), axis=-2)
 
 
 def accuracy(points, w):
@@ -433,6 +437,7 @@ def run(n):
         longest = longest_direction(points, w0)
         found["longest"] = accuracy(points, longest)
         found["J"] = [to_host(objective(points, each)) for each in (w, longest, w0)]
+        found["loss"] = [to_host(labelled_loss(points, each)) for each in (w, longest)]
     return found
 
 
@@ -453,25 +458,28 @@ columns = ["entry", "paper", "RSS, mean ± sd", "labels alone", "longest directi
            "best possible", "if all had labels", "best runs that reach the paper"]  # fmt: skip
 table(rows, columns, "The paper's table of accuracies, d = 200; the right five columns are for comparison")
 
+
 # %% [markdown]
 # The last column counts the runs of message passing whose accuracy rounds to the paper's value or above: how much luck
 # the best rule needs.
 
-# %% tags=["hide-input"]
-alt = """Two panels against the number of unlabelled points, ten labels. Left, no shift: RSS starts below labels alone, at
-0.53, crosses it between 100 and 200 points, and follows the longest direction to 0.84; message passing follows the
-best possible rule all along; self-training stays below 0.73. Right: RSS for shifts 0, one quarter, one half and
-one ends at 0.84, 0.83, 0.81 and 0.76, on the closed forms."""
-caption = r"""Ten labels, mean of the runs (one run at the largest $n$). Left: RSS and its rivals without shift; bars are one standard deviation.
-Vertical: $n=d$. Right: RSS with shifts; dashed: the law {eq}`eq-ood-spectral` of the longest direction."""
-
-
+# %%
 def means(k, what="rss"):
     """Sizes n and the mean accuracies of a condition."""
     return list(SEEDS), [results[n][what][:, k].mean() for n in SEEDS]
 
 
-with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.6, sharey=True) as axes:
+# %% tags=["hide-input"]
+ten = {n: results[n]["rss"][:, 0].mean() for n in SEEDS}
+ends = ", ".join(f"{results[20_000]['rss'][:, k].mean():.2f}" for k in (0, 6, 3, 7))
+alt = f"""Two panels against the number of unlabelled points, ten labels. Left, no shift: RSS starts below labels alone, at
+{ten[10]:.2f}, has {ten[100]:.2f} at 100 points and {ten[200]:.2f} at 200, and follows the longest direction to {ten[20_000]:.2f}; message
+passing follows the best possible rule all along; self-training ends at {results[20_000]["self"][:, 0].mean():.2f}. Right: RSS for shifts 0,
+one quarter, one half and one ends at {ends}, near the closed forms."""
+caption = r"""Ten labels, mean of the runs (one run at the largest $n$). Left: RSS and its rivals without shift; bars are one standard deviation.
+Vertical: $n=d$. Right: RSS with shifts; dashed: the law {eq}`eq-ood-spectral` of the longest direction."""
+
+with figure(1, 2, alt=alt, caption=caption, height=3.8, sharey=True) as axes:
     spread = [results[n]["rss"][:, 0].std() for n in SEEDS]
     axes[0].errorbar(*means(0), yerr=spread, fmt="o-", color=PALETTE["vermilion"], label="RSS")
     axes[0].plot(*means(0, "best"), "s", ms=4, color=PALETTE["green"], label="message passing")
@@ -484,8 +492,8 @@ with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.6, sharey=True) 
         axes[1].plot(curve, spectral_law(curve, alpha), "--", lw=1, color=line.get_color())
     for ax in axes:
         ax.set(xscale="log", xlabel="unlabelled points n")
-        ax.axvline(D, color="gray", lw=1)
-        ax.legend(fontsize=8)
+        ax.axvline(D, ymax=0.64, color="gray", lw=1)
+        ax.legend(loc="upper left", fontsize=9)
     axes[0].set_ylabel("accuracy")
 
 
@@ -495,6 +503,17 @@ def mean(m, n, alpha=0, what="rss"):
     return results[n][what][:, CONDITIONS.index((m, alpha))].mean()
 
 
+def typical(m, n, alpha=0, what="rss"):
+    """Median accuracy of a condition."""
+    return np.median(results[n][what][:, CONDITIONS.index((m, alpha))])
+
+
+# %% [markdown]
+# Labels must say which side is which, and ten of them err about that with probability $\Phi(-\sqrt{m/(1+\alpha^2)})$, in 0.1 per cent of
+# all runs without a shift and 1.3 per cent at $\alpha=1$. Such a run has an accuracy below one half. With few runs of a large size we
+# therefore take medians, which it does not move, and count such runs below.
+
+# %%
 starts = draw(range(40), 1, CONDITIONS)
 starts = accuracy(starts, unit(xp.matrix_transpose(starts.z) @ starts.share)).mean(axis=0)
 claims.check(
@@ -504,18 +523,18 @@ claims.check(
 )  # fmt: skip
 for m in M:
     claims.check(
-        f"C2.m{m}", f"RSS with {m} labels and 10 000 points", measured=mean(m, 10_000),
+        f"C2.m{m}", f"RSS with {m} labels and 10 000 points, median", measured=typical(m, 10_000),
         between=(0.81, 0.845), paper="0.82", seeds=SEEDS[10_000],
     )  # fmt: skip
 for m, n, bound in ((10, 1000, {"between": (0.75, 0.82)}), (20, 2000, {"at_least": 0.79}),
                     (40, 4000, {"at_least": 0.79})):  # fmt: skip
     claims.check(
-        f"C3.m{m}", f"RSS with {m} labels and {n} points", measured=mean(m, n), **bound,
+        f"C3.m{m}", f"RSS with {m} labels and {n} points, median", measured=typical(m, n), **bound,
         paper=str(PAPER[m, 0][n]), seeds=SEEDS[n],
     )  # fmt: skip
 
 # %% [markdown]
-# From $n=1000$ on the paper's table is right. Is it RSS that does it? Accuracy cannot tell: the longest direction is as accurate. The objective can.
+# With 10 000 points, and with fewer from $n=1000$ on, the paper's table is right. Is it RSS that does it? Accuracy cannot tell: the longest direction is as accurate. The objective can.
 
 # %%
 large = [(k, n) for k, _, _, n in CELLS if n >= 1000]
@@ -525,6 +544,8 @@ gap_all, fall_all = np.concatenate(gap), np.concatenate(fall)
 apart = [(results[n]["rss"] - results[n]["longest"])[:, k] for k, n in large]
 difference = [np.median(each) for each in apart]
 stuck = np.concatenate(apart) < -0.05
+wrong = np.concatenate([results[n]["rss"][:, k] for k, n in large]) < 0.5
+loss, loss_longest = (np.mean([results[n]["loss"][i][:, k].mean() for k, n in large]) for i in (0, 1))
 
 # %%
 claims.check(
@@ -534,6 +555,10 @@ claims.check(
 claims.check(
     "C2.d", "the same runs: how far J lies below the longest direction's, mean",
     measured=gap_all.mean(), at_least=0.05, own=True,
+)  # fmt: skip
+claims.check(
+    "C2.i", "the same runs: mean loss of the labelled points over that of the longest direction",
+    measured=loss / loss_longest, at_most=0.6, own=True,
 )  # fmt: skip
 
 # %%
@@ -551,8 +576,8 @@ claims.check(
 )  # fmt: skip
 for m, least in ((10, 0.10), (40, 0.05)):
     claims.check(
-        f"C2.c{m}", f"RSS less self-training, {m} labels and 10 000 points",
-        measured=mean(m, 10_000) - mean(m, 10_000, what="self"), at_least=least, own=True,
+        f"C2.c{m}", f"RSS less self-training, {m} labels and 10 000 points, medians",
+        measured=typical(m, 10_000) - typical(m, 10_000, what="self"), at_least=least, own=True,
         seeds=SEEDS[10_000],
     )  # fmt: skip
 
@@ -561,49 +586,77 @@ for m, least in ((10, 0.10), (40, 0.05)):
 
 # %%
 points = draw(range(SEEDS[2000]), 2000, [(10, 0), (40, 0)])
-frozen = accuracy(points, rss_fit(points, frozen=True)[0]).mean(axis=0)
+frozen = np.median(accuracy(points, rss_fit(points, frozen=True)[0]), axis=0)
 claims.check(
-    "C2.g", "RSS less RSS with frozen pseudo-labels, n = 2000: smaller of m = 10 and 40",
-    measured=min(mean(10, 2000) - frozen[0], mean(40, 2000) - frozen[1]), at_least=0.01, own=True,
+    "C2.g", "RSS less RSS with frozen pseudo-labels, n = 2000, medians: smaller of m = 10 and 40",
+    measured=min(typical(10, 2000) - frozen[0], typical(40, 2000) - frozen[1]), at_least=0.01, own=True,
     seeds=SEEDS[2000],
 )  # fmt: skip
 
 # %%
 say(f"""RSS ends lower on its own objective in {100 * np.mean(gap_all > 0):.0f} % of the runs, so it is not the longest direction in disguise.
-But it does not beat it: the medians of the difference in accuracy lie between {min(difference):+.3f} and {max(difference):+.3f}. And {stuck.sum()} of
-{stuck.size} runs end far below it: the objective has local minima, and with other seeds a run is sometimes caught in one at n = 1000. Self-training
-stops at {mean(10, 10_000, what="self"):.2f} with ten labels, since it repeats the mistakes of the start, and with the robust loss at
+But it does not beat it: the medians of the difference in accuracy lie between {min(difference):+.3f} and {max(difference):+.3f}. {stuck.sum()} of
+{stuck.size} runs end far below it, in a local minimum or on the wrong side, and {wrong.sum()} name the sides the wrong way round. What the labels
+still do is pull the boundary off themselves: they lose {loss:.2f} on average, {loss_longest:.2f} under the longest direction. Self-training
+stops at {typical(10, 10_000, what="self"):.2f} with ten labels, since it repeats the mistakes of the start, and with the robust loss at
 {frozen[0]:.2f}.""")
 
 # %% [markdown]
-# The shift costs what its geometry says: the cloud's direction is then $\mu_1$, whose angle to $\mu_0$ has the cosine $(1+\alpha^2)^{-1/2}$. Labels must
-# still say which side is which, and ten of them err about that with probability $\Phi(-\sqrt{m/(1+\alpha^2)})$, in 0.1 per cent of all runs without a shift and 1.3 per cent at
-# $\alpha=1$. There we take the median over the runs, which such a run does not move.
+# The shift costs what its geometry says: the cloud's direction is then $\mu_1$, whose angle to $\mu_0$ has the cosine $(1+\alpha^2)^{-1/2}$.
 
 # %%
-shifted = [mean(m, 10_000, 0.5) for m in M]
-cost = [mean(m, 10_000) - value for m, value in zip(M, shifted, strict=True)]
+shifted = [typical(m, 10_000, 0.5) for m in M]
+cost = [typical(m, 10_000) - value for m, value in zip(M, shifted, strict=True)]
 for id, words, number, bound in (
-    ("C4.a", "α = ½, 10 000 points: lowest mean over m", min(shifted), {"at_least": 0.79}),
-    ("C4.b", "α = ½, 10 000 points: highest mean over m", max(shifted), {"at_most": 0.82}),
+    ("C4.a", "α = ½, 10 000 points: lowest median over m", min(shifted), {"at_least": 0.79}),
+    ("C4.b", "α = ½, 10 000 points: highest median over m", max(shifted), {"at_most": 0.82}),
     ("C4.c", "what the shift costs, 10 000 points: least over m", min(cost), {"at_least": 0.01}),
     ("C4.d", "what the shift costs, 10 000 points: most over m", max(cost), {"at_most": 0.04}),
 ):
     paper = "0.80 to 0.81" if id < "C4.c" else "0.01 to 0.02"
     claims.check(id, words, measured=number, **bound, paper=paper, seeds=SEEDS[10_000])
-typical = {a: np.median(results[10_000]["rss"][:, CONDITIONS.index((10, a))]) for a in (0, 0.25, 0.5, 1.0)}
+
+# %%
+by_shift = {a: typical(10, 10_000, a) for a in (0, 0.25, 0.5, 1.0)}
 claims.check(
-    "C4.e", "ten labels, 10 000 points: median at α = ½ less that at α = 1", measured=typical[0.5] - typical[1.0],
+    "C4.e", "ten labels, 10 000 points: median at α = ½ less that at α = 1", measured=by_shift[0.5] - by_shift[1.0],
     at_least=0.02, own=True, seeds=SEEDS[10_000],
 )  # fmt: skip
 claims.check(
-    "C7.b", "ten labels, 10 000 points, α = 1: median (limit 0.760)", measured=typical[1.0],
+    "C7.b", "ten labels, 10 000 points, α = 1: median (limit 0.760)", measured=by_shift[1.0],
     between=(0.74, 0.78), own=True, seeds=SEEDS[10_000],
 )  # fmt: skip
 claims.check(
     "C7.c", "RSS, median, less labels alone, m = 10, n = 10 000, smallest over shifts up to 1 (α² < d/m)",
-    measured=min(typical.values()) - LABELS[10], at_least=0.1,
+    measured=min(by_shift.values()) - LABELS[10], at_least=0.1,
     paper="better if α ≤ O(d/m)", seeds=SEEDS[10_000],
+)  # fmt: skip
+
+# %%
+distance = [abs(typical(m, n, alpha) - PAPER[m, alpha][n]) for _, m, alpha, n in CELLS if n >= 1000]
+claims.check(
+    "C4.f", "all twelve entries with n ≥ 1000: largest distance of the median from the paper's number",
+    measured=max(distance), at_most=0.035, paper="0.78 to 0.82",
+)  # fmt: skip
+
+# %% [markdown]
+# Shifts longer than the paper's, with 40 labels and 1000 points, show two things more. Message passing meets the best possible rule there too, where
+# it matters that the rule knows $\alpha$; and past $\alpha^2=d/m$, at $\alpha=4$, RSS falls below labels alone.
+
+# %%
+FAR = [(40, 1.0), (40, 1.5), (40, 2.0), (40, 4.0)]
+points = draw(range(20), 1000, FAR)
+passed = accuracy(points, message_passing(points, FAR)).mean(axis=0)
+points = draw(range(20), 1000, FAR[3:])
+far = np.median(accuracy(points, rss_fit(points)[0]))
+claims.check(
+    "C5.j", "message passing against the best possible rule, m = 40, α = 1, 1.5 and 2: largest distance",
+    measured=max(abs(passed[k] - best_possible(*FAR[k][:1], 1000, FAR[k][1])) for k in range(3)),
+    at_most=0.015, own=True, seeds=20,
+)  # fmt: skip
+claims.check(
+    "C7.d", "RSS, median, less labels alone, m = 40, n = 1000, α = 4 (α² > d/m)",
+    measured=far - LABELS[40], at_most=-0.02, own=True, seeds=20,
 )  # fmt: skip
 
 # %% [markdown]
@@ -617,7 +670,7 @@ paper_few = "+0.04, +0.07, 0"
 claims.check(
     "C5.b", "RSS less labels alone at n < d: mean of (m, n) = (10, 10), (10, 100), (40, 40)",
     measured=np.mean(list(few.values())), at_least=0.02, paper=paper_few, seeds=SEEDS[10],
-    not_reproduced="below n ≈ d the cloud's longest direction is noise, and λ = 20 follows it",
+    not_reproduced="below n ≈ d the cloud's longest direction is noise, and RSS follows it",
 )  # fmt: skip
 claims.check(
     "C5.c", "the same three differences: lowest", measured=min(few.values()), at_least=-0.09,
@@ -633,17 +686,21 @@ claims.check(
 )  # fmt: skip
 
 # %%
-gains = np.array([mean(10, n) - mean(10, n, what="labels") for n in SEEDS])
+small = [n for n in SEEDS if n <= 1000]
+gains = np.array([mean(10, n) - mean(10, n, what="labels") for n in small])
 last = np.flatnonzero(gains < 0).max()  # from the next size on RSS is better
-sizes = np.log(list(SEEDS))[last : last + 2]
+sizes = np.log(small)[last : last + 2]
 crossing = math.exp(np.interp(0, gains[last : last + 2], sizes))
 claims.check(
     "C5.f", "number of unlabelled points from which RSS beats ten labels (law of the cloud: 220)",
     measured=crossing, between=(D / 4, 2 * D), own=True, seeds=SEEDS[200],
 )  # fmt: skip
-off = {(m, n, alpha): mean(m, n, alpha, "best") - best_possible(m, n, alpha) for _, m, alpha, n in CELLS}
+off = {
+    (m, n, alpha): (typical if n >= 1000 else mean)(m, n, alpha, "best") - best_possible(m, n, alpha)
+    for _, m, alpha, n in CELLS
+}
 claims.check(
-    "C5.g", "message passing against the best possible rule, n ≥ 1000: largest distance",
+    "C5.g", "message passing, median, against the best possible rule, n ≥ 1000: largest distance",
     measured=max(abs(v) for (_, n, _), v in off.items() if n >= 1000), at_most=0.01, own=True,
 )  # fmt: skip
 claims.check(
@@ -651,6 +708,8 @@ claims.check(
     measured=np.mean([v for (_, n, _), v in off.items() if n < 1000]), between=(-0.015, 0.015),
     own=True, seeds=SEEDS[10],
 )  # fmt: skip
+
+# %%
 over = max(mean(m, n, alpha) - best_possible(m, n, alpha, labelled=True) for _, m, alpha, n in CELLS)
 claims.check(
     "C5.a", "RSS less what labels for all points would give: highest of the 24 entries",
@@ -699,11 +758,12 @@ claims.check(
     own=True, seeds=6,
 )  # fmt: skip
 say(f"""At n = 100 no setting has a mean above {ablation[100].max():.3f} (best possible: {best_possible(10, 100):.3f}), and even choosing
-in every run the setting with the highest true accuracy gives {chosen[100]:.3f}, where the paper has 0.66. At n = 1000 λ must be
-large and γ′ small: γ′ = 1 makes the objective so rough that {ablation[1000][3, 3]:.3f} is all it reaches.""")
+in every run the setting with the highest true accuracy gives {chosen[100]:.3f}, where the paper has 0.66. The best mean there has
+λ = {LAM[ablation[100].max(axis=1).argmax()]:g}: with λ ≥ 1 no γ′ gives more than {ablation[100][1:].max():.3f}, so the loss below the dimension is not
+due to λ = 20 alone. At n = 1000 λ must be large and γ′ small: with γ′ = 1 our descent reaches {ablation[1000][3, 3]:.3f} only.""")
 
 # %% [markdown]
-# So parameters alone do not explain the paper's entry. Below the dimension the safest weight is $\lambda=0$.
+# So parameters alone do not explain the paper's entry.
 #
 # ### No more labels in more dimensions
 #
@@ -714,14 +774,14 @@ DIMENSIONS = {10: 20, 20: 4, 40: scale(default=1, paper=20)} | scale(default={},
 by_d = {}
 for d, seeds in progress(DIMENSIONS.items(), "dimensions"):
     points = draw(range(seeds), d**3, [(10, 0), (10, 1 / d)], d)
-    by_d[d] = accuracy(points, rss_fit(points)[0]).mean(axis=0)
+    by_d[d] = np.median(accuracy(points, rss_fit(points)[0]), axis=0)
 rows = [(f"d = {d}", d**3, label_only(10, d), *by_d[d], best_possible(10, d**3, 0, d)) for d in by_d]
 columns = ["dimension", "n = d³", "labels alone, exact", "RSS, α = 0", "RSS, α = 1/d", "best possible, α = 0"]
-table(rows, columns, "Accuracy with ten labels")
+table(rows, columns, "Accuracy with ten labels, median of the runs")
 
 # %%
 claims.check(
-    "C6.a", "RSS with n = d³: range over d of the mean accuracy, larger of α = 0 and 1/d",
+    "C6.a", "RSS with n = d³: range over d of the median accuracy, larger of α = 0 and 1/d",
     measured=np.ptp(list(by_d.values()), axis=0).max(), at_most=0.02,
     paper="labels needed do not depend on d",
 )  # fmt: skip
@@ -746,12 +806,12 @@ def robust_loss(c, gamma=1.0):
     return gamma * (high * ndtr(high) + norm.pdf(high) - low * ndtr(low) - norm.pdf(low))
 
 
-names = {"labels alone": LABELS[10], "RSS, n = 1000": mean(10, 1000), "RSS, n = 10 000": mean(10, 10_000),
-         "RSS, n = 10 000, α = ½": mean(10, 10_000, 0.5), "all of 10 010 labelled": label_only(10_010)}  # fmt: skip
+names = {"labels alone": LABELS[10], "RSS, n = 1000": typical(10, 1000), "RSS, n = 10 000": typical(10, 10_000),
+         "RSS, n = 10 000, α = ½": typical(10, 10_000, 0.5), "all of 10 010 labelled": label_only(10_010)}  # fmt: skip
 cosines = {name: norm.ppf(value) for name, value in names.items()}
 rows = [(name, *(ndtr(c - e) for e in (0, 0.25, 0.5)), robust_loss(c)) for name, c in cosines.items()]
 table(rows, ["rule, ten labels", "e = 0", "e = 0.25", "e = 0.5", "robust loss, γ = 1"],
-      "Accuracy under attacks of length e, and the robust loss (at the mean accuracy of each rule)")  # fmt: skip
+      "Accuracy under attacks of length e, and the robust loss (at the median accuracy of each rule)")  # fmt: skip
 
 # %% [markdown]
 # ### Real data
@@ -819,12 +879,12 @@ RSS falls to {min(row[4] for row in rows[3:]):.0f} to {max(row[4] for row in row
 # ## Verdict
 
 # %%
-say(f"""Where there are many unlabelled points the paper is right: a thousand bring ten labels from {LABELS[10]:.2f} to {mean(10, 1000):.2f}, ten
-thousand to {mean(10, 10_000):.2f}, nearly as if all of them had labels, and points of shifted classes are nearly as good.""")
+say(f"""Where there are many unlabelled points the paper is right: a thousand bring ten labels from {LABELS[10]:.2f} to {typical(10, 1000):.2f}, ten
+thousand to {typical(10, 10_000):.2f}, nearly as if all of them had labels, and points of shifted classes are nearly as good.""")
 
 # %% [markdown]
 # The formulas say why: from $n^*=d+2m$ points on the longest direction of the cloud is better than the labels. And the theorems'
-# condition $O(d/m)$ on the shift has a face: past $\alpha^2=d/m$ the cloud points too far away.
+# condition $O(d/m)$ on the shift has a counterpart: past $\alpha^2=d/m$ the cloud points too far away.
 #
 # Two reservations. In these simulations the robust objective is not what does the work: the longest direction, found without any parameter, is as
 # accurate. And below $n\approx d$ unlabelled points carry next to nothing. There our RSS is worse than labels alone, which stands as not reproduced,
@@ -843,6 +903,7 @@ claims.report()
 # - **The paper's own parameters and optimiser**, which are not published. One setting serves all our entries; another fixed setting might do
 #   better below the dimension, though never better than the best possible rule.
 # - **The best possible rule for shifted points** is our extension of a theorem. An algorithm that attains it is a strong hint, not a proof.
+# - **Unlabelled points with another noise**, $\sigma_1\ne\sigma_0$, which the theorems allow within the same distance $\alpha$; only the means are shifted here.
 # - **Larger sizes**: more than 200 dimensions and more than 20 000 unlabelled points in the main table.
 #
 # ## At paper scale

@@ -20,7 +20,7 @@ BREAKS = [
     ),
     Break(
         "ordinary training given out as Mixup",
-        ("C3.c", "C3.e", "C5.a", "C7.b"),
+        ("C3.c", "C3.e", "C5.a", "C7.b", "C8.c"),
         {"mixing(X, y, m, batch, rng)\n": "mixing(X, y, [1] * len(m), batch, rng)\n"},
         competitor=True,
     ),
@@ -67,7 +67,30 @@ BREAKS = [
     ),
     Break(
         "the labels of a mixture weighted the wrong way round",
-        ("C5.a", "C5.b", "C5.c"),
+        ("C5.a", "C5.b", "C5.c", "C7.c", "C8.c"),
         {"for tau in orders], w\n": "for tau in orders], xp.where(used[:, 1:], w[:, ::-1], w)\n"},
+    ),
+    Break(
+        "all labels of a mixture weighted equally",
+        ("C5.a", "C5.c", "C7.c", "C8.c"),
+        {"for tau in orders], w\n": "for tau in orders], xp.where(used[:, 1:], 0 * w + 0.5, w)\n"},
+    ),
+    Break(
+        "the temperature of the competitor fitted on its training points",
+        ("C7.d",),
+        {
+            "logits(params, held_out[0]), logits(params, X_test), []": (
+                "logits(params, X), logits(params, X_test), []"
+            ),
+            "nll(g_cal[s], held_out[1][run], T))": "nll(g_cal[s], y[run], T))",
+        },
+    ),
+    Break(
+        "interpolators that listen to the farther neighbour",
+        ("C1.e",),
+        {
+            "(to_a < to_b)[:, None], h_a, h_b": "(to_a > to_b)[:, None], h_a, h_b",
+            "in ((to_a, to_b), (to_b, to_a))": "in ((to_b, to_a), (to_a, to_b))",
+        },
     ),
 ]

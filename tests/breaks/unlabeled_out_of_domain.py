@@ -74,4 +74,23 @@ BREAKS = [
             )
         },
     ),
+    Break(
+        "the labelled term is never applied",
+        ("C2.i",),
+        {"gradient = -by_labelled - by_unlabelled": "gradient = -by_unlabelled"},
+    ),
+    Break(
+        "message passing that takes the shift for zero",
+        ("C5.j",),
+        {
+            "        y = xp.tanh(points.project(mu1)": (
+                "        alpha = 0 * alpha\n        y = xp.tanh(points.project(mu1)"
+            )
+        },
+    ),
+    Break(
+        "a shift along the direction of the classes",
+        ("C4.b", "C4.c", "C5.g", "C7.b", "C7.d"),
+        {"mu0 + alpha * v))": "mu0 + alpha * mu0))"},
+    ),
 ]
