@@ -899,7 +899,7 @@ statement = f"{words} Spearman, 320 images"
 claims.check("C4.a", statement, measured=close[0], at_least=0.9, paper=paper)
 # Pearson's follows the few least likely images and moves by 0.04 from one training to another
 statement = f"{words} Pearson, 320 images"
-claims.check("C4.b", statement, measured=close[1], at_least=0.8, paper=paper)
+claims.check("C4.b", statement, measured=close[1], at_least=0.82, paper=paper)
 words = f"{words} smaller of the two within a digit's 16 images, mean of 20 digits"
 claims.check(
     "C4.c",

@@ -849,7 +849,7 @@ claims.check(
 claims.check(
     "C4.g", "RMSE of the GP with a length for each input over that of ν = 3, mean over seeds",
     measured=sum(a / b for a, b in zip(errors["GP, ARD"], errors[3], strict=True)) / 5,
-    at_most=1, seeds=5, own=True,
+    at_most=0.99, seeds=5, own=True,
 )
 
 # %%
