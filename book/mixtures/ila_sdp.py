@@ -169,7 +169,7 @@ claims = Claims("ila_sdp")
 xp = backend()
 transpose = xp.matrix_transpose
 RHO = 80.0  # step size of the solver, in units of the costs
-WIDTH, RENEW = 8, 20  # eigenvectors carried along, and the steps between whole decompositions
+RENEW = 20  # the steps between two whole eigendecompositions
 CHECK = 4  # the steps between two looks at what the copies still differ by
 
 
@@ -256,9 +256,10 @@ def project_affine(M, r):
 # %% [markdown]
 # The projection onto the cone costs most, and there is no need for a whole eigendecomposition: close to a solution
 # only a few eigenvalues of $M$ are positive, and their eigenvectors $Q$ hardly move from one step to the next. So we
-# take the eigenvectors of the last step, look for those of $M$ in the space spanned by $Q$ and $MQ$, and keep the eight
-# best (the Rayleigh–Ritz method: an orthonormal basis $B$, and the eigendecomposition of the small $B^\top MB$).
-# If all eight have positive eigenvalues there may be more, and $M$ is decomposed whole; so it is in every twentieth
+# take the eigenvectors of the last step, look for those of $M$ in the space spanned by $Q$ and $MQ$, and keep the
+# leading ones (the Rayleigh–Ritz method: an orthonormal basis $B$, and the eigendecomposition of the small
+# $B^\top MB$). How many we carry grows with the trace $r$; for LA-SDP it is eight. If all of them have positive
+# eigenvalues there may be more, and $M$ is decomposed whole; so it is in every twentieth
 # step, in case an eigenvector has come up outside that space.
 
 # %%
@@ -267,17 +268,17 @@ def positive_part(lam, Q):
     return Q * xp.maximum(lam, xp.asarray(0.0))[..., None, :] @ transpose(Q)
 
 
-def project_psd(M, Q=None):
-    """Nearest P ⪰ 0 and the leading eigenvectors of M, sought in span{Q, MQ} if Q is given."""
+def project_psd(M, width, Q=None):
+    """Nearest P ⪰ 0 and `width` leading eigenvectors, sought in span{Q, MQ} if Q is given."""
     if Q is None:
         lam, V = xp.linalg.eigh(M)
-        return positive_part(lam, V), V[..., -WIDTH:]
+        return positive_part(lam, V), V[..., -width:]
     B, _ = xp.linalg.qr(xp.concat([Q, M @ Q], axis=-1))
     lam, V = xp.linalg.eigh(transpose(B) @ M @ B)
-    lam, Q = lam[..., -WIDTH:], B @ V[..., -WIDTH:]
+    lam, Q = lam[..., -width:], B @ V[..., -width:]
     P, more = positive_part(lam, Q), lam[..., 0] > 0
     if bool(xp.any(more)):
-        P[more], Q[more] = project_psd(M[more])
+        P[more], Q[more] = project_psd(M[more], width)
     return P, Q
 
 
@@ -320,7 +321,7 @@ def sdp(C, r=1.0, state=None, steps=400, tol=2e-3, rho=RHO, alpha=1.6):
     for step in range(1, steps + 1):
         Z = project_affine(xp.mean(copies - duals, axis=1) - pull, r)
         target = alpha * Z[:, None] + (1 - alpha) * copies + duals
-        P, Q = project_psd(target[:, 0], None if step % RENEW == 1 else Q)
+        P, Q = project_psd(target[:, 0], 4 + 4 * int(r), None if step % RENEW == 1 else Q)
         N = xp.maximum(target[:, 1], xp.asarray(0.0))
         moved, copies = P - copies[:, 0], xp.stack([P, N], axis=1)
         duals = target - copies
@@ -1169,8 +1170,8 @@ claims.report()
 # With `GAUSSBOOK_SCALE=paper` the same cells run the phase transition of E1 with 200 points, 11
 # separations and 50 seeds, and E2–E4 and E6 with 200 points in each group. Most of the time
 # goes into the projections of $K$ matrices of size $n\times n$ for each data set and step, batched over everything
-# that is still running. A whole eigendecomposition takes about $10n^3$ operations, the search among sixteen vectors
-# fewer than $100n^2$; the rest reads and writes those matrices a few times. None of this has been run on a GPU yet. For $n$ in the thousands
-# the matrices themselves become the obstacle, and one would replace $Z_k$ by $U_kU_k^\top$ with a
+# that is still running. A whole eigendecomposition takes about $10n^3$ operations, the search among LA-SDP's sixteen vectors
+# fewer than $100n^2$; the rest reads and writes those matrices a few times. None of this has been run on a
+# GPU yet. For $n$ in the thousands the matrices themselves become the obstacle, and one would replace $Z_k$ by $U_kU_k^\top$ with a
 # thin non-negative $U_k$ (Burer and Monteiro's factorisation), which gives up convexity; we have not
 # implemented that.
