@@ -140,7 +140,7 @@ from gaussbook.gp.covariances import Matern52
 from gaussbook.gp.exact import condition_on_data, log_marginal_likelihood
 from gaussbook.metrics import expected_calibration_error
 from gaussbook.notebook import say
-from gaussbook.optim import Adam, clip_by_global_norm, cosine_decay, minimize_lbfgs, warm_up
+from gaussbook.optim import Adam, cosine_decay, minimize_lbfgs, warm_up
 from gaussbook.plotting import PALETTE, figure
 from gaussbook.progress import progress
 from gaussbook.scale import scale
@@ -283,16 +283,21 @@ def train(
 ):
     """Minimise loss(params, x, y, n) over fresh datasets; return all checkpoints."""
     sizes = context_sizes(N, rng.uniform()) if context is None else repeat(context)
-    steps, slope = checkpoints[-1], ad.value_and_grad(loss)
+    steps = checkpoints[-1]
     rates = warm_up(cosine_decay(rate, steps - steps // 10), steps // 10)
-    adam, kept = Adam(rates, beta2=BETA2), []
     theta, as_params = ad.ravel_tree(params)
-    for step in progress(range(1, steps + 1), "training"):
-        _, gradient = slope(as_params(theta), *prior(rng, batch, N), next(sizes))
-        gradient, _ = clip_by_global_norm(ad.ravel_tree(gradient)[0], 1.0)
-        theta = adam.step(theta, gradient)
-        if step in checkpoints:
-            kept.append(as_params(theta))
+    adam, kept = Adam(rates, beta2=BETA2), []
+
+    def value(theta, *data):
+        return loss(as_params(theta), *data)
+
+    def draw(rng):
+        return *prior(rng, batch, N), next(sizes)
+
+    for more in np.diff([0, *checkpoints]):
+        fitted = nn.fit(value, theta, draw, adam, steps=int(more), rng=rng, clip=1.0)
+        theta = fitted.params
+        kept.append(as_params(theta))
     return kept
 
 
