@@ -203,7 +203,7 @@ def softmax_regression(
     contrasts = _contrasts(Y)
     spread = xp.matrix_transpose(contrasts)
 
-    squares = xp.matrix_transpose(Z * Z)
+    squares, least = xp.matrix_transpose(Z * Z), float(xp.finfo(X.dtype).eps)
 
     def loss(V: Array) -> _Expansion:
         logits = Z @ V @ contrasts
@@ -220,7 +220,7 @@ def softmax_regression(
         value = _dot(Y, xp.log(total) - logits) + _dot(penalty * V, V) / 2
         gradient = xp.matrix_transpose(Z) @ ((p - Y) @ spread) + penalty * V
         diagonal = squares @ (p @ spread**2 - (p @ spread) ** 2) + penalty
-        return value, gradient, diagonal, hessian
+        return value, gradient, xp.where(diagonal > least, diagonal, least), hessian
 
     start = xp.zeros((*X.shape[:-2], Z.shape[-1], n_classes - 1), dtype=X.dtype)
     V = _newton(loss, start, tol, max_iter) @ contrasts
