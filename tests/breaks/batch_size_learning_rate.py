@@ -59,6 +59,21 @@ BREAKS = [
         {"steps=steps // parts, batch_size=B": "steps=steps // parts, batch_size=32"},
     ),
     Break(
+        "the Hessian given out as the generalised Gauss–Newton matrix",
+        ("C3.h",),
+        {
+            'cases["GGN, at the start"] = (w0, ad.exp(ad.log_softmax(logits(w0, X))))': (
+                'cases["GGN, at the start"] = (w0, T)'
+            )
+        },
+        competitor=True,
+    ),
+    Break(
+        "a learner that sees one spectrum all the time",
+        ("C6.d",),
+        {"lambda V, w=w: hessian(w, x, t, V)": "lambda V, w=nets_6[:1, :]: hessian(w, x, t, V)"},
+    ),
+    Break(
         "a learner that does not look at the spectrum",
         ("C6.b", "C6.c"),
         {"SGD(1 / theta[-1], momentum=beta)": "SGD(0.1, momentum=0.0)"},
