@@ -199,6 +199,20 @@ def test_em_is_monotone(seed, covariance_type, far):
     assert mixture.score(x) >= mixture.lower_bound_ - 1e-9
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("reg_covar", [1e-320, 5e-324, 1e-300])
+def test_a_variance_whose_inverse_is_no_number(covariance_type, reg_covar, xp):
+    x = xp.asarray([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0]])
+    means = xp.asarray([[0.0, 0.0], [1.0, 1.0]])
+    kinds = {"covariance_type": covariance_type, "reg_covar": reg_covar}
+    mixture = GaussianMixture(2, **kinds, means_init=means)
+    if reg_covar < 1e-308:
+        with pytest.raises(ValueError, match="collapsed"):
+            mixture.fit(x)
+    else:
+        assert np.all(np.isfinite(to_host(mixture.fit(x).precisions_)))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(TYPES), st.floats(-50, 50))
 def test_permutation_and_shift_invariance(seed, covariance_type, shift):

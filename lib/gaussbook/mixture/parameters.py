@@ -11,7 +11,14 @@ from gaussbook.mixture.densities import Gaussians
 from gaussbook.mixture.statistics import Statistics
 from gaussbook.validation import try_cholesky
 
-__all__ = ["COVARIANCE_TYPES", "Parameters", "estimate", "lost_digits", "split_heaviest"]
+__all__ = [
+    "COLLAPSED",
+    "COVARIANCE_TYPES",
+    "Parameters",
+    "estimate",
+    "lost_digits",
+    "split_heaviest",
+]
 
 _LARGEST_ERROR = 1e-11  # relative, of a variance, that is accepted
 
@@ -63,16 +70,16 @@ class Parameters(NamedTuple):
         if self.covariance_type in ("full", "tied"):
             cholesky = try_cholesky(self.covariances)
             if cholesky is None:
-                raise ValueError(_COLLAPSED)
+                raise ValueError(COLLAPSED)
             cholesky = xp.broadcast_to(cholesky, covariances.shape)
         elif not bool(xp.all(self.covariances > 0)):
-            raise ValueError(_COLLAPSED)
+            raise ValueError(COLLAPSED)
         tiny = float(xp.finfo(self.weights.dtype).smallest_normal)
         log_weights = xp.log(xp.maximum(self.weights, xp.asarray(tiny, dtype=self.weights.dtype)))
         return Gaussians(self.means, covariances, cholesky, log_weights)
 
 
-_COLLAPSED = (
+COLLAPSED = (
     "reg_covar is too small for these data: a component has collapsed to a covariance that is not "
     "positive definite; raise reg_covar or min_covariance, or take fewer components"
 )
