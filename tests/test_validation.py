@@ -78,6 +78,12 @@ def test_bad_scalars(value, bounds, words):
         v.check_scalar("lengthscale", value, **bounds)
 
 
+@pytest.mark.parametrize("value", ["1", b"1", bytearray(b"1"), np.str_("1"), True, np.bool_(True)])
+def test_what_float_makes_a_number_of_is_none(value):
+    with pytest.raises(ValueError, match="^lengthscale must be a number"):
+        v.check_scalar("lengthscale", value)
+
+
 def test_good_scalars_and_integers():
     assert v.check_scalar("x", np.float32(0.5), above=0, below=1) == 0.5
     assert v.check_integer("k", np.int64(3), at_least=3, at_most=3) == 3

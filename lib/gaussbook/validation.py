@@ -109,6 +109,9 @@ def _as_array(name: str, x: Any) -> Array:
         raise ValueError(f"{name} is not an array of numbers: {error}") from error
 
 
+_NO_NUMBERS = (str, bytes, bytearray, bool, np.bool_)
+
+
 def check_scalar(
     name: str,
     value: Any,
@@ -120,6 +123,8 @@ def check_scalar(
 ) -> float:
     """Return `value` as a finite float inside the given bounds, or raise ``ValueError``."""
     try:
+        if isinstance(value, _NO_NUMBERS):  # of which float makes numbers
+            raise TypeError("not a number")
         number = float(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be a number, got {value!r}") from error
