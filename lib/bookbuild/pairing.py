@@ -400,7 +400,8 @@ def _follows(notebook: NotebookNode, page: NotebookNode) -> bool:
     """Return whether a notebook has the page's very cells, and its stamp says so."""
     same = [cell.source for cell in notebook.cells] == [cell.source for cell in page.cells]
     known = inputs_digest(page) == inputs_digest(notebook) == _known(notebook)
-    return same and known and _has_our_kernel(notebook)
+    spaced = any(key in cell.metadata for cell in notebook.cells for key in _LAYOUT)
+    return same and known and not spaced and _has_our_kernel(notebook)
 
 
 def _notebook(page: NotebookNode, old: NotebookNode | None) -> NotebookNode:
@@ -417,7 +418,7 @@ def _notebook(page: NotebookNode, old: NotebookNode | None) -> NotebookNode:
         )
         for here, there, size in matcher.get_matching_blocks():
             for kept, cell in zip(old.cells[here:][:size], cells[there:][:size], strict=True):
-                seen = {key: kept.metadata[key] for key in kept.metadata if key not in _CARRIED}
+                seen = {k: v for k, v in kept.metadata.items() if k not in (*_CARRIED, *_LAYOUT)}
                 cell.metadata.update(seen)
                 others = {key: kept[key] for key in kept if key not in ("source", "metadata")}
                 cell.update(others)

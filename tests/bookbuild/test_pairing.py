@@ -57,6 +57,16 @@ def test_all_forms_are_made_and_agree(chapter):
     assert pairing.disagreement(chapter) is None
 
 
+def test_how_a_script_spaces_its_cells_stays_out_of_the_notebook(chapter):
+    """As jupytext leaves it there, when a formatter has put blank lines between cells."""
+    notebook = nbformat.read(chapter.notebook, 4)
+    notebook.cells[-1].metadata["lines_to_next_cell"] = 2
+    nbformat.write(notebook, chapter.notebook)
+    pairing.pair(chapter)
+    cells = nbformat.read(chapter.notebook, 4).cells
+    assert not any("lines_to_next_cell" in cell.metadata for cell in cells)
+
+
 def test_pairing_twice_changes_nothing(chapter):
     before = {**_forms(chapter), chapter.notebook: chapter.notebook.read_bytes()}
     pairing.pair(chapter)
