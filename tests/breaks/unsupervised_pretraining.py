@@ -1,0 +1,136 @@
+"""Breaks of the chapter on unsupervised pretraining."""
+
+from bookbuild.breaks import Break
+
+TWO_PHASE = "two_phase(x[:, None, ...], y[:, None, ...], A)"
+
+BREAKS = [
+    Break(
+        "ridge regression on the labels given out as two-phase",
+        ("C2.a", "C2.b", "C2.d", "C2.e", "C3.b"),
+        {TWO_PHASE: "ridge(x, y)[:, None, ...] + 0 * A[..., :1]"},
+        competitor=True,
+    ),
+    Break(
+        "zero given out as two-phase",
+        ("C2.a", "C2.b", "C2.d", "C2.e"),
+        {TWO_PHASE: "xp.zeros((repeats, 1, D, 1)) + 0 * A[..., :1]"},
+        competitor=True,
+    ),
+    Break(
+        "principal components of the labelled points alone",
+        ("C2.a", "C2.b", "C2.d", "C2.e"),
+        {
+            TWO_PHASE: (
+                "two_phase(x[:, None, ...], y[:, None, ...], "
+                "encoder(ppca(xp.matrix_transpose(x) @ x / n, R))[:, None, ...] + 0 * A)"
+            )
+        },
+    ),
+    Break(
+        "loadings learnt from a thousand times as many points",
+        ("C2.a",),
+        {
+            "ppca(second_moments(task.B, sizes, rng), R)": (
+                "ppca(second_moments(task.B, [1000 * m for m in sizes], rng), R)"
+            )
+        },
+    ),
+    Break(
+        "all unlabelled points used for every m",
+        ("C2.a", "C3.a"),
+        {
+            "ppca(second_moments(task.B, sizes, rng), R)": (
+                "ppca(second_moments(task.B, sizes, rng)[[-1] * len(sizes)], R)"
+            )
+        },
+    ),
+    Break(
+        "ten features too many",
+        ("C2.a",),
+        {
+            "ppca(second_moments(task.B, sizes, rng), R)": (
+                "ppca(second_moments(task.B, sizes, rng), R + 10)"
+            )
+        },
+    ),
+    Break(
+        "ridge regression given out as least squares, and learnt loadings as the oracle's",
+        ("C1.a", "C1.b"),
+        {
+            '"least squares": erm(x, y)': '"least squares": ridge(x, y)',
+            '"oracle": two_phase(x, y, encoder(task.B))': '"oracle": two_phase(x, y, A[0, ...])',
+        },
+    ),
+    Break(
+        "twice as many points as claimed where the bias is measured",
+        ("C2.c", "C3.c"),
+        {
+            "second_moments(task.B, SMALL, rng)": "second_moments(task.B, [2 * m for m in SMALL], rng)"
+        },
+    ),
+    Break(
+        "factors never rotated",
+        ("C4.a", "C4.c"),
+        {"turned = B_hat @ (U @ Vt) if rotate else B_hat": "turned = B_hat"},
+    ),
+    Break(
+        "loadings scaled by the eigenvalues without taking off the noise",
+        ("C4.a", "C4.b", "C4.c"),
+        {"value[..., None, -r:] - 1": "value[..., None, -r:]"},
+    ),
+    Break(
+        "a control that depends on the factors",
+        ("C5.a", "C5.b", "C5.c"),
+        {
+            "return Task(B, xp.zeros((R, 1)), a / xp.linalg.vector_norm(a))": (
+                "return Task(B, xp.full((R, 1), math.sqrt(BETA2 / R)), 0 * a)"
+            )
+        },
+    ),
+    Break(
+        "a control in which least squares on the labels is given out as two-phase",
+        ("C5.b", "C5.c", "C5.d"),
+        {TWO_PHASE: "erm(x, y)[:, None, ...] + 0 * A[..., :1]"},
+        competitor=True,
+    ),
+    Break(
+        "k-means on the labelled points given out as phase 1",
+        ("C6.a", "C6.b", "C6.c", "C6.d", "C6.e"),
+        {
+            "vote(nearest(x, world.u_hat), y, rng)[world.near_hat]": (
+                "k_means_votes(x, y, world.x, rng)"
+            )
+        },
+        competitor=True,
+    ),
+    Break(
+        "one start, from points that are not spread out, and no step of expectation-maximisation",
+        ("C6.a", "C6.b", "C6.c"),
+        {
+            "ends = [em(x, kmeans_plus_plus(x[: 100 * K, :], K, seed=rng))": (
+                "ends = [(0.0, x[:K, :])"
+            )
+        },
+    ),
+    Break(
+        "ridge regression given out as contrastive pretraining",
+        ("C7.a", "C7.b", "C7.c"),
+        {
+            "weights = {name: two_phase(z, y, A) for name, A in features.items()}": (
+                "weights = {name: ridge(z, y) for name in features}"
+            )
+        },
+        competitor=True,
+    ),
+    Break(
+        "signs shuffled among the pairs",
+        ("C7.a", "C7.b", "C7.c"),
+        {"s = 2.0 * together - 1": "s = rng.permutation(2.0 * together - 1)"},
+    ),
+    Break(
+        "the signs' features given out as those of x alone",
+        ("C7.d",),
+        {"xp.linalg.eigh(x.T @ x)[1][:, -R7:]": "features[PAIRS[0]]"},
+    ),
+]
