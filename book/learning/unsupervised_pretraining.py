@@ -21,55 +21,52 @@
 # ```{paper-card}
 # ```
 #
-# Labels are dear, data without labels are cheap. *Pretraining* learns a representation from the cheap data first and
-# then fits a small predictor on top of it with the few labels. {cite:t}`unsupervised_pretraining` ask when that
-# provably beats learning from the labels alone. Their answer: when the unlabelled data are *informative*, that is
-# when to know the distribution of what is seen is to know how it hangs together with what is hidden.
+# Labels are dear, data without labels are cheap. *Pretraining* learns a representation from the cheap data first and then fits a small
+# predictor on top of it with the few labels. {cite:t}`unsupervised_pretraining` ask when that provably beats learning from the labels alone.
+# Their answer: when the unlabelled data are *informative*, that is when to know the distribution of what is seen is to know how it hangs
+# together with what is hidden.
 #
-# Their theory can be put to numbers. Let 100 measurements be driven by five hidden factors, and let there be 150
-# labelled points. The formulas of this chapter say: least squares on the labels has an excess risk of 4.59, more than
-# twice that of always predicting zero (2.0); with 8000 unlabelled points before, it is 0.103, and with all unlabelled
-# points in the world 0.078. Runs confirm it (claims C1 and C2), and where the unlabelled data are not informative
-# pretraining is worth nothing at all (C5).
+# Their theory can be put to numbers. Let 100 measurements be driven by five hidden factors, and let there be 150 labelled points. The
+# formulas of this chapter say: least squares on the labels has an excess risk of 4.59, more than twice that of always predicting zero (2.0);
+# with 8000 unlabelled points before, it is 0.104, and with all unlabelled points in the world 0.078. Runs confirm it (claims C1 and C2), and
+# where the unlabelled data are not informative pretraining is worth nothing at all (C5).
 #
 # ## What the paper claims
 #
 # The paper states orders of magnitude; the numbers to compare with are derived here.
 #
-# 1. Learning from $n$ labelled points alone pays for the whole composite class,
-#    $\tilde O(\sqrt{\mathcal C_{\Phi\circ\Psi}/n})$; who knows the representation pays for the small class of
-#    predictors only. {claims}`C1.a, C1.b`
-# 2. With $m$ unlabelled points the two-phase scheme has an excess risk of
-#    $\tilde O(\sqrt{\mathcal C_\Phi/m}+\sqrt{\mathcal C_\Psi/n})$, and so wins if $m\gg n$ and
-#    $\mathcal C_{\Phi\circ\Psi}>\mathcal C_\Psi$. {claims}`C2.a, C2.b, C2.c, C2.d, C2.e`
-# 3. Both terms vanish as $m$ and $n$ grow. (Ours: for squared loss at the fast rates $1/m$ and $1/n$, without square
-#    roots.) {claims}`C3.a, C3.b, C3.c`
-# 4. What makes it work is *informativeness*: the error of the joint distribution is at most $\kappa$ times that of
-#    the distribution of $x$, up to a transformation that the predictor can absorb. {claims}`C4.a, C4.b, C4.c`
+# 1. Learning from $n$ labelled points alone pays for the whole composite class, $\tilde O(\sqrt{\mathcal C_{\Phi\circ\Psi}/n})$; who knows
+#    the representation pays for the small class of predictors only. {claims}`C1.a, C1.b`
+# 2. With $m$ unlabelled points the two-phase scheme has an excess risk of $\tilde O(\sqrt{\mathcal C_\Phi/m}+\sqrt{\mathcal C_\Psi/n})$, and
+#    so wins if $m\gg n$ and $\mathcal C_{\Phi\circ\Psi}>\mathcal C_\Psi$. {claims}`C2.a, C2.b, C2.c, C2.d, C2.e`
+# 3. Both terms vanish as $m$ and $n$ grow. (Ours: for squared loss at the fast rates $1/m$ and $1/n$, without square roots.)
+#    {claims}`C3.a, C3.b, C3.c`
+# 4. What makes it work is *informativeness*: the error of the joint distribution is at most $\kappa$ times that of the distribution of $x$,
+#    up to a transformation that the predictor can absorb. {claims}`C4.a, C4.b, C4.c`
 # 5. Without informativeness pretraining is useless. {claims}`C5.a, C5.b, C5.c, C5.d`
 # 6. The frame covers mixtures of well separated Gaussians. {claims}`C6.a, C6.b, C6.c, C6.d, C6.e`
 # 7. It covers contrastive learning, where the side information is a sign that says which pairs belong together.
 #    {claims}`C7.a, C7.b, C7.c, C7.d`
 # 8. (Ours.) A report on real digits, without a threshold. {claims}`C8.a, C8.b, C8.c`
 #
-# Not tested here: the proofs, their constants, and the paper's example in which maximum likelihood in place of risk
-# minimisation fails in the second phase.
+# Not tested here: the proofs, their constants, and the paper's example in which maximum likelihood in place of risk minimisation fails in the
+# second phase.
 #
-# **What our numbers rest on.** We read the abstract, the paper's opening, two summaries by others and the four public
-# reviews. The theorems with their constants were not available, and no source that we read mentions an experiment. So
-# the column of the paper holds orders and words, and all formulas below are derived here. There is no official code.
+# **What our numbers rest on.** We read the abstract, the paper's opening, two summaries by others and the four public reviews. The theorems
+# with their constants were not available, and no source that we read mentions an experiment. So the column of the paper holds orders and
+# words, and all formulas below are derived here. There is no official code.
 #
 # ## The idea
 #
-# **Two phases.** A model $p_\phi(x,z)$ ties what is seen, $x$, to what is hidden, $z$. Phase 1 takes the $m$
-# unlabelled points, phase 2 the $n$ labelled ones:
+# **Two phases.** A model $p_\phi(x,z)$ ties what is seen, $x$, to what is hidden, $z$. Phase 1 takes the $m$ unlabelled points, phase 2 the
+# $n$ labelled ones:
 #
 # $$
 # \hat\phi=\arg\max_\phi\sum_{i\le m}\log p_\phi(x_i),\qquad \hat\psi=\arg\min_\psi\sum_{j\le n}\ell\bigl(g_{\hat\phi,\psi}(x_j),y_j\bigr),
 # $$ (eq-up-phases)
 #
-# where $g_{\phi,\psi}$ predicts from the distribution of $z$ given $x$. The *excess risk* is the expected loss less
-# that of the best predictor.
+# where $g_{\phi,\psi}$ predicts from the distribution of $z$ given $x$. The *excess risk* is the expected loss less that of the best
+# predictor.
 #
 # **Factors.** Let $f\sim N(0,I_r)$ be hidden and $B$ a $d\times r$ matrix of *loadings*:
 #
@@ -77,26 +74,26 @@
 # x=Bf+\mu,\quad \mu\sim N(0,I_d),\qquad y=\beta^\top f+\nu,\quad \nu\sim N(0,\varepsilon^2).
 # $$ (eq-up-factor)
 #
-# Then $x\sim N(0,\Sigma)$ with $\Sigma=BB^\top+I$, and the best predictor is linear. Everything that follows can be
-# evaluated exactly, without a test set:
+# Then $x\sim N(0,\Sigma)$ with $\Sigma=BB^\top+I$, and the best predictor is linear. Everything that follows can be evaluated exactly,
+# without a test set:
 #
 # $$
 # w^*=\Sigma^{-1}B\beta=B(B^\top B+I)^{-1}\beta,\qquad \text{excess}(w)=(w-w^*)^\top\Sigma\,(w-w^*).
 # $$ (eq-up-excess)
 #
-# Phase 1 has a closed form, *probabilistic principal components* with known noise: with the eigenvalues
-# $\hat\lambda_j$ and eigenvectors $u_j$ of $S=\frac1mX^\top X$,
+# Phase 1 has a closed form, *probabilistic principal components* with known noise: with the eigenvalues $\hat\lambda_j$ and eigenvectors
+# $u_j$ of $S=\frac1mX^\top X$,
 #
 # $$
 # \hat B=U_r\operatorname{diag}\sqrt{(\hat\lambda_j-1)_+},\qquad h(x)=E[f\mid x;\hat B]=(\hat B^\top\hat B+I)^{-1}\hat B^\top x .
 # $$ (eq-up-ppca)
 #
-# Phase 2 is least squares of $y$ on the $r$ features $h(x)$. Any invertible map of them gives the same predictor: a
-# rotation of the factors, which the unlabelled data cannot fix, does no harm.
+# Phase 2 is least squares of $y$ on the $r$ features $h(x)$. Any invertible map of them gives the same predictor: a rotation of the factors,
+# which the unlabelled data cannot fix, does no harm.
 #
-# **What labels cost.** Let the columns of $B$ be orthogonal with $B^\top B=\operatorname{diag}\lambda_j$. The
-# residual of the best predictor is normal with variance $\sigma^2=\varepsilon^2+\sum_j\beta_j^2/(1+\lambda_j)$. For
-# normal features least squares in $p$ dimensions has, exactly,
+# **What labels cost.** Let the columns of $B$ be orthogonal with $B^\top B=\operatorname{diag}\lambda_j$. The residual of the best predictor
+# is normal with variance $\sigma^2=\varepsilon^2+\sum_j\beta_j^2/(1+\lambda_j)$. For normal features least squares in $p$ dimensions has,
+# exactly,
 #
 # $$
 # E\,\text{excess}=\sigma^2\frac p{n-p-1}\qquad(n>p+1):
@@ -104,9 +101,8 @@
 #
 # $p=d$ for the labels alone, $p=r$ for an *oracle* who knows $B$.
 #
-# **What pretraining costs.** If $\hat B$ spans the wrong space the best weight within it loses a *bias*. For $d/m$
-# not small against one, random-matrix theory gives the squared cosine between $u_j$ and its true direction (Paul,
-# 2007), with $c=d/m<\lambda_j^2$:
+# **What pretraining costs.** If $\hat B$ spans the wrong space the best weight within it loses a *bias*. For $d/m$ not small against one,
+# random-matrix theory gives the squared cosine between $u_j$ and its true direction (Paul, 2007), with $c=d/m<\lambda_j^2$:
 #
 # $$
 # \cos_j^2=\frac{1-c/\lambda_j^2}{1+c/\lambda_j},\qquad
@@ -119,17 +115,16 @@
 # E\,\text{excess}_{\text{two-phase}}=\text{bias}(m)+\bigl(\sigma^2+\text{bias}(m)\bigr)\frac r{n-r-1}.
 # $$ (eq-up-two)
 #
-# For large $m$ the bias is $\frac{d-r}m\sum_j\beta_j^2/(\lambda_j(1+\lambda_j))$: one term falls like $1/m$ and the
-# other like $1/n$.
+# For large $m$ the bias is $\frac{d-r}m\sum_j\beta_j^2/(\lambda_j(1+\lambda_j))$: one term falls like $1/m$ and the other like $1/n$.
 #
 # ## The method in code
 #
-# Equations {eq}`eq-up-factor` to {eq}`eq-up-ppca`. Of the unlabelled points phase 1 needs only $X^\top X$, a Wishart
-# matrix. It is drawn as such, in steps, so that larger $m$ contain the points of smaller ones, and costs the same for
-# any $m$.
+# Equations {eq}`eq-up-factor` to {eq}`eq-up-ppca`. Of the unlabelled points phase 1 needs only $X^\top X$, a Wishart matrix. It is drawn as
+# such, in steps, so that larger $m$ contain the points of smaller ones, and costs the same for any $m$.
 
 # %%
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -206,8 +201,7 @@ def excess(w, w_best, B):
 
 
 # %% [markdown]
-# The formulas {eq}`eq-up-labels`, {eq}`eq-up-bias` and {eq}`eq-up-two` for equal $\lambda_j=\lambda$ and
-# $\|\beta\|=2$:
+# The formulas {eq}`eq-up-labels`, {eq}`eq-up-bias` and {eq}`eq-up-two` for equal $\lambda_j=\lambda$ and $\|\beta\|=2$:
 
 # %%
 BETA2 = 4.0
@@ -237,10 +231,10 @@ def two_phase_law(bias, n):
 #
 # ### The advantage
 #
-# Twenty sets of unlabelled points, and for each of them forty sets of labelled ones; all methods learn from the same.
-# A task may have, besides $\beta$, a part $a^\top\mu$ of $y$ that depends on the *noise* of $x$; it is zero until we
-# need it, and then it lies across the columns of $B$, so that $w^*$ grows by $a$. The competitors on the labels are
-# least squares and ridge regression with a penalty chosen among sixteen by leave-one-out cross-validation.
+# Twenty sets of unlabelled points, and for each of them forty sets of labelled ones; all methods learn from the same. A task may have,
+# besides $\beta$, a part $a^\top\mu$ of $y$ that depends on the *noise* of $x$; it is zero until we need it, and then it lies across the
+# columns of $B$, so that $w^*$ grows by $a$. The competitors on the labels are least squares and ridge regression with a penalty chosen among
+# sixteen by leave-one-out cross-validation.
 
 
 # %%
@@ -305,11 +299,12 @@ fewer = [REPEATS // (2 if n <= 3 * D else 8) for n in BY_N]
 by_n = [compare(n, SIZES[-1:], generator(k + 1), fewer[k]) for k, n in enumerate(BY_N)]
 
 # %% tags=["hide-input"]
-alt = """Two panels on logarithmic axes. Left, excess risk against the number of unlabelled points for a fixed number of labels: two-phase falls
-along its formula towards the oracle; least squares, ridge and zero are horizontal lines far above. Right, excess risk against the
-number of labels: two-phase lies next to the oracle and levels off; least squares peaks where labels equal the dimension, then falls below ridge and approaches two-phase."""
-caption = r"""Factor model. Left: $n$ fixed at $1.5\,d$. Right: $m$ fixed at $320\,d$. Points: runs. Line of two-phase: {eq}`eq-up-two`; of the oracle and of
-least squares: {eq}`eq-up-labels`."""
+alt = """Two panels on logarithmic axes. Left, excess risk against the number of unlabelled points: two-phase falls along its formula
+towards the oracle; least squares, ridge and zero are horizontal lines far above. Right, excess risk against the number of labels:
+two-phase lies next to the oracle and then levels off; least squares has a peak where labels equal the dimension, and stays
+far above, as does ridge."""
+caption = r"""Factor model. Left: $n=1.5\,d$. Right: $m=320\,d$. Points: runs. Lines of two-phase, oracle and least squares on the right: the
+formulas {eq}`eq-up-two` and {eq}`eq-up-labels`."""
 COLOURS = {"two-phase": "blue", "least squares": "vermilion", "ridge": "orange", "oracle": "green"}
 with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.8, sharey=True) as axes:
     for name, colour in COLOURS.items():
@@ -340,9 +335,8 @@ zero has {ZERO:.2f}. The two phases have {pretrained[20]:.3f} with m = {20 * D} 
 oracle has {mean["oracle"]:.3f}.""")
 
 # %% [markdown]
-# Least squares on few labels is worse than predicting zero, and ridge regression does what can be done without
-# knowing where to look. Pretraining finds the directions that matter. On the right its error follows the oracle's
-# until the bias stops it.
+# Least squares on few labels is worse than predicting zero, and ridge regression does what can be done without knowing where to look.
+# Pretraining finds the directions that matter. On the right its error follows the oracle's until the bias stops it.
 
 # %%
 claims.check(
@@ -373,8 +367,8 @@ claims.check(
 # %% [markdown]
 # ### The rates
 #
-# How fast do the two terms fall? On the left we take the *paired* difference between two-phase and oracle, on the
-# same labels, over four doublings of $m$; on the right the slope in $n$ up to $3d$, where the second term dominates.
+# How fast do the two terms fall? On the left we take the *paired* difference between two-phase and oracle, on the same labels, over four
+# doublings of $m$; on the right the slope in $n$ up to $3d$, where the second term dominates.
 
 # %%
 part = slice(SIZES.index(10 * D), SIZES.index(160 * D) + 1)
@@ -393,9 +387,9 @@ claims.check(
 # %% [markdown]
 # Both fall like the inverse, not like the inverse root: the bounds are safe, and for squared loss far from tight.
 #
-# The same formulas tell how many unlabelled points are *enough*: the $m^*$ at which {eq}`eq-up-two` equals
-# {eq}`eq-up-labels` with $p=d$. To measure it we need only the bias, which is the exact excess risk of the best
-# weight within the span of $\hat B$, without any label.
+# The same formulas tell how many unlabelled points are *enough*: the $m^*$ at which {eq}`eq-up-two` equals {eq}`eq-up-labels` with $p=d$. To
+# measure it we need only the bias, the exact excess risk of the best weight within the span of $\hat B$, and no label. Here the points
+# themselves are drawn, not only their Wishart matrix.
 
 
 # %%
@@ -410,7 +404,10 @@ def bias(A, task):
 rng, SMALL, biases = generator(8), [5 * D // 4 * 2**k for k in range(5)], []
 for _ in progress(range(scale(default=100, paper=20)), "bias"):
     task = draw_task(rng)
-    biases.append(bias(encoder(ppca(second_moments(task.B, SMALL, rng), R)), task))
+    x = task.labelled(SMALL[-1], 1, rng)[0][0, ...]
+    sums = [x[a:b, :].T @ x[a:b, :] for a, b in pairwise((0, *SMALL))]
+    S = xp.cumulative_sum(xp.stack(sums), axis=0) / xp.asarray(SMALL)[:, None, None]
+    biases.append(bias(encoder(ppca(S, R)), task))
 seen = np.mean(biases, axis=0)
 
 
@@ -440,35 +437,33 @@ claims.check(
 )  # fmt: skip
 
 # %% [markdown]
-# Close to $m=d$, where unlabelled points begin to show the factors at all, the formula is rough ($n=3d$); above, it
-# holds. For large $n$ it says
+# Close to $m=d$, where unlabelled points begin to show the factors at all, the formula is rough ($n=3d$); above, it holds. For large $n$ it
+# says
 #
 # $$
 # \frac{m^*}n\to\frac1{\sigma^2}\sum_j\frac{\beta_j^2}{\lambda_j(1+\lambda_j)},
 # $$ (eq-up-enough)
 #
-# here 0.89. So the labelled points themselves, with their labels covered, would do to beat least squares. Weak
-# factors ask for more: 3.7 unlabelled points for each label if $\lambda=\frac14$. For $n=1.5\,d$ there is no $m^*$ at
-# all: any five directions, even random ones, do better than least squares in all $d$.
+# here 0.89: as many unlabelled points as there are labelled ones are enough to beat least squares. Weak factors ask for more: 3.7 unlabelled
+# points for each label if $\lambda=\frac14$. For $n=1.5\,d$ there is no $m^*$ at all: any five directions, even random ones, do better than
+# least squares in all $d$.
 #
 # ### What informativeness is worth
 #
-# How far is a learnt distribution from the true one? We take the *Hellinger distance* $H$, which for two normal
-# distributions around zero is
+# How far is a learnt distribution from the true one? We take the *Hellinger distance* $H$, which for two normal distributions around zero is
 #
 # $$
 # H^2=1-\frac{|\Sigma_1|^{1/4}\,|\Sigma_2|^{1/4}}{|(\Sigma_1+\Sigma_2)/2|^{1/2}} .
 # $$ (eq-up-hellinger)
 #
-# The joint distribution of $x$ and $f$ has the covariance
-# $\begin{psmallmatrix}BB^\top+I&B\\B^\top&I\end{psmallmatrix}$. The paper's $\kappa$ is the ratio of both distances
-# after the best rotation $O$ of the factors, which we take from *Procrustes' problem*, $\min_O\|\hat BO-B\|$. It
-# cannot be less than one, since leaving out $f$ never increases $H$.
+# The joint distribution of $x$ and $f$ has the covariance $\begin{psmallmatrix}BB^\top+I&B\\B^\top&I\end{psmallmatrix}$. The paper's $\kappa$
+# is the ratio of both distances after the best rotation $O$ of the factors, which we take from *Procrustes' problem*, $\min_O\|\hat BO-B\|$.
+# It cannot be less than one, since leaving out $f$ never increases $H$.
 #
-# What is it? Let $\hat B=B+\delta$ with small $\delta$ across the columns of $B$. Given $f$ the two distributions of
-# $x$ are normal with means that differ by $\delta f$, so that $H^2_{\text{joint}}\approx\frac18\sum_j\|\delta_j\|^2$.
-# The covariance of $x$ changes by $\delta B^\top+B\delta^\top$, which gives
-# $H^2_x\approx\frac18\sum_j\frac{\lambda_j}{1+\lambda_j}\|\delta_j\|^2$. Hence, for equal $\lambda_j$,
+# What is it? Let $\hat B=B+\delta$ with small $\delta$ across the columns of $B$. Given $f$ the two distributions of $x$ are normal with
+# means that differ by $\delta f$, so that $H^2_{\text{joint}}\approx\frac18\sum_j\|\delta_j\|^2$. The covariance of $x$ changes by
+# $\delta B^\top+B\delta^\top$, which gives $H^2_x\approx\frac18\sum_j\frac{\lambda_j}{1+\lambda_j}\|\delta_j\|^2$. Hence, for equal
+# $\lambda_j$,
 #
 # $$
 # \kappa=\sqrt{1+1/\lambda}.
@@ -516,9 +511,11 @@ for B in (draw_loadings(D, R, LAM, rng) for _ in range(3)):
 turned = np.mean(turned, axis=0)
 
 # %% tags=["hide-input"]
-alt = """The ratio of the Hellinger distances against the eigenvalue lambda, for three dimensions and three seeds each. The points lie on the curve
-root of one plus one over lambda, which falls from 3.3 at lambda 0.1 to 1.1 at lambda 4; only at lambda 0.1 they scatter."""
-caption = r"""What an error in the distribution of $x$ costs in that of $(x,f)$. Points: three fits for each dimension, $m=500\,d$ for the middle one. Line: {eq}`eq-up-kappa`."""
+alt = """The ratio of the Hellinger distances against the eigenvalue lambda, for three dimensions with three fits each. The
+points lie on the curve root of one plus one over lambda, which falls from above three to near one; only at the smallest
+lambda do they scatter."""
+caption = r"""What an error in the distribution of $x$ costs in that of $(x,f)$. Points: three fits for each dimension.
+Line: {eq}`eq-up-kappa`."""
 with figure(alt=alt, caption=caption, width=5.6, height=3.4) as ax:
     lam = np.geomspace(LAMBDAS[0], LAMBDAS[-1], 100)
     ax.semilogx(lam, np.sqrt(1 + 1 / lam), color="k", lw=1, label="√(1 + 1/λ)")
@@ -551,15 +548,14 @@ claims.check(
 )  # fmt: skip
 
 # %% [markdown]
-# So $\kappa$ is a property of the model: it does not depend on the dimension or on the number of points, and the
-# condition holds with a modest constant unless the factors are weak. Without the rotation it is not even bounded: the
-# joint distribution is never learnt, that of $x$ is.
+# So $\kappa$ is a property of the model: it does not depend on the dimension or on the number of points, and the condition holds with a
+# modest constant unless the factors are weak. Without the rotation it is not even bounded: the joint distribution is never learnt, that of
+# $x$ is.
 #
 # ### When the unlabelled data are not informative
 #
-# Now let $y=a^\top\mu+\nu$ with $\|a\|=1$: the labels depend on a direction that the distribution of $x$ says nothing
-# about. This is our analogue, among factor models, of the paper's example with no information. Predicting zero has
-# the excess risk $\|a\|^2=1$.
+# Now let $y=a^\top\mu+\nu$ with $\|a\|=1$: the labels depend on a direction that the distribution of $x$ says nothing about. This is our
+# analogue, among factor models, of the paper's example with no information. Predicting zero has the excess risk $\|a\|^2=1$.
 
 # %%
 control = compare(N, SIZES, generator(12), REPEATS // 2, informative=False)
@@ -585,21 +581,20 @@ say(f"""With {N} labels the two phases end at {useless[at[20]]:.3f} for m = {20 
 {rich["two-phase"].mean():.3f}, and least squares on the same labels has {rich["least squares"].mean():.4f}.""")
 
 # %% [markdown]
-# A perfect representation, of the wrong thing. No amount of unlabelled data helps, and ten labels for each dimension
-# do without it.
+# A perfect representation, of the wrong thing. No amount of unlabelled data helps, and ten labels for each dimension do without it.
 #
 # ### Clusters
 #
-# Now $z$ is one of $K$ clusters with equal shares, $x\mid z\sim N(u_z,I_d)$, and the label $\psi^*(z)\in\{0,1\}$ is
-# flipped with probability $p$. Phase 1 is expectation-maximisation with known covariance and equal shares,
+# Now $z$ is one of $K$ clusters with equal shares, $x\mid z\sim N(u_z,I_d)$, and the label $\psi^*(z)\in\{0,1\}$ is flipped with probability
+# $p$. Phase 1 is expectation-maximisation with known covariance and equal shares,
 #
 # $$
 # r_{ik}\propto e^{u_k^\top x_i-\|u_k\|^2/2},\qquad u_k\leftarrow\sum_ir_{ik}x_i\Big/\sum_ir_{ik},
 # $$ (eq-up-em)
 #
-# from ten starts, of which the likeliest end is kept. Phase 2 lets the labelled points nearest to each centre vote;
-# coins decide ties and clusters without labels. If the clusters are found, and far apart, a cluster has
-# $c\sim\text{Bin}(n,1/K)$ labels, of which $\text{Bin}(c,p)$ are wrong. So
+# from ten starts, of which the likeliest end is kept. Phase 2 lets the labelled points nearest to each centre vote; coins decide ties and
+# clusters without labels. If the clusters are found, and far apart, a cluster has $c\sim\text{Bin}(n,1/K)$ labels, of which $\text{Bin}(c,p)$
+# are wrong. So
 #
 # $$
 # E\,\text{excess}=(1-2p)\,E_c\bigl[P(\text{Bin}(c,p)>\tfrac c2)+\tfrac12P(\text{Bin}(c,p)=\tfrac c2)\bigr].
@@ -672,10 +667,10 @@ def pretrain(rng, starts=10):
 
 
 # %% [markdown]
-# Five mixtures, and for each ten sets of labels. The competitors see the labelled points only: logistic regression
-# and support vector machines (SVC) with two penalties each, five nearest neighbours, and the same scheme with centres
-# from the labelled points, by $k$-means with five starts. Of the penalties we count the better one, by the test error
-# itself. Errors are measured on test points against the rule that knows the centres and $\psi^*$.
+# Five mixtures, and for each ten sets of labels. The competitors see the labelled points only: logistic regression and support vector
+# machines (SVC) with two penalties each, five nearest neighbours, and the same scheme with centres from the labelled points, by $k$-means
+# with five starts. Of the penalties we count the better one, by the test error itself. Errors are measured on test points against the rule
+# that knows the centres and $\psi^*$.
 
 # %%
 RIVALS = {
@@ -734,9 +729,11 @@ best_rival = {
 }
 
 # %% tags=["hide-input"]
-alt = """Excess error against the number of labels. Two-phase falls from 0.1 at two labels a cluster to nearly zero at ten, along the formula. Logistic regression, support
-vector machine, nearest neighbours and k-means with votes start at 0.25 or above and fall slowly; at twenty labels a cluster only k-means with votes is near zero."""
-caption = r"""Mixture of ten clusters in fifty dimensions: excess error of the decision, mean of fifty runs (competitors at the two larger $n$: of twenty). Line: {eq}`eq-up-vote`. Of two penalties the better one is shown."""
+alt = """Excess error against the number of labels. Two-phase lies on its formula, which falls to nearly zero at ten labels for each
+cluster. All methods on labels alone start far above and fall slowly; at twenty labels a cluster only k-means with votes has come
+near."""
+caption = r"""Mixture of Gaussians: excess error, mean of fifty runs (of twenty, for the competitors at the two larger $n$).
+Line: {eq}`eq-up-vote`. Of two penalties the better one is shown."""
 STYLES = {
     "two-phase": "o",
     "k-means and votes": "s--",
@@ -776,16 +773,16 @@ of {errors[LABELS[0]]["two-phase"]:.3f} and the best method on labels alone {bes
 #
 # ### Contrast
 #
-# In the third setting the distribution of $x$ is $N(0,I_d)$ and says nothing. Pretraining sees pairs of independent
-# points and a sign that says whether they go together:
+# In the third setting the distribution of $x$ is $N(0,I_d)$ and says nothing. Pretraining sees pairs of independent points and a sign that
+# says whether they go together:
 #
 # $$
 # P(s=1\mid x,x')=\frac1{1+e^{-x^\top\theta^*\theta^{*\top}x'}},\qquad y=\beta^\top\theta^{*\top}x+\nu,
 # $$ (eq-up-contrast)
 #
-# with $\theta^*\in\mathbb R^{d\times r}$. Phase 1 maximises the likelihood of the signs over $\theta$; phase 2 is
-# least squares of $y$ on $\hat\theta^\top x$. With $q_i$ the modelled probability that $s_i=-s_i^{\text{seen}}$, the
-# gradient of the mean of $-\log P(s_i)$ is $-\frac1m\sum_iq_is_i(x_ix_i'^\top+x_i'x_i^\top)\theta$.
+# with $\theta^*\in\mathbb R^{d\times r}$. Phase 1 maximises the likelihood of the signs over $\theta$; phase 2 is least squares of $y$ on
+# $\hat\theta^\top x$. With $q_i$ the modelled probability that $s_i=-s_i^{\text{seen}}$, the gradient of the mean of $-\log P(s_i)$ is
+# $-\frac1m\sum_iq_is_i(x_ix_i'^\top+x_i'x_i^\top)\theta$.
 
 # %%
 DIM7, R7, PAIRS = scale(
@@ -850,7 +847,7 @@ claims.check(
 )  # fmt: skip
 claims.check(
     "C7.c", "two-phase with most pairs over ridge regression on the same labels", measured=most / contrasted["ridge"],
-    at_most=0.35, paper="better if m ≫ n", seeds=5,
+    at_most=0.1, paper="better if m ≫ n", seeds=5,
 )  # fmt: skip
 claims.check(
     "C7.d", "principal components of x, without the signs, over predicting zero", measured=contrasted["x alone"] / 2,
@@ -862,10 +859,9 @@ claims.check(
 #
 # ### Real digits
 #
-# Does it help on data that no model has made? Ten principal components of all 1797 digits of scikit-learn, then
-# logistic regression on few labels; or a mixture of ten Gaussians with diagonal covariances, then votes. Both see all
-# images without labels. The competitors see the labelled images only, as pixels. The test set is all other images,
-# over twenty draws. Nothing is tuned.
+# Does it help on data that no model has made? Ten principal components of all 1797 digits of scikit-learn, then logistic regression on few
+# labels; or a mixture of ten Gaussians with diagonal covariances, then votes. Both see all images without labels. The competitors see the
+# labelled images only, as pixels. The test set is all other images, over twenty draws. Nothing is tuned.
 
 # %%
 digits = data.table("digits")
@@ -919,16 +915,16 @@ say(
 )
 
 # %% [markdown]
-# Pretraining pays where labels are fewest: with two for each digit the clusters' votes are best, and the more labels
-# there are the more their mistakes, which no label can mend, stand in the way. Ten components help little, for pixels
-# are not a bad representation. These numbers are a report; no claim hangs on them.
+# Pretraining pays where labels are fewest: with two for each digit the clusters' votes are best, and the more labels there are the more their
+# mistakes, which no label can mend, stand in the way. Ten components help little, for pixels are not a bad representation. These numbers are
+# a report; no claim hangs on them.
 #
 # ## Verdict
 #
-# What we could test of the paper holds. In all three settings of its frame two phases beat labels alone, by factors
-# that follow from formulas of a line each; the condition of informativeness is what decides; and its constant can be
-# computed, $\kappa=\sqrt{1+1/\lambda}$ for equal factors. For squared loss the bounds are safe by a square root. And
-# the condition $m\gg n$ is more than is needed where factors are strong, see {eq}`eq-up-enough`.
+# What we could test of the paper holds. In all three settings of its frame two phases beat labels alone, by factors that follow from formulas
+# of a line each; the condition of informativeness is what decides; and its constant can be computed, $\kappa=\sqrt{1+1/\lambda}$ for equal
+# factors. For squared loss the bounds are safe by a square root. And the condition $m\gg n$ is more than is needed where factors are strong,
+# see {eq}`eq-up-enough`.
 
 # %%
 claims.report()
@@ -936,19 +932,18 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
-# - **The theorems.** Their constants, the bounds in total variation and the general classes are not repeated; we did
-#   not see them. The theory takes a bounded (truncated) squared loss, we report the exact quadratic excess risk.
-# - **Counter-examples.** Our control is a factor model; the paper's own example without information, and the one in
-#   which maximum likelihood fails in the second phase, were not available.
+# - **The theorems.** Their constants, the bounds in total variation and the general classes are not repeated; we did not see them. The theory
+#   takes a bounded (truncated) squared loss, we report the exact quadratic excess risk.
+# - **Counter-examples.** Our control is a factor model; the paper's own example without information, and the one in which maximum likelihood
+#   fails in the second phase, were not available.
 # - **Weakly informative models**, where distances of two kinds are compared.
-# - **The weights of the features.** Any invertible $r\times r$ map of $h(x)$ gives the same predictor, so no claim
-#   here can tell whether the posterior mean is computed correctly.
-# - **True centres in place of learnt ones** change nothing visible in the mixture: with 1000 points for each cluster
-#   the centres are found almost exactly.
+# - **The weights of the features.** Any invertible $r\times r$ map of $h(x)$ gives the same predictor, so no claim here can tell whether the
+#   posterior mean is computed correctly.
+# - **True centres in place of learnt ones** change nothing visible in the mixture: with 1000 points for each cluster the centres are found
+#   almost exactly.
 # - **Deep encoders**, and contrastive pretraining of them.
 #
 # ## At paper scale
 #
-# `GAUSSBOOK_SCALE=paper` takes 1000 dimensions, 20 factors and up to 2.56 million unlabelled points for the factor
-# model, 100 clusters in 200 dimensions with a million points, and a million pairs in 200 dimensions. Nothing here has
-# been run on a GPU yet, and nothing at that scale.
+# `GAUSSBOOK_SCALE=paper` takes 1000 dimensions, 20 factors and up to 2.56 million unlabelled points for the factor model, 100 clusters in 200
+# dimensions with a million points, and a million pairs in 200 dimensions. Nothing here has been run on a GPU yet, and nothing at that scale.
