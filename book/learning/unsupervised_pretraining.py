@@ -149,6 +149,8 @@ from gaussbook.tables import table
 
 claims = Claims("unsupervised_pretraining")
 xp = backend()
+
+# %%
 D, R = scale(default=(100, 5), paper=(1000, 20))
 LAM, EPS, N = 1.0, 0.5, 3 * D // 2
 SIZES = [5 * D // 2 * 2**k for k in range(scale(default=8, paper=11))]  # m, from 250 on
