@@ -44,7 +44,8 @@
 # 4. What makes it work is *informativeness*: the error of the joint distribution is at most $\kappa$ times that of the distribution of $x$,
 #    up to a transformation that the predictor can absorb. {claims}`C4.a, C4.b, C4.c`
 # 5. Without informativeness pretraining is useless. {claims}`C5.a, C5.b, C5.c, C5.d`
-# 6. The frame covers mixtures of well separated Gaussians. {claims}`C6.a, C6.b, C6.c, C6.d, C6.e`
+# 6. The frame covers $K$ well separated Gaussians, with an excess risk of order $\sqrt{Kd/m}+\sqrt{K/n}$ (as a review reports).
+#    {claims}`C6.a, C6.b, C6.c, C6.d, C6.e`
 # 7. It covers contrastive learning, where the side information is a sign that says which pairs belong together.
 #    {claims}`C7.a, C7.b, C7.c, C7.d`
 # 8. (Ours.) A report on real digits, without a threshold. {claims}`C8.a, C8.b, C8.c`
@@ -769,7 +770,8 @@ say(f"""The likeliest end was found by {100 * np.mean([world.found for world in 
 of {errors[LABELS[0]]["two-phase"]:.3f} and the best method on labels alone {best_rival[LABELS[0]]:.3f}; with {LABELS[1]} they have {errors[LABELS[1]]["two-phase"]:.3f} and {best_rival[LABELS[1]]:.3f}.""")
 
 # %% [markdown]
-# Unlabelled points name the clusters, and then a few labels for each are enough, whatever the dimension.
+# Unlabelled points find the clusters, and then a few labels for each are enough, whatever the dimension. By {eq}`eq-up-vote` the error falls
+# exponentially in $n/K$, where the bound has a root.
 #
 # ### Contrast
 #
