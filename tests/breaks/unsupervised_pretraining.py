@@ -77,7 +77,7 @@ BREAKS = [
     ),
     Break(
         "loadings scaled by the eigenvalues without taking off the noise",
-        ("C4.a", "C4.b", "C4.c"),
+        ("C4.a", "C4.b"),
         {"value[..., None, -r:] - 1": "value[..., None, -r:]"},
     ),
     Break(
@@ -90,8 +90,17 @@ BREAKS = [
         },
     ),
     Break(
+        "half of all directions kept as features",
+        ("C2.a", "C5.d"),
+        {
+            "ppca(second_moments(task.B, sizes, rng), R)": (
+                "ppca(second_moments(task.B, sizes, rng), D // 2)"
+            )
+        },
+    ),
+    Break(
         "a control in which least squares on the labels is given out as two-phase",
-        ("C5.b", "C5.c", "C5.d"),
+        ("C5.b", "C5.c"),
         {TWO_PHASE: "erm(x, y)[:, None, ...] + 0 * A[..., :1]"},
         competitor=True,
     ),
