@@ -90,11 +90,11 @@ BREAKS = [
         },
     ),
     Break(
-        "half of all directions kept as features",
+        "thirty features too many",
         ("C2.a", "C5.d"),
         {
             "ppca(second_moments(task.B, sizes, rng), R)": (
-                "ppca(second_moments(task.B, sizes, rng), D // 2)"
+                "ppca(second_moments(task.B, sizes, rng), R + 30)"
             )
         },
     ),
