@@ -307,8 +307,8 @@ alt = """Two panels on logarithmic axes. Left, excess risk against the number of
 towards the oracle; least squares, ridge and zero are horizontal lines far above. Right, excess risk against the number of labels:
 two-phase lies next to the oracle and then levels off; least squares has a peak where labels equal the dimension, and stays
 far above, as does ridge."""
-caption = r"""Factor model. Left: $n=1.5\,d$. Right: $m=320\,d$. Points: runs. Lines of two-phase, oracle and least squares on the right: the
-formulas {eq}`eq-up-two` and {eq}`eq-up-labels`."""
+caption = r"""Factor model. Left: $n=1.5\,d$. Right: $m=320\,d$. Points and dashed lines: mean of the runs. Solid lines: the formulas
+{eq}`eq-up-two` and {eq}`eq-up-labels`."""
 with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.8, sharey=True) as axes:
     for name, colour in COLOURS.items():
         style = {"color": PALETTE[colour], "label": name, "ls": "--" if name == "ridge" else ""}
