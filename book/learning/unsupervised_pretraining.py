@@ -309,7 +309,7 @@ two-phase lies next to the oracle and then levels off; least squares has a peak 
 far above, as does ridge."""
 caption = r"""Factor model. Left: $n=1.5\,d$. Right: $m=320\,d$. Points and dashed lines: mean of the runs. Solid lines: the formulas
 {eq}`eq-up-two` and {eq}`eq-up-labels`."""
-with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.8, sharey=True) as axes:
+with figure(1, 2, alt=alt, caption=caption, width=7.2, height=3.8, sharey=True) as axes:
     for name, colour in COLOURS.items():
         style = {"color": PALETTE[colour], "label": name, "ls": "--" if name == "ridge" else ""}
         axes[1].loglog(BY_N, [found[name].mean() for found in by_n], "o", **style)
@@ -456,9 +456,14 @@ claims.check(
 # H^2=1-\frac{|\Sigma_1|^{1/4}\,|\Sigma_2|^{1/4}}{|(\Sigma_1+\Sigma_2)/2|^{1/2}} .
 # $$ (eq-up-hellinger)
 #
-# The joint distribution of $x$ and $f$ has the covariance $\begin{psmallmatrix}BB^\top+I&B\\B^\top&I\end{psmallmatrix}$. The paper's $\kappa$
-# is the ratio of both distances after the best rotation $O$ of the factors, which we take from *Procrustes' problem*, $\min_O\|\hat BO-B\|$.
-# It cannot be less than one, since leaving out $f$ never increases $H$.
+# The joint distribution of $x$ and $f$ has the covariance
+#
+# $$
+# \begin{pmatrix}BB^\top+I&B\\B^\top&I\end{pmatrix}.
+# $$ (eq-up-joint)
+#
+# The paper's $\kappa$ is the ratio of both distances after the best rotation $O$ of the factors, which we take from *Procrustes' problem*,
+# $\min_O\|\hat BO-B\|$. It cannot be less than one, since leaving out $f$ never increases $H$.
 #
 # What is it? Let $\hat B=B+\delta$ with small $\delta$ across the columns of $B$. Given $f$ the two distributions of $x$ are normal with
 # means that differ by $\delta f$, so that $H^2_{\text{joint}}\approx\frac18\sum_j\|\delta_j\|^2$. The covariance of $x$ changes by
