@@ -576,7 +576,7 @@ claims.check(
     "C5.b", "two-phase at m = 320d, in units of ‖a‖²", measured=useless[at[320]], at_least=0.9, paper="useless", seeds=DRAWS,
 )  # fmt: skip
 claims.check(
-    "C5.d", "the same against predicting zero, which has 1: no gain, little loss", measured=useless[at[320]], at_most=1.15, own=True, seeds=DRAWS,
+    "C5.d", "two-phase at m = 320d over predicting zero: no gain, little loss", measured=useless[at[320]], at_most=1.15, own=True, seeds=DRAWS,
 )  # fmt: skip
 claims.check(
     "C5.c", "n = 12d: two-phase over least squares on the labels", measured=rich["two-phase"].mean() / rich["least squares"].mean(),
