@@ -240,7 +240,6 @@ def two_phase_law(bias, n):
 # columns of $B$, so that $w^*$ grows by $a$. The competitors on the labels are least squares and ridge regression with a penalty chosen among
 # sixteen by leave-one-out cross-validation.
 
-
 # %%
 class Task(NamedTuple):
     """What the labels depend on: y = beta^T f + a^T mu + nu."""
@@ -386,13 +385,13 @@ claims.check(
     measured=np.polyfit(np.log([BY_N[k] for k in few]), np.log(falls), 1)[0], between=(-1.2, -0.85), paper="at least as fast as n^−½", seeds=DRAWS,
 )  # fmt: skip
 
+
 # %% [markdown]
 # Both fall like the inverse, not like the inverse root: the bounds are safe, and for squared loss far from tight.
 #
 # The same formulas tell how many unlabelled points are *enough*: the $m^*$ at which {eq}`eq-up-two` equals {eq}`eq-up-labels` with $p=d$. To
 # measure it we need only the bias, the exact excess risk of the best weight within the span of $\hat B$, and no label. Here the points
 # themselves are drawn, not only their Wishart matrix.
-
 
 # %%
 def bias(A, task):
@@ -438,6 +437,7 @@ claims.check(
     measured=100 * max(abs(b / a - 1) for n, (a, b) in ENOUGH.items() if n > 3 * D), at_most=15, unit="%", own=True, seeds=len(biases),
 )  # fmt: skip
 
+
 # %% [markdown]
 # Close to $m=d$, where unlabelled points begin to show the factors at all, the formula is rough ($n=3d$); above, it holds. For large $n$ it
 # says
@@ -476,7 +476,6 @@ claims.check(
 # $$
 # \kappa=\sqrt{1+1/\lambda}.
 # $$ (eq-up-kappa)
-
 
 # %%
 def hellinger(S1, S2):
