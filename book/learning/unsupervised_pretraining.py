@@ -324,7 +324,7 @@ with figure(2, 1, alt=alt, caption=caption, width=5.4, height=6.8, sharey=True) 
         curve = np.geomspace(max(1.1 * p, BY_N[0]), BY_N[-1], 100)
         axes[1].plot(curve, least_squares_law(p, curve), lw=1, color=PALETTE[colour])
     axes[1].plot(curve, two_phase_law(bias_law(SIZES[-1]), curve), lw=1, color=PALETTE["blue"])
-    axes[0].set(xlabel="unlabelled points m", ylabel="excess risk", ylim=(None, 30))
+    axes[0].set(xlabel="unlabelled points m", ylabel="excess risk", ylim=(None, 200))
     axes[1].set(xlabel="labelled points n", ylabel="excess risk")
     axes[0].legend(ncols=2, loc="upper right")
 
@@ -983,7 +983,7 @@ claims.report()
 #   posterior mean is computed correctly.
 # - **True centres in place of learnt ones** change nothing visible in the mixture: with 1000 points for each cluster the centres are found
 #   almost exactly. For the same reason the claims cannot tell expectation-maximisation from $k$-means on the unlabelled points.
-# - **Finite $d$.** The bias of {eq}`eq-up-bias` is a limit for large $d$ and $m$; {claims}`C2.c` and {claims}`C3.c` allow fifteen per cent, and
+# - **Finite $d$.** The bias of {eq}`eq-up-bias` is a limit for large $d$ and $m$; C2.c and C3.c allow fifteen per cent, and
 #   cannot tell $d$ from $d-r$.
 # - **Deep encoders**, and contrastive pretraining of them.
 #

@@ -137,4 +137,55 @@ BREAKS = [
         ("C7.d",),
         {"xp.linalg.eigh(x.T @ x)[1][:, -R7:]": "features[PAIRS[0]]"},
     ),
+    Break(
+        "half of the unlabelled points thrown away",
+        ("C2.a",),
+        {
+            "ppca(second_moments(task.B, sizes, rng), R)": (
+                "ppca(second_moments(task.B, [m // 2 for m in sizes], rng), R)"
+            )
+        },
+    ),
+    Break(
+        "labels of other points",
+        ("C1.a", "C1.b", "C2.a", "C2.b", "C2.d", "C2.e", "C3.b"),
+        {
+            "return f @ self.B.T + mu, f @ self.beta": (
+                "return f @ self.B.T + mu, f[:, ::-1, :] @ self.beta"
+            )
+        },
+    ),
+    Break(
+        "zero given out as two-phase in the control",
+        ("C5.e",),
+        {
+            "excess(w, task.best(), task.B)": (
+                'excess(w * (informative or name != "two-phase"), task.best(), task.B)'
+            )
+        },
+        competitor=True,
+    ),
+    Break(
+        "half of each cluster's labels thrown away",
+        ("C6.a", "C6.b", "C6.c"),
+        {
+            "vote(nearest(x, world.u_hat), y, rng)[world.near_hat]": (
+                "vote(nearest(x[: n // 2, :], world.u_hat), y[: n // 2], rng)[world.near_hat]"
+            )
+        },
+    ),
+    Break(
+        "half of the pairs thrown away",
+        ("C7.e",),
+        {
+            "contrast(x[:m, :], x2[:m, :], s[:m], rng)": (
+                "contrast(x[: m // 2, :], x2[: m // 2, :], s[: m // 2], rng)"
+            )
+        },
+    ),
+    Break(
+        "the true features given out as those of the signs",
+        ("C7.b", "C7.e"),
+        {"contrast(x[:m, :], x2[:m, :], s[:m], rng)": "theta"},
+    ),
 ]
