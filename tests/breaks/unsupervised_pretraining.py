@@ -133,15 +133,6 @@ BREAKS = [
         {"s = 2.0 * together - 1": "s = rng.permutation(2.0 * together - 1)"},
     ),
     Break(
-        "half the pairs of signs thrown away",
-        ("C7.e",),
-        {
-            "contrast(x[:m, :], x2[:m, :], s[:m], rng)": (
-                "contrast(x[: m // 2, :], x2[: m // 2, :], s[: m // 2], rng)"
-            )
-        },
-    ),
-    Break(
         "the signs' features given out as those of x alone",
         ("C7.d",),
         {"xp.linalg.eigh(x.T @ x)[1][:, -R7:]": "features[PAIRS[0]]"},
