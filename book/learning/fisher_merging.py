@@ -114,16 +114,15 @@ xp = backend()
 # %%
 def merge(theta, F, lam=None, floor=0.0):
     """theta* of M models theta (M, ..., P) with the diagonals F; lam is 1/M if not given."""
-    M = theta.shape[0]
-    lam = xp.full(M, 1 / M) if lam is None else lam
-    weight = xp.reshape(lam, (M,) + (1,) * (theta.ndim - 1)) * xp.where(F > floor, F, floor)
-    total = xp.sum(weight, axis=0)
-    return xp.sum(weight * theta, axis=0) / xp.where(total > 0, total, 1.0)
+    lam = xp.full(theta.shape[0], 1 / theta.shape[0]) if lam is None else lam
+    F = xp.where(F > floor, F, floor)
+    total = xp.tensordot(lam, F, axes=1)
+    return xp.tensordot(lam, F * theta, axes=1) / xp.where(total > 0, total, 1.0)
 
 
 def average(theta, lam=None):
     """The isotropic merge."""
-    return merge(theta, xp.ones_like(theta), lam)
+    return xp.mean(theta, axis=0) if lam is None else xp.tensordot(lam, theta, axes=1)
 
 
 # %% [markdown]
@@ -281,30 +280,33 @@ def train(theta, x, y, epochs, seed, batch=32, widths=WIDTHS):
 # $\log p(y\mid x_n)$ by its outputs has the gradient $h_n\delta_{ny}^\top$, so
 #
 # $$
-# F_W=\frac1N\sum_y\sum_np(y\mid x_n)\,(h_n^2)(\delta_{ny}^2)^\top,
+# F_W=\frac1N\sum_n(h_n^2)\Bigl(\sum_yp(y\mid x_n)\,\delta_{ny}^2\Bigr)^{\!\top},
 # $$ (eq-fm-layer)
 #
-# with squares of every element: for each class one backward pass and one matrix product.
+# with squares of every element: one backward pass for each class, and one matrix product for each layer. The square root of $p/N$ is put on $\delta$ at the top and
+# is squared with it.
 
 # %%
 def fisher(theta, x, widths=WIDTHS, p=None):
     """Diagonals F (S, P) on the inputs x (S, N, 64); p replaces the model's label probabilities."""
-    h, inputs, layers = x, [], as_network(theta, widths)
+    h, layers, K = [x], as_network(theta, widths), widths[-1]
     for layer in layers:
-        inputs.append(h)
-        z = h @ layer["weight"] + layer["bias"]
-        h = xp.where(z > 0, z, 0.0)
+        z = h[-1] @ layer["weight"] + layer["bias"]
+        h.append(xp.where(z > 0, z, 0.0))
     q = ad.softmax(z)
-    p = q if p is None else p
-    F = [{name: xp.zeros_like(part) for name, part in layer.items()} for layer in layers]
-    for y in range(widths[-1]):
-        delta = xp.astype(xp.arange(widths[-1]) == y, q.dtype) - q
-        for layer, part, h in zip(layers[::-1], F[::-1], inputs[::-1], strict=True):
-            square = p[..., y : y + 1] * delta**2 / x.shape[-2]
-            part["weight"] += (h**2).mT @ square
-            part["bias"] += xp.sum(square, axis=-2, keepdims=True)
-            delta = (delta @ layer["weight"].mT) * (h > 0)
-    return flat(F)
+    weight = xp.sqrt((q if p is None else p) / x.shape[-2])
+    squares = [xp.zeros_like(inputs) for inputs in h[1:]]
+    for y in range(K):
+        delta = weight[..., y : y + 1] * (xp.astype(xp.arange(K) == y, q.dtype) - q)
+        for k in reversed(range(len(layers))):
+            squares[k] += delta**2
+            if k:
+                delta = (delta @ layers[k]["weight"].mT) * xp.astype(h[k] > 0, q.dtype)
+    parts = [
+        {"weight": (inputs**2).mT @ square, "bias": xp.sum(square, axis=-2, keepdims=True)}
+        for inputs, square in zip(h[:-1], squares, strict=True)
+    ]
+    return flat(parts)
 
 
 # %% [markdown]
@@ -312,7 +314,7 @@ def fisher(theta, x, widths=WIDTHS, p=None):
 # minibatches of 32, and 1047 others.
 
 # %%
-SEEDS, SMALL = scale(default=20, paper=60), 10
+SEEDS, FIVES, SMALL = scale(default=(40, 20, 10), paper=(60, 60, 30))
 ORDERS = xp.stack([generator(seed).permutation(1797) for seed in range(SEEDS)])
 TEST, VALIDATION, BASE, REST = ORDERS[:, :450], ORDERS[:, 450:550], ORDERS[:, 550:750], ORDERS[:, 750:]
 base = train(start(range(SEEDS)), PIXELS[BASE], LABELS[BASE], 15, seed=1000)
@@ -370,20 +372,28 @@ def normalised(F):
     return F / xp.linalg.vector_norm(F, axis=-1, keepdims=True)
 
 
-def probabilities(theta, x, widths=WIDTHS):
-    """Class probabilities of a stack of networks."""
-    return ad.softmax(outputs(as_network(theta, widths), x))
+def logits(theta, x, widths=WIDTHS):
+    """Outputs of a stack of networks, in single precision as they were trained."""
+    layers = as_network(xp.astype(theta, xp.float32), widths)
+    return xp.astype(outputs(layers, xp.astype(x, xp.float32)), xp.float64)
 
 
-def accuracy(p, y):
+def accuracy(scores, y):
     """Share of right decisions of each network of a stack (%)."""
-    return 100 * to_host(xp.mean(xp.astype(xp.argmax(p, axis=-1) == y, xp.float64), axis=-1))
+    return 100 * to_host(xp.mean(xp.astype(xp.argmax(scores, axis=-1) == y, xp.float64), axis=-1))
 
 
 def test(theta):
     """Test accuracies of a stack, one network for each seed."""
     rows = TEST[: theta.shape[0], :]
-    return accuracy(probabilities(theta, PIXELS[rows]), LABELS[rows])
+    return accuracy(logits(theta, PIXELS[rows]), LABELS[rows])
+
+
+def ensemble(theta):
+    """Test accuracy of the mean of the probabilities of the models theta (M, S, P)."""
+    rows = TEST[: theta.shape[1], :]
+    p = sum(ad.softmax(logits(part, PIXELS[rows])) for part in theta)
+    return accuracy(p, LABELS[rows])
 
 
 # %%
@@ -405,8 +415,7 @@ found = {
     "average": test(average(theta_AB)), "Fisher": test(merge(theta_AB, F_AB, floor=FLOOR)),
     "swapped": test(merge(theta_AB, xp.flip(F_AB, axis=0), floor=FLOOR)),
     "permuted": test(merge(theta_AB, shuffled, floor=FLOOR)),
-    "ensemble": accuracy(sum(probabilities(part, PIXELS[TEST]) for part in theta_AB), LABELS[TEST]),
-    "joint": test(joint),
+    "ensemble": ensemble(theta_AB), "joint": test(joint),
 }  # fmt: skip
 
 # %% [markdown]
@@ -419,9 +428,8 @@ LAMBDAS = [xp.asarray([1 - lam, lam]) for lam in np.linspace(0, 1, 51)]
 
 def validate(theta, x, y, widths=WIDTHS):
     """Accuracy, with the likelihood for ties."""
-    p = probabilities(theta, x, widths)
-    nll = -xp.mean(xp.log(xp.take_along_axis(p, y[:, :, None], axis=-1) + 1e-300), axis=(1, 2))
-    return accuracy(p, y) - 1e-3 * to_host(nll)
+    scores = logits(theta, x, widths)
+    return accuracy(scores, y) - 1e-3 * to_host(xp.mean(ad.cross_entropy(scores, y), axis=1))
 
 
 def choose(combine, grid, score):
@@ -433,7 +441,8 @@ def choose(combine, grid, score):
 
 def on_validation(theta):
     """Score of a stack on its validation images."""
-    return validate(theta, PIXELS[VALIDATION], LABELS[VALIDATION])
+    rows = VALIDATION[: theta.shape[0], :]
+    return validate(theta, PIXELS[rows], LABELS[rows])
 
 
 pair = {
@@ -465,18 +474,21 @@ def gain(a, b):
     return float((found[a] - found[b]).mean())
 
 
-claims.check("C4.a", "equal λ: share of seeds in which the Fisher merge beats the average", unit="%", seeds=SEEDS, paper="better",
-    measured=100 * float((found["Fisher"] > found["average"]).mean()), at_least=70,
+better = found["Fisher"] - found["average"] >= 0.5
+claims.check("C4.a", "equal λ: share of seeds in which the Fisher merge is half a point above the average", unit="%", seeds=SEEDS,
+    paper="better", measured=100 * float(better.mean()), at_least=70,
     not_reproduced="lengths of the two Fishers are arbitrary; without a tuned λ one network is often outvoted")  # fmt: skip
 claims.check("C4.b", "Fisher merge less base network", measured=gain("Fisher", "base"), at_least=2, unit="points", seeds=SEEDS)
 claims.check("C4.c", "Fishers exchanged: loss against the average", measured=gain("average", "swapped"), at_least=2, unit="points",
     seeds=SEEDS, own=True)  # fmt: skip
-claims.check("C4.d", "entries of the Fishers permuted: loss", measured=gain("Fisher", "permuted"), at_least=1, unit="points", seeds=SEEDS,
+claims.check("C4.d", "entries of the Fishers permuted: loss", measured=gain("Fisher", "permuted"), at_least=0.5, unit="points", seeds=SEEDS,
     own=True)  # fmt: skip
 claims.check("C4.e", "Fisher merge less ensemble of A and B", measured=gain("Fisher", "ensemble"), at_least=-3, unit="points", seeds=SEEDS,
     own=True)  # fmt: skip
 claims.check("C4.f", "λ chosen for both: Fisher merge less average", measured=gain("Fisher, λ chosen", "average, λ chosen"), at_least=0.3,
     unit="points", seeds=SEEDS, paper="better")  # fmt: skip
+claims.check("C4.h", "Fishers exchanged: loss against the Fisher merge", measured=gain("Fisher", "swapped"), at_least=4, unit="points",
+    seeds=SEEDS, own=True)  # fmt: skip
 claims.check("C4.g", "equal λ: Fisher merge less average, both sides", measured=gain("Fisher", "average"), between=(-1.5, 1.5),
     unit="points", seeds=SEEDS, own=True)  # fmt: skip
 
@@ -530,15 +542,15 @@ claims.check("C8.b", "accuracy with F from 512 examples less that from 128", mea
 
 # %%
 M, rng = 5, generator(6)
-picks = xp.concat([xp.stack([r[rng.integers(0, 1047, 150)] for r in REST]) for _ in range(M)])
-theta_5 = train(xp.concat([base] * M), PIXELS[picks], LABELS[picks], 20, seed=1003)
+picks = xp.concat([xp.stack([r[rng.integers(0, 1047, 150)] for r in REST[:FIVES, :]]) for _ in range(M)])
+theta_5 = train(xp.concat([base[:FIVES, :]] * M), PIXELS[picks], LABELS[picks], 20, seed=1003)
 F_5 = normalised(fisher(theta_5, PIXELS[picks]))
-theta_5, F_5 = (xp.reshape(a, (M, SEEDS, -1)) for a in (theta_5, F_5))
+theta_5, F_5 = (xp.reshape(a, (M, FIVES, -1)) for a in (theta_5, F_5))
 simplex = [to_device(lam) for lam in rng.host.dirichlet(np.ones(M), 51)]
 found |= {
-    "single": np.mean([test(part) for part in theta_5], axis=0),
+    "common start": test(base[:FIVES, :]), "single": np.mean([test(part) for part in theta_5], axis=0),
     "average of 5": test(average(theta_5)), "Fisher of 5": test(merge(theta_5, F_5, floor=FLOOR)),
-    "ensemble of 5": accuracy(sum(probabilities(part, PIXELS[TEST]) for part in theta_5), LABELS[TEST]),
+    "ensemble of 5": ensemble(theta_5),
 }  # fmt: skip
 five = {
     "average": lambda lam: average(theta_5, lam),
@@ -548,21 +560,23 @@ for name, combine in progress(five.items(), "choosing λ"):
     found[f"{name} of 5, λ chosen"] = test(choose(combine, simplex, on_validation)[0])
 
 # %%
-names = ("base", "single", "average of 5", "average of 5, λ chosen", "Fisher of 5", "Fisher of 5, λ chosen", "ensemble of 5")
+names = ("common start", "single", "average of 5", "average of 5, λ chosen", "Fisher of 5", "Fisher of 5, λ chosen", "ensemble of 5")
 rows = [(name, found[name].mean(), gain(name, "ensemble of 5"), 5 if "ensemble" in name else 1) for name in names]
 columns = ["network", "test accuracy (%)", "less ensemble (points)", "networks run at test time"]
-table(rows, columns, f"Five fine-tuned networks, mean of {SEEDS} seeds")
+table(rows, columns, f"Five fine-tuned networks, mean of {FIVES} seeds")
 claims.check("C5.a", "Fisher merge of five less the mean of the five", measured=gain("Fisher of 5", "single"), at_least=0.3, unit="points",
-    seeds=SEEDS)  # fmt: skip
-claims.check("C5.b", "Fisher merge less ensemble of the five", measured=gain("Fisher of 5", "ensemble of 5"), between=(-1.5, 1.5),
-    unit="points", seeds=SEEDS, paper="about equal")  # fmt: skip
-claims.check("C5.c", "equal λ: Fisher merge less average", measured=gain("Fisher of 5", "average of 5"), at_least=0.02, unit="points",
-    seeds=SEEDS, paper="better")  # fmt: skip
+    seeds=FIVES)  # fmt: skip
+claims.check("C5.b", "Fisher merge less ensemble of the five", measured=gain("Fisher of 5", "ensemble of 5"), between=(-1, 1),
+    unit="points", seeds=FIVES, paper="about equal")  # fmt: skip
+claims.check("C5.c", "equal λ: Fisher merge less average", measured=gain("Fisher of 5", "average of 5"), at_least=0.5, unit="points",
+    seeds=FIVES, paper="better", not_reproduced="the average is almost as good as the ensemble: there is nothing to gain")  # fmt: skip
+claims.check("C5.d", "the number of C5.c, both sides", measured=gain("Fisher of 5", "average of 5"), between=(-0.4, 0.45),
+    unit="points", seeds=FIVES, own=True)  # fmt: skip
 
 # %% [markdown]
 # ### Robust fine-tuning
 #
-# The base network is now one that has seen hard images: 5000 digits, each turned by up to 40 degrees, every second one blurred, and all with noise. It is
+# The base network is now one that has seen hard images: 3000 digits, each turned by up to 40 degrees, every second one blurred, and all with noise. It is
 # fine-tuned on 600 clean ones. The question is how good networks between the two are, both on clean test images and on shifted ones: turned by 30
 # degrees either way, noisy, blurred, moved by a pixel.
 
@@ -595,7 +609,7 @@ def shifted(images, rng):
 # %%
 rng, squares = generator(7).host, digits.data.reshape(-1, 8, 8) / 16
 orders = to_host(ORDERS[:SMALL, :])
-picks = np.stack([rng.choice(row[550:1597], scale(default=5000, paper=50_000)) for row in orders])
+picks = np.stack([rng.choice(row[550:1597], scale(default=3000, paper=50_000)) for row in orders])
 x = to_device(np.stack([hard(squares[row], rng).reshape(-1, 64) for row in picks]))
 robust = train(start(range(SMALL)), x, to_device(digits.target[picks]), 15, seed=1004)
 clean = ORDERS[:SMALL, 550:1150]
@@ -613,7 +627,7 @@ def versions(rows):
 
 def compromise(theta, images, y):
     """Accuracy on clean images, and mean accuracy on the five kinds of shifted ones, shape (2, S)."""
-    found = np.asarray([accuracy(probabilities(theta, x), y) for x in images])
+    found = np.asarray([accuracy(logits(theta, x), y) for x in images])
     return np.stack([found[0], found[1:].mean(axis=0)])
 
 
@@ -628,8 +642,8 @@ paths = {
 }
 
 # %%
-chosen = {way: paths[way, "validation"].mean(axis=1).argmax(axis=0) for way in ways}
-mid = {way: np.take_along_axis(paths[way, "test"].mean(axis=1), chosen[way][None], axis=0)[0] for way in ways}
+chosen = {way: paths[way, "validation"].mean(axis=(1, 2)).argmax() for way in ways}
+mid = {way: paths[way, "test"][chosen[way]].mean(axis=0) for way in ways}
 at_ends = paths["Fisher", "test"][[0, -1]].mean(axis=1)
 edge = mid["Fisher"] - mid["average"]
 
@@ -667,27 +681,29 @@ head = start(range(SMALL), (64, 2))
 
 
 def learn_target(theta):
-    """Fine-tune the trunk of theta, with a new output layer, on the target task."""
-    theta = xp.concat([theta[:, :TRUNK], head], axis=1)
-    return train(theta, PIXELS[small], LABELS[small] % 2, 200, seed=1006, batch=20, widths=PARITY)
+    """Fine-tune two trunks for each seed, with a new output layer, on the target task."""
+    rows = xp.concat([small, small])
+    theta = xp.concat([theta[:, :TRUNK], xp.concat([head, head])], axis=1)
+    return train(theta, PIXELS[rows], LABELS[rows] % 2, 200, seed=1006, batch=20, widths=PARITY)
 
 
 def parity(theta):
     """Test accuracy on the target task."""
     rows = TEST[:SMALL, :]
-    return accuracy(probabilities(theta, PIXELS[rows], PARITY), LABELS[rows] % 2)
+    return accuracy(logits(theta, PIXELS[rows], PARITY), LABELS[rows] % 2)
 
 
 # %%
-wrong = xp.stack([row[rng.permutation(1187)] for row, rng in zip(LABELS[others], map(generator, range(SMALL)), strict=True)])
-donors = {
-    "donor": train(first, PIXELS[others], LABELS[others], 20, seed=1007),
-    "donor of permuted labels": train(first, PIXELS[others], wrong, 20, seed=1007),
-}
-target = learn_target(first)
+wrong = xp.stack([row[generator(seed).permutation(row.shape[0])] for seed, row in enumerate(LABELS[others])])
+twice = xp.concat([PIXELS[others], PIXELS[others]]), xp.concat([LABELS[others], wrong])
+both = train(xp.concat([first, first]), *twice, 20, seed=1007)
+donors = {"donor": both[:SMALL, :], "donor of permuted labels": both[SMALL:, :]}
+pair = learn_target(xp.concat([first, donors["donor"]]))
+target, in_turn = pair[:SMALL, :], pair[SMALL:, :]
 F_target = normalised(fisher(target, PIXELS[small], PARITY)[:, :TRUNK])
 F_target = xp.where(F_target > FLOOR, F_target, FLOOR)
-on_target = {"fine-tuned from the base": parity(target), "donor, then target": parity(learn_target(donors["donor"]))}
+on_target = {"fine-tuned from the base": parity(target), "donor, then target": parity(in_turn)}
+
 
 # %%
 def parity_score(theta):
@@ -698,10 +714,15 @@ def parity_score(theta):
 
 def with_donor(donor, weighted):
     """Merged trunk with the target's output layer, as a function of lambda."""
-    theta = xp.stack([target[:, :TRUNK], donor[:, :TRUNK]])
-    F = xp.stack([F_target, normalised(fisher(donor, PIXELS[others])[:, :TRUNK])])
-    F = F if weighted else xp.ones_like(theta)
-    return lambda lam: xp.concat([merge(theta, F, lam), target[:, TRUNK:]], axis=1)
+    theta, F = xp.stack([target[:, :TRUNK], donor[:, :TRUNK]]), None
+    if weighted:
+        F = xp.stack([F_target, normalised(fisher(donor, PIXELS[others[:, :512]])[:, :TRUNK])])
+
+    def combine(lam):
+        trunk = merge(theta, F, lam) if weighted else average(theta, lam)
+        return xp.concat([trunk, target[:, TRUNK:]], axis=1)
+
+    return combine
 
 
 for name, donor in progress(donors.items(), "donors"):
@@ -718,10 +739,10 @@ helped = on_target["Fisher with donor"]
 claims.check("C7.a", "Fisher merge with the donor less fine-tuning from the base", measured=float((helped - lone).mean()), at_least=1, unit="points",
     seeds=SMALL, paper="+0.5 to +2.3 (RTE)", not_reproduced="the target's output layer was fitted to its own trunk, from which the donor's has moved away")  # fmt: skip
 claims.check("C7.b", "Fisher merge with the donor less donor, then target", measured=float((helped - on_target["donor, then target"]).mean()),
-    at_least=-4, unit="points", seeds=SMALL, paper="competitive")  # fmt: skip
+    at_least=-3, unit="points", seeds=SMALL, paper="competitive")  # fmt: skip
 claims.check("C7.c", "donor of permuted labels: gain of the Fisher merge", unit="points", seeds=SMALL, own=True,
     measured=float((on_target["Fisher with donor of permuted labels"] - lone).mean()), at_most=0.5)  # fmt: skip
-claims.check("C7.d", "the number of C7.a, bounded on both sides", measured=float((helped - lone).mean()), between=(-2.5, 0.9), unit="points",
+claims.check("C7.d", "the number of C7.a, bounded on both sides", measured=float((helped - lone).mean()), between=(-1.6, 0.9), unit="points",
     seeds=SMALL, own=True)  # fmt: skip
 
 # %% [markdown]
