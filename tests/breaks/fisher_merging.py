@@ -1,0 +1,81 @@
+"""Breaks of the chapter on Fisher-weighted averaging."""
+
+from bookbuild.breaks import Break
+
+BREAKS = [
+    Break(
+        "the average given out as the Fisher merge",
+        ("C4.f", "C8.a", "C2.a"),
+        {"F = xp.where(F > floor, F, floor)": "F = xp.ones_like(theta)"},
+        competitor=True,
+    ),
+    Break(
+        "the base network given out as the merge",
+        ("C4.b", "C4.f"),
+        {
+            '"Fisher": test(merge(theta_AB, F_AB, floor=FLOOR)),': '"Fisher": test(base),',
+            "test(choose(combine, LAMBDAS, on_validation)[0])": (
+                'test(choose(combine, LAMBDAS, on_validation)[0] if name == "average" else base)'
+            ),
+        },
+        competitor=True,
+    ),
+    Break(
+        "the Fishers of the two specialists exchanged",
+        ("C4.b", "C4.f", "C4.h"),
+        {
+            "theta_AB, F_AB = (xp.reshape(a, (2, SEEDS, -1)) for a in (theta_AB, F_AB))": (
+                "theta_AB, F_AB = (xp.reshape(a, (2, SEEDS, -1)) for a in (theta_AB, F_AB)); "
+                "F_AB = xp.flip(F_AB, axis=0)"
+            )
+        },
+    ),
+    Break(
+        "labels of the data in place of the model's",
+        ("C3.a", "C3.b"),
+        {
+            "weight = xp.sqrt((q if p is None else p) / x.shape[-2])": (
+                "weight = xp.sqrt((xp.astype(q == xp.max(q, axis=-1, keepdims=True), q.dtype)"
+                " if p is None else p) / x.shape[-2])"
+            )
+        },
+    ),
+    Break(
+        "the square of the summed gradient",
+        ("C3.a", "C3.b"),
+        {
+            '{"weight": (inputs**2).mT @ square, "bias"': (
+                '{"weight": (inputs.mT @ xp.sqrt(square)) ** 2, "bias"'
+            )
+        },
+    ),
+    Break(
+        "shards without their share of the ridge",
+        ("C1.a",),
+        {
+            "ridge(X[to_device(k), :], y[to_device(k)], rho / 4)": "ridge(X[to_device(k), :], y[to_device(k)], rho)"
+        },
+    ),
+    Break(
+        "lambda dropped from the denominator",
+        ("C1.b", "C2.a"),
+        {"total = xp.tensordot(lam, F, axes=1)": "total = xp.sum(F, axis=0)"},
+    ),
+    Break(
+        "a floor of a hundredth of the largest entry",
+        ("C2.a",),
+        {
+            "merge(theta, F, floor=0.0) - means": "merge(theta, F, floor=0.01 * float(xp.max(F))) - means"
+        },
+    ),
+    Break(
+        "entries of the Fishers permuted",
+        ("C4.d", "C8.a"),
+        {
+            "def normalised(F):\n": (
+                "def normalised(F, rng=generator(9)):\n"
+                "    F = F[..., rng.permutation(F.shape[-1])]\n"
+            ).replace("\n    F = F", "\n    F = F"),
+        },
+    ),
+]
