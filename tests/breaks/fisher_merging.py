@@ -31,14 +31,9 @@ BREAKS = [
         },
     ),
     Break(
-        "labels of the data in place of the model's",
+        "the most likely label in place of all labels",
         ("C3.a", "C3.b"),
-        {
-            "weight = xp.sqrt((q if p is None else p) / x.shape[-2])": (
-                "weight = xp.sqrt((xp.astype(q == xp.max(q, axis=-1, keepdims=True), q.dtype)"
-                " if p is None else p) / x.shape[-2])"
-            )
-        },
+        {"weight = xp.sqrt((q if": "weight = xp.sqrt((xp.round(q) if"},
     ),
     Break(
         "the square of the summed gradient",
@@ -50,11 +45,9 @@ BREAKS = [
         },
     ),
     Break(
-        "shards without their share of the ridge",
+        "shards with the whole ridge each",
         ("C1.a",),
-        {
-            "ridge(X[to_device(k), :], y[to_device(k)], rho / 4)": "ridge(X[to_device(k), :], y[to_device(k)], rho)"
-        },
+        {"y[to_device(k)], rho / 4)": "y[to_device(k)], rho)"},
     ),
     Break(
         "lambda dropped from the denominator",
@@ -64,18 +57,16 @@ BREAKS = [
     Break(
         "a floor of a hundredth of the largest entry",
         ("C2.a",),
-        {
-            "merge(theta, F, floor=0.0) - means": "merge(theta, F, floor=0.01 * float(xp.max(F))) - means"
-        },
+        {"merge(theta, F, floor=0.0)": "merge(theta, F, floor=0.01 * float(xp.max(F)))"},
     ),
     Break(
         "entries of the Fishers permuted",
         ("C4.d", "C8.a"),
         {
-            "def normalised(F):\n": (
-                "def normalised(F, rng=generator(9)):\n"
-                "    F = F[..., rng.permutation(F.shape[-1])]\n"
-            ).replace("\n    F = F", "\n    F = F"),
+            "    return F / xp.linalg.vector_norm(F": (
+                "    F = F[..., generator(9).permutation(F.shape[-1])]\n"
+                "    return F / xp.linalg.vector_norm(F"
+            )
         },
     ),
 ]
