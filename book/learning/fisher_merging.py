@@ -240,7 +240,6 @@ say(
     f"""{absent} of the 50 pairs of shard and class are empty. Their Fisher information is zero, and they do not count."""
 )
 
-
 # %% [markdown]
 # ### Networks and their Fisher information
 #
@@ -308,7 +307,6 @@ def train(theta, x, y, epochs, seed, batch=32, widths=WIDTHS):
 #
 # with squares of every element: one backward pass for each class, and one matrix product for each layer. The square root of $p/N$ is put on $\delta$ at the top and
 # is squared with it.
-
 
 # %%
 def fisher(theta, x, widths=WIDTHS, p=None):
@@ -394,7 +392,6 @@ claims.check(
 # length, so that a confident network, whose gradients are small, is not outvoted, and the floor is $10^{-6}$.
 #
 # Two controls tell whether $F$ says anything: A's with B's exchanged, and the entries of both permuted within each layer.
-
 
 # %%
 def half(low):
@@ -532,6 +529,7 @@ claims.check("C4.c", "Fishers exchanged: loss against the average", measured=gai
     seeds=SEEDS, own=True)  # fmt: skip
 claims.check("C4.d", "entries of the Fishers permuted: loss", measured=gain("Fisher", "permuted"), at_least=0.5, unit="points", seeds=SEEDS,
     own=True)  # fmt: skip
+
 # %%
 claims.check("C4.e", "Fisher merge less ensemble of A and B", measured=gain("Fisher", "ensemble"), at_least=-3, unit="points", seeds=SEEDS,
     own=True)  # fmt: skip
@@ -642,13 +640,13 @@ claims.check("C5.c", "equal λ: Fisher merge less average", measured=gain("Fishe
 claims.check("C5.d", "the number of C5.c, both sides", measured=gain("Fisher of 5", "average of 5"), between=(-0.4, 0.45),
     unit="points", seeds=FIVES, own=True)  # fmt: skip
 
+
 # %% [markdown]
 # ### Robust fine-tuning
 #
 # The base network is now one that has seen hard images: 3000 digits, each turned by up to 40 degrees, every second one blurred, and all with noise. It is
 # fine-tuned on 600 clean ones. The question is how good networks between the two are, both on clean test images and on shifted ones: turned by 30
 # degrees either way, noisy, blurred, moved by a pixel.
-
 
 # %%
 def turn(images, degrees):
