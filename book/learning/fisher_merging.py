@@ -845,7 +845,7 @@ claims.check("C7.d", "the number of C7.a, bounded on both sides", measured=float
 
 
 # %% [markdown]
-# Merging gains nothing here, with either weighting. Is it the trunk or the output layer, which was fitted to features of the target's own trunk? We halve the
+# Merging gains nothing here, with either weighting. (Claim C7.b says little: plain fine-tuning stays within its bound, too.) Is it the trunk or the output layer, which was fitted to features of the target's own trunk? We halve the
 # way to the donor, $\lambda=\frac12$, and fit a new output layer on the same 60 labels, by the library's softmax regression.
 
 # %%

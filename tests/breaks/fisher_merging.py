@@ -69,4 +69,22 @@ BREAKS = [
             )
         },
     ),
+    Break(
+        "the first of the five networks given out as their merge",
+        ("C5.a", "C5.b"),
+        {"test(merge(theta_5, F_5, floor=FLOOR))": "test(theta_5[0, :, :])"},
+        competitor=True,
+    ),
+    Break(
+        "the fine-tuned end of the path given out as the chosen point",
+        ("C6.a",),
+        {"combine(grid[int(np.argmax(held))])": "combine(grid[-1])"},
+        competitor=True,
+    ),
+    Break(
+        "the target's own trunk given out as the half-way one",
+        ("C7.e",),
+        {"(LAMBDAS[25])": "(LAMBDAS[0])"},
+        competitor=True,
+    ),
 ]
