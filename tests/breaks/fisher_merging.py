@@ -92,23 +92,24 @@ BREAKS = [
         ("C4.f", "C4.i"),
         {
             "test(choose(combine, LAMBDAS, on_validation)[0])": (
-                'test(choose(combine, LAMBDAS, on_validation)[0]) if name != "Fisher" else found[name]'
+                'found["Fisher"] if name == "Fisher" else '
+                "test(choose(combine, LAMBDAS, on_validation)[0])"
             )
         },
         competitor=True,
     ),
     Break(
-        "the Fisher merge with permuted entries given out as the merge with chosen λ",
+        "permuted entries given out as the Fisher merge with chosen λ",
         ("C4.d", "C4.f"),
-        {
-            '"Fisher": lambda lam: merge(theta_AB, F_AB,': '"Fisher": lambda lam: merge(theta_AB, shuffled,'
-        },
+        {"merge(theta_AB, F_AB, lam, FLOOR)": "merge(theta_AB, shuffled, lam, FLOOR)"},
     ),
     Break(
         "the specialists' labels shuffled",
         ("C4.b",),
         {
-            "PIXELS[both], LABELS[both], 20, seed=1001)": "PIXELS[both], xp.flip(LABELS[both], axis=1), 20, seed=1001)"
+            "PIXELS[both], LABELS[both], 20, seed=1001)": (
+                "PIXELS[both], xp.flip(LABELS[both], axis=1), 20, seed=1001)"
+            )
         },
     ),
 ]
