@@ -655,6 +655,8 @@ claims.check("C5.c", "equal λ: Fisher merge less average", measured=gain("Fishe
     seeds=FIVES, paper="better", not_reproduced="the average is nearly as good as the ensemble (C5.e); what is left is too small to decide with 20 seeds")  # fmt: skip
 claims.check("C5.d", "the number of C5.c, both sides", measured=gain("Fisher of 5", "average of 5"), between=(-0.3, 0.5),
     unit="points", seeds=FIVES, own=True)  # fmt: skip
+
+# %%
 claims.check("C5.e", "equal λ: average less ensemble of the five", measured=gain("average of 5", "ensemble of 5"), between=(-0.9, 0.2),
     unit="points", seeds=FIVES, own=True)  # fmt: skip
 ahead = found["Fisher of 5"] - found["average of 5"]
