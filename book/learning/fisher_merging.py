@@ -39,12 +39,12 @@
 # 2. (Ours.) With the diagonal of the Fisher information alone the merge is exact where the posterior has no correlations. {claims}`C2.a, C2.b`
 # 3. The Fisher information is an expectation over the labels that the *model* would draw, computed exactly by a pass for each class.
 #    {claims}`C3.a, C3.b, C3.c, C3.d`
-# 4. Fisher merging is better than averaging. (Ours: two specialists, with controls.) {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h, C4.i`
+# 4. Fisher merging is better than averaging. (Ours: two specialists, with controls.) {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h, C4.i, C4.j`
 # 5. Five models fine-tuned on one task (BERT on RTE, MRPC and SST-2; a figure) merge into a single one that is about as good as their ensemble, at a
 #    fifth of its cost, and better than the average. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e`
 # 6. *Robust fine-tuning*: on the path from a pre-trained to a fine-tuned model there are better compromises between the data at hand and shifted data,
 #    and better ones on the Fisher path than on the straight one. {claims}`C6.a, C6.b, C6.c`
-# 7. A model of a *donor* task, merged into that of the target task, helps about as much as training on both in turn. {claims}`C7.a, C7.b, C7.c, C7.d, C7.e`
+# 7. A model of a *donor* task, merged into that of the target task, helps about as much as training on both in turn. {claims}`C7.a, C7.b, C7.c, C7.d, C7.e, C7.f, C7.g`
 # 8. (Ours.) Some hundred examples are enough for the Fisher information. {claims}`C8.a, C8.b`
 #
 # Not tested here: BERT and RoBERTa on the GLUE tasks, further pre-training on scientific text, and networks for photographs.
@@ -520,7 +520,7 @@ def gain(a, b):
 better = found["Fisher"] - found["average"] >= 0.5
 claims.check("C4.a", "equal λ: share of seeds in which the Fisher merge is half a point above the average", unit="%", seeds=SEEDS,
     own=True, measured=100 * float(better.mean()), at_least=70,
-    not_reproduced="equal λ is not the best weight of two Fishers divided by their lengths (C4.i); with λ chosen it is better (C4.f)")  # fmt: skip
+    not_reproduced="equal λ is not the best weight of two Fishers divided by their lengths (C4.i): one of them is outvoted (C4.j); with λ chosen it is better (C4.f)")  # fmt: skip
 claims.check(
     "C4.b", "Fisher merge less base network", measured=gain("Fisher", "base"), at_least=2, unit="points", seeds=SEEDS, own=True,
 )  # fmt: skip
@@ -534,11 +534,26 @@ claims.check("C4.e", "Fisher merge less ensemble of A and B", measured=gain("Fis
     own=True)  # fmt: skip
 claims.check("C4.f", "λ chosen for both: Fisher merge less average", measured=gain("Fisher, λ chosen", "average, λ chosen"), at_least=0.1,
     unit="points", seeds=SEEDS, paper="better")  # fmt: skip
-claims.check("C4.h", "Fishers exchanged: loss against the Fisher merge", measured=gain("Fisher", "swapped"), at_least=2.5, unit="points",
+claims.check("C4.h", "Fishers exchanged: loss against the Fisher merge", measured=gain("Fisher", "swapped"), at_least=4, unit="points",
     seeds=SEEDS, own=True)  # fmt: skip
 claims.check("C4.g", "equal λ: Fisher merge less average, both sides", measured=gain("Fisher", "average"), between=(-2, 2),
     unit="points", seeds=SEEDS, own=True)  # fmt: skip
 claims.check("C4.i", "Fisher merge: gain of the chosen λ over equal λ", measured=gain("Fisher, λ chosen", "Fisher"), at_least=0.3,
+    unit="points", seeds=SEEDS, own=True)  # fmt: skip
+
+
+# %%
+def gap(theta):
+    """Distance between the test accuracies on A's digits and on B's, mean of a stack (points)."""
+    scores, y = logits(theta, PIXELS[TEST]), LABELS[TEST]
+    right = xp.astype(xp.argmax(scores, axis=-1) == y, xp.float64)
+    halves = [xp.astype(mask, xp.float64) for mask in (y < 5, y >= 5)]
+    a, b = (xp.sum(right * half, axis=1) / xp.sum(half, axis=1) for half in halves)
+    return 100 * float(xp.mean(xp.abs(a - b)))
+
+
+uneven = gap(merge(theta_AB, F_AB, floor=FLOOR)) - gap(average(theta_AB))
+claims.check("C4.j", "equal λ: gap between accuracies on A's and on B's digits, Fisher merge less average", measured=uneven, at_least=1,
     unit="points", seeds=SEEDS, own=True)  # fmt: skip
 
 # %%
@@ -549,8 +564,8 @@ above on {(chosen > 0).sum()} and below on {(chosen < 0).sum()}, by {chosen.mean
 network alone has {found["base"].mean():.1f} per cent: that the merge beats A and B, which have lost half of the digits, shows nothing.""")
 
 # %% [markdown]
-# The controls show that the entries matter: with the wrong ones the merge falls below the plain average. But their overall size is a matter of convention. A
-# trained network is sure of its digits, its Fisher information is small, and dividing by the length settles only in the mean how loudly each network speaks.
+# The controls show that the entries matter: with the wrong ones the merge falls below the plain average. But their overall size is a matter of convention. Dividing
+# by the length settles only in the mean how loudly each network speaks: on a single split one half of the digits often loses (C4.j).
 #
 # ### How many examples?
 #
@@ -760,7 +775,7 @@ claims.check("C6.a", "Fisher path, point chosen on validation images: mean of bo
 claims.check("C6.b", "chosen point of the Fisher path less that of the straight path", measured=float(edge.mean()), at_least=0.5, unit="points",
     seeds=SMALL, paper="better", not_reproduced="both paths bulge alike: undecided which is better")  # fmt: skip
 claims.check(
-    "C6.c", "the same, both sides", measured=float(edge.mean()), between=(-0.6, 0.5), unit="points", seeds=SMALL, own=True,
+    "C6.c", "the same, both sides", measured=float(edge.mean()), between=(-0.3, 0.5), unit="points", seeds=SMALL, own=True,
 )  # fmt: skip
 half_width = 1.96 * edge.std(ddof=1) / math.sqrt(SMALL)
 say(f"""The 95 per cent interval of the difference between the paths runs from {edge.mean() - half_width:.2f} to {edge.mean() + half_width:.2f}
@@ -843,18 +858,21 @@ columns = ["network", "test accuracy (%)", "gain (points)", "its standard error"
 table(rows, columns, f"Even or odd from 60 labels, mean of {SMALL} seeds")
 helped = on_target["Fisher with donor"]
 claims.check("C7.a", "Fisher merge with the donor less fine-tuning from the base", measured=float((helped - lone).mean()), at_least=1, unit="points",
-    seeds=SMALL, paper="+0.5 to +2.3 (RTE)", not_reproduced="the output layer that is kept does not fit a trunk far from its own (C7.e)")  # fmt: skip
+    seeds=SMALL, paper="+0.5 to +2.3 (RTE)", not_reproduced="the output layer that is kept does not fit a trunk far from its own (C7.e), though with a new one the donor's trunk is better (C7.f)")  # fmt: skip
 claims.check("C7.b", "Fisher merge with the donor less donor, then target", measured=float((helped - on_target["donor, then target"]).mean()),
     at_least=-4, unit="points", seeds=SMALL, own=True)  # fmt: skip
 claims.check("C7.c", "donor of permuted labels: gain of the Fisher merge", unit="points", seeds=SMALL, own=True,
     measured=float((on_target["Fisher with donor of permuted labels"] - lone).mean()), at_most=0.5)  # fmt: skip
 claims.check("C7.d", "the number of C7.a, bounded on both sides", measured=float((helped - lone).mean()), between=(-2.2, 1), unit="points",
     seeds=SMALL, own=True)  # fmt: skip
+short = helped - (lone + on_target["donor, then target"]) / 2
+claims.check("C7.g", "Fisher merge less the middle between plain fine-tuning and donor, then target", measured=float(short.mean()),
+    at_least=0, unit="points", seeds=SMALL, paper="competitive", not_reproduced="the merge gains nothing (C7.a); it stays within 4 points (C7.b)")  # fmt: skip
 
 
 # %% [markdown]
 # Merging gains nothing here, with either weighting, and training in turn does. (C7.b does not show that the merge is competitive: plain fine-tuning
-# stays within its bound, too. So it counts as our own check.) Is it the trunk or the output layer, which was fitted to features of the target's own trunk? We
+# stays within its bound, too. Claim C7.g asks for at least half of what training in turn gains.) Is it the trunk or the output layer, which was fitted to features of the target's own trunk? We
 # halve the way to the donor, $\lambda=\frac12$, and fit a new output layer on the same 60 labels, by the library's softmax regression.
 
 # %%
@@ -873,12 +891,15 @@ halfway = with_donor(donors["donor"], True)(LAMBDAS[25])
 kept, anew = parity(halfway), refitted(halfway)
 claims.check("C7.e", "λ = ½: gain of a new output layer over the one that was kept", measured=float((anew - kept).mean()), at_least=2, unit="points",
     seeds=SMALL, own=True)  # fmt: skip
-own_anew = refitted(target)
+own_anew, far = refitted(target), refitted(donors["donor"])
+claims.check("C7.f", "the donor's own trunk with a new output layer less plain fine-tuning", measured=float((far - lone).mean()), at_least=0,
+    unit="points", seeds=SMALL, own=True)  # fmt: skip
 say(f"""Half-way the network with its old output layer has {kept.mean():.1f} per cent, with a new one {anew.mean():.1f}. Plain fine-tuning has {lone.mean():.1f}, with a
-new output layer {own_anew.mean():.1f}. The new layer repairs what the merge had broken; beyond that the donor's trunk adds {(anew - own_anew).mean():+.1f} points.""")
+new output layer {own_anew.mean():.1f}. The new layer repairs what the merge had broken; beyond that the donor's trunk adds {(anew - own_anew).mean():+.1f} points.
+The whole way, with the donor's own trunk, it is {(far - own_anew).mean():+.1f} points.""")
 
 # %% [markdown]
-# So the output layer stops fitting before the donor's trunk can help. Whether this is why larger networks fare better, we did not test. What does
+# So the donor does know something that the target lacks, but the output layer stops fitting before it can help. Whether this is why larger networks fare better, we did not test. What does
 # merging save in computing?
 
 # %%

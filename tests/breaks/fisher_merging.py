@@ -5,7 +5,7 @@ from bookbuild.breaks import Break
 BREAKS = [
     Break(
         "the average given out as the Fisher merge",
-        ("C4.f", "C8.a", "C2.a"),
+        ("C4.f", "C4.j", "C8.a", "C2.a"),
         {"F = xp.where(F > floor, F, floor)": "F = xp.ones_like(theta)"},
         competitor=True,
     ),
@@ -111,5 +111,16 @@ BREAKS = [
                 "PIXELS[both], xp.flip(LABELS[both], axis=1), 20, seed=1001)"
             )
         },
+    ),
+    Break(
+        "the target's trunk given out as the donor's",
+        ("C7.f",),
+        {'refitted(donors["donor"])': "refitted(target)"},
+        competitor=True,
+    ),
+    Break(
+        "the Fishers of the specialists from eight images each",
+        ("C8.a",),
+        {"fisher(theta_AB, PIXELS[both])": "fisher(theta_AB, PIXELS[both[:, :8]])"},
     ),
 ]
