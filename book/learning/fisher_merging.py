@@ -761,7 +761,7 @@ edge = mid["Fisher"] - mid["average"]
 
 # %% tags=["hide-input"]
 alt = """Accuracy on shifted images against accuracy on clean images along both paths from the base network to the fine-tuned one. Both
-paths bulge up and to the right of the straight line between the ends, and lie close together."""
+paths bulge up and to the right of the straight line between the ends; the straight path lies a little above the Fisher path, and they meet on the right."""
 caption = f"""From the network of hard images (left end) to the fine-tuned one (right end), mean of {SMALL} seeds, 11 values of λ. Up and to the right is better."""
 with figure(alt=alt, caption=caption, width=5.6, height=3.6) as ax:
     for k, way in enumerate(ways):
@@ -917,7 +917,8 @@ all values of λ; with 128 examples of the donor, which claim C8.b finds enough,
 # Is it better than the plain average? For two specialists with equal $\lambda$ it is not: it wins and loses about as often, since the relative length of two
 # Fishers is arbitrary and decides which network is heard. With $\lambda$ chosen on validation images, as the paper does, it wins on average, though
 # not on every split; others report the same. For five networks of a kind the average is already about as good as their ensemble, and the
-# small difference stays undecided. In robust fine-tuning both paths beat their ends, with no difference between them, and the donor does not help. None of
+# small difference stays undecided. In robust fine-tuning both paths beat their ends, with no clear difference between
+# the chosen points, and the donor does not help. None of
 # this contradicts the paper, whose models are larger by four powers of ten; it says that the gain over averaging is not a matter of course.
 
 # %%
