@@ -21,15 +21,15 @@
 # ```{paper-card}
 # ```
 #
-# A network is trained, and then a larger one is wanted. Must it start from nothing? *Growing* keeps what has been learned and adds new weights. The
-# question is what the new weights should be. Random numbers disturb what is there; copies of old units add nothing new at first.
+# A network is trained, and then a larger one is wanted. Must it start from nothing? *Growing* keeps what has been learned and adds new weights. But
+# which? Random numbers disturb what is there; copies of old units add nothing new at first.
 # {cite:t}`mixture_growth` build the weights of every layer as linear combinations of a few learned matrices, called *templates*. They train two networks
 # of half the width, put them side by side on the diagonal of the large one, and fill the two empty blocks with *new combinations of the templates that
 # are already learned*. No data are looked at for this, and a short training of the whole ends it.
 #
-# We repeat this on hard images of digits. Claim C3.a holds: with a small learning rate after growth, MixtureGrowth beats random new weights by
-# more than two points of accuracy. But claim C3.c, the same comparison with the learning rate that suits each method, is *not reproduced*. And the
-# claims under C4 and C7 show what the gain is made of: two different networks whose outputs are summed, whatever stands in the new blocks.
+# We repeat this on hard images of digits. With a small learning rate after growth MixtureGrowth beats random new weights by more than two points of
+# accuracy, as the paper says (claim C3.a, holds). With the learning rate that suits each method it does not (claim C3.c, *not reproduced*). And the
+# claims C4 and C7 show what most of the gain is made of: two different networks whose outputs are summed, whatever stands in the new blocks.
 #
 # ## What the paper claims
 #
@@ -77,7 +77,7 @@
 #
 # ## The method in code
 #
-# One array holds many networks: its first axis is the seed, its second the network. Images are columns.
+# One array holds many networks: its first axis is the seed, its second the network; members have the two networks of a seed there.
 
 # %%
 import math
@@ -108,7 +108,7 @@ def shapes(width):
 
 
 # %% [markdown]
-# Equation {eq}`eq-mg-blocks`: blocks are products of the coefficients with the templates, laid out as vectors.
+# Equation {eq}`eq-mg-blocks`. In a grown network axis 2 of templates and coefficients is the set.
 
 
 # %%
@@ -136,7 +136,149 @@ def grown_weights(net, use=1.0):
 
 
 # %% [markdown]
-# Hidden layers are *batch-normalised*: with mean $\bar z$ and deviation $\sigma$ of a unit over the batch, and a learned scale $\gamma$ and shift $\beta$,
+# Members before training: templates have He's normal weights, and coefficients are rows of an orthogonal matrix.
+
+
+# %%
+def he(rng, shape):
+    """Normal weights of variance 2 / inputs."""
+    return to_device(rng.host.standard_normal(shape) * math.sqrt(2 / shape[-1]), xp.float32)
+
+
+def norms(lead, width):
+    """gamma, beta and the classifier's bias."""
+    one = [xp.ones((*lead, width, 1), dtype=xp.float32) for _ in range(3)]
+    bias = xp.zeros((*lead, 10, 1), dtype=xp.float32)
+    return {"gamma": one, "beta": [0 * g for g in one], "bias": bias}
+
+
+def new_members(S, rng):
+    """Networks 1 and 2 of each seed, before training."""
+    V = [he(rng, (S, 2, T, *shape)) for shape in shapes(P)]
+    alpha = [xp.stack([nn.orthogonal(rng, (2, T)) for _ in range(S)])[:, :, None, :] for _ in V]
+    return {"V": V, "alpha": alpha} | norms((S, 2), P)
+
+
+# %% [markdown]
+# Growth, with {eq}`eq-mg-orthogonal` and the other options. `twin` takes network 1 for network 2 as well; `none` leaves the new blocks empty for good.
+
+
+# %%
+def orthogonal(a, rng):
+    """A random vector orthogonal to a (last axis), as long as a."""
+    r = rng.standard_normal(a.shape)
+    r = r - a * (xp.sum(r * a, axis=-1, keepdims=True) / xp.sum(a * a, axis=-1, keepdims=True))
+    lengths = (xp.linalg.vector_norm(v, axis=-1, keepdims=True) for v in (a, r))
+    return r * (next(lengths) / next(lengths))
+
+
+OPTIONS = {
+    "orthogonal": orthogonal,
+    "copy": lambda a, rng: a + 0.05 * rng.standard_normal(a.shape),
+    "random": lambda a, rng: rng.uniform(-1, 1, a.shape),
+    "zero": lambda a, rng: 0 * a,
+    "none": lambda a, rng: 0 * a,
+    "twin": orthogonal,
+}
+
+
+def grow(members, options, rng):
+    """The large networks, one for each option on the second axis."""
+    halves = [xp.asarray([0, 0] if name == "twin" else [0, 1]) for name in options]
+    spread = ad.tree_map(
+        lambda a: xp.stack([xp.take(a, h, axis=1) for h in halves], axis=1), members
+    )
+    lead = spread["bias"].shape[:2]
+    joined = {k: [xp.reshape(a, (*lead, 2 * P, 1)) for a in spread[k]] for k in ("gamma", "beta")}
+    new = []
+    for a in spread["alpha"][1:-1]:
+        made = [
+            OPTIONS[name](xp.astype(a[:, j, ...], xp.float64), rng)
+            for j, name in enumerate(options)
+        ]
+        new.append(xp.astype(xp.stack(made, axis=1), a.dtype))
+    return spread | joined | {"new": new, "bias": xp.sum(spread["bias"], axis=2)}
+
+
+# %% [markdown]
+# ## Experiments
+#
+# ### What growth keeps
+#
+# Growth looks at coefficients only, so it can be tested before anything is trained. The grown network must hold both members, its new coefficients must
+# be orthogonal to the old ones, and $W_2$ and $W_3$ must lie in the span of their own set of templates.
+
+
+# %%
+def double(net):
+    """The same network in double precision."""
+    return ad.tree_map(lambda a: xp.astype(a, xp.float64), net)
+
+
+def blocks(W, k):
+    """W_0 (k = 0) or W_1 (k = 1) of every layer."""
+    half = slice(k * P, (k + 1) * P)
+    return [W[0][:, :, half, :], *(w[:, :, half, half] for w in W[1:-1]), W[3][:, :, :, half]]
+
+
+def relative(part, whole):
+    """Largest ratio of lengths along the last axis but one."""
+    lengths = (xp.linalg.vector_norm(a, axis=-2) for a in (part, whole))
+    return float(xp.max(next(lengths) / next(lengths)))
+
+
+def outside(W, net):
+    """Largest part of W_2 and W_3 outside the span of their set of templates, relative."""
+    found = []
+    for w, V in zip(W[1:-1], net["V"][1:-1], strict=True):
+        for s, block in enumerate((w[:, :, :P, P:], w[:, :, P:, :P])):
+            b = xp.reshape(block, (*block.shape[:2], P * P, 1))
+            span = xp.matrix_transpose(xp.reshape(V[:, :, s, ...], (*V.shape[:2], T, P * P)))
+            Q = xp.linalg.qr(span)[0]
+            found.append(relative(b - Q @ (xp.matrix_transpose(Q) @ b), b))
+    return max(found)
+
+
+# %%
+def cosine(a, b):
+    """Largest |cos| between coefficients."""
+    lengths = xp.linalg.vector_norm(a, axis=-1) * xp.linalg.vector_norm(b, axis=-1)
+    return float(xp.max(xp.abs(xp.sum(a * b, axis=-1)) / lengths))
+
+
+rng = generator(SEEDS[0])
+fresh = double(new_members(len(SEEDS), rng))
+start = grow(fresh, ["orthogonal"], rng)
+W = grown_weights(start)
+kept = [
+    float(xp.max(xp.abs(block[:, 0, ...] - half[:, k, ...])))
+    for k in (0, 1)
+    for block, half in zip(blocks(W, k), member_weights(fresh), strict=True)
+]
+angles = [cosine(a, b) for a, b in zip(start["new"], start["alpha"][1:-1], strict=True)]
+claims.check(
+    "C1.a",
+    "blocks of all layers against networks 1 and 2: largest difference",
+    measured=max(kept),
+    equals=0,
+)
+claims.check(
+    "C2.a",
+    "orthogonal coefficients: largest |cos| between new and old",
+    measured=max(angles),
+    at_most=1e-10,
+)
+claims.check(
+    "C2.d",
+    "new blocks after growth: largest part outside the span of their set",
+    measured=outside(W, start),
+    at_most=1e-10,
+)
+
+# %% [markdown]
+# ### Training
+#
+# Images are columns now. Hidden layers are *batch-normalised*: with mean $\bar z$ and deviation $\sigma$ of a unit over the batch, and a learned scale $\gamma$ and shift $\beta$,
 #
 # $$
 # x=\max\Bigl(0,\ \gamma\,\frac{z-\bar z}{\sigma}+\beta\Bigr).
@@ -144,6 +286,7 @@ def grown_weights(net, use=1.0):
 #
 # This and the squared length of all weights stand here as single operations with their gradients, which saves a third of the time. In the test $\bar z$ and
 # $\sigma$ are those of all training images under the final weights.
+
 
 # %% tags=["hide-input"]
 def norm_forward(saved, z, gamma, beta):
@@ -223,27 +366,14 @@ def train(weights, net, sample, epochs, rate, rng):
 
 
 # %% [markdown]
-# New networks: He's normal weights, and coefficients from one orthogonal matrix.
+# The competitors keep network 1, trained for $E_1+E_2$ epochs, and widen it. *Random* growth gives all new weights random values. *Net2Net* copies
+# random units and divides what they send on by the number of copies, which leaves the function as it was; noise, relative to the weights' deviation, lets the copies part.
 
 
 # %%
-def he(rng, shape):
-    """Normal weights of variance 2 / inputs."""
-    return to_device(rng.host.standard_normal(shape) * math.sqrt(2 / shape[-1]), xp.float32)
-
-
-def norms(lead, width):
-    """gamma, beta and the classifier's bias."""
-    one = [xp.ones((*lead, width, 1), dtype=xp.float32) for _ in range(3)]
-    bias = xp.zeros((*lead, 10, 1), dtype=xp.float32)
-    return {"gamma": one, "beta": [0 * g for g in one], "bias": bias}
-
-
-def new_members(S, rng):
-    """Networks 1 and 2 of each seed, before training."""
-    V = [he(rng, (S, 2, T, *shape)) for shape in shapes(P)]
-    alpha = [xp.stack([nn.orthogonal(rng, (2, T)) for _ in range(S)])[:, :, None, :] for _ in V]
-    return {"V": V, "alpha": alpha} | norms((S, 2), P)
+def free_weights(net):
+    """The layers of a network of free weights."""
+    return net["W"]
 
 
 def new_network(S, width, rng):
@@ -251,53 +381,6 @@ def new_network(S, width, rng):
     return {"W": [he(rng, (S, 1, *shape)) for shape in shapes(width)]} | norms((S, 1), width)
 
 
-# %% [markdown]
-# Growth, with {eq}`eq-mg-orthogonal` and the other options. `twin` takes network 1 for network 2 as well; `none` leaves the new blocks empty.
-
-
-# %%
-def orthogonal(a, rng):
-    """A random vector orthogonal to a (last axis), as long as a."""
-    r = rng.standard_normal(a.shape)
-    r = r - a * (xp.sum(r * a, axis=-1, keepdims=True) / xp.sum(a * a, axis=-1, keepdims=True))
-    lengths = (xp.linalg.vector_norm(v, axis=-1, keepdims=True) for v in (a, r))
-    return r * (next(lengths) / next(lengths))
-
-
-OPTIONS = {
-    "orthogonal": orthogonal,
-    "copy": lambda a, rng: a + 0.05 * rng.standard_normal(a.shape),
-    "random": lambda a, rng: rng.uniform(-1, 1, a.shape),
-    "zero": lambda a, rng: 0 * a,
-    "none": lambda a, rng: 0 * a,
-    "twin": orthogonal,
-}
-
-
-def grow(members, options, rng):
-    """The large networks, one for each option on the second axis."""
-    halves = [xp.asarray([0, 0] if name == "twin" else [0, 1]) for name in options]
-    spread = ad.tree_map(
-        lambda a: xp.stack([xp.take(a, h, axis=1) for h in halves], axis=1), members
-    )
-    lead = spread["bias"].shape[:2]
-    joined = {k: [xp.reshape(a, (*lead, 2 * P, 1)) for a in spread[k]] for k in ("gamma", "beta")}
-    new = []
-    for a in spread["alpha"][1:-1]:
-        made = [
-            OPTIONS[name](xp.astype(a[:, j, ...], xp.float64), rng)
-            for j, name in enumerate(options)
-        ]
-        new.append(xp.astype(xp.stack(made, axis=1), a.dtype))
-    return spread | joined | {"new": new, "bias": xp.sum(spread["bias"], axis=2)}
-
-
-# %% [markdown]
-# The competitors keep network 1, trained for $E_1+E_2$ epochs, and widen it. *Random growth* gives all new weights random values. *Net2Net* copies
-# random units and divides what they send on by the number of copies, which leaves the function as it was; noise, relative to the weights' deviation, lets the copies part.
-
-
-# %%
 def grow_random(base, rng):
     """A network of twice the width with new weights around the old ones."""
     new = new_network(base["bias"].shape[0], 2 * P, rng)
@@ -310,6 +393,7 @@ def grow_random(base, rng):
     return new | {"bias": base["bias"]}
 
 
+# %%
 def grow_net2net(base, rng, noise=0.5):
     """A network of twice the width, each new unit a copy of an old one."""
     new, source = {"W": [], "gamma": [], "beta": [], "bias": base["bias"]}, None
@@ -332,7 +416,8 @@ def grow_net2net(base, rng, noise=0.5):
 
 # %% [markdown]
 # **The data.** On scikit-learn's digits as they are all methods tie. We make them hard: each image is shifted by up to two pixels in both directions and
-# covered with noise. 1000 images give the training set, 200 others the validation set, and the remaining 597 give 6000 test images.
+# covered with noise. 1000 of them give 3000 training images, 200 others a validation
+# set, and the remaining 597 give 6000 test images.
 
 # %% tags=["hide-input"]
 digits = data.table("digits")
@@ -384,20 +469,12 @@ def accuracy(out, test):
 
 
 # %% [markdown]
-# ## Experiments
-#
-# ### Before growth
-#
-# $E_1=E_2=12$ and $E_3=4$ epochs. *Small* is network 1 alone for as many operations as all three stages take, *Target* the large network for as many,
-# and *Target, full* the large network for all 28 epochs.
+# $E_1=E_2=12$ and $E_3=4$ epochs. *Small* is a network of half the width for about as many operations as all three stages take, *Target* the large
+# network for as many, and *Target, full* the large network for all 28 epochs. The competitors start from *base*, network 1 after $E_1+E_2$ epochs.
+# *Ensemble* sums the logits of the two members.
 
 # %%
 E1, E3, RATE = 12, 4, 0.1
-
-
-def free_weights(net):
-    """The layers of a network of free weights."""
-    return net["W"]
 
 
 def before_growth(S, sample, E1, E3, rng):
@@ -418,125 +495,66 @@ def before_growth(S, sample, E1, E3, rng):
     return members, free
 
 
-rng = generator(SEEDS[0])
-sample, validation, test = datasets(SEEDS)
+sample, _, test = datasets(SEEDS)
 members, free = before_growth(len(SEEDS), sample, E1, E3, rng)
+
+# %%
 scores = {name: predict(net["W"], net, sample, test)[1][:, 0] for name, net in free.items()}
 member_out, member_score = predict(member_weights(members), members, sample, test)
 ensemble = xp.sum(member_out, axis=1, keepdims=True)
 scores |= {"one member": member_score[:, 0], "Ensemble": accuracy(ensemble, test)[:, 0]}
 
 # %% [markdown]
-# ### What growth keeps
-#
-# In double precision: with empty new blocks the grown network must hold both members and compute the sum of their logits. With {eq}`eq-mg-orthogonal` the new
-# blocks must lie in the span of the right set of templates, before and after the last stage; Net2Net without noise must leave the function as it was; and the gradients by
-# templates and coefficients must agree with differences.
+# In double precision: with empty new blocks the grown network must compute the sum of the members' logits, Net2Net without noise must leave the
+# function as it was, and gradients must agree with central differences along themselves.
 
 
 # %%
-def double(net):
-    """The same network in double precision."""
-    return ad.tree_map(lambda a: xp.astype(a, xp.float64), net)
-
-
-def blocks(W, k):
-    """W_0 (k = 0) or W_1 (k = 1) of every layer."""
-    half = slice(k * P, (k + 1) * P)
-    return [W[0][:, :, half, :], *(w[:, :, half, half] for w in W[1:-1]), W[3][:, :, :, half]]
-
-
-def residual(W, net):
-    """Largest part of W_2 and W_3 outside the span of their own set of templates, relative."""
-    found = []
-    for w, V in zip(W[1:-1], net["V"][1:-1], strict=True):
-        for s, block in enumerate((w[:, :, :P, P:], w[:, :, P:, :P])):
-            own, b = V[:, :, s, ...], xp.reshape(block, (*block.shape[:2], P * P, 1))
-            Q = xp.linalg.qr(xp.matrix_transpose(xp.reshape(own, (*own.shape[:3], P * P))))[0]
-            rest = b - Q @ (xp.matrix_transpose(Q) @ b)
-            found.append(
-                float(
-                    xp.max(xp.linalg.vector_norm(rest, axis=2) / xp.linalg.vector_norm(b, axis=2))
-                )
-            )
-    return max(found)
-
-
 def slope_error(net, keys, x, y, step=1e-5):
     """Relative error of the slope along the gradient by the given leaves."""
     g = ad.grad(lambda net: objective(grown_weights, net, x, y))(net)
     length = math.sqrt(sum(float(xp.sum(a * a)) for k in keys for a in g[k]))
-    up, down = (
-        objective(
-            grown_weights,
-            net | {k: ad.tree_map(lambda a, b: a + h * b, net[k], g[k]) for k in keys},
-            x,
-            y,
-        )  # noqa: B023
-        for h in (step / length, -step / length)
-    )
-    return abs(float(up - down) / (2 * step) / length - 1)
+
+    def along(h):
+        moved = {k: ad.tree_map(lambda a, b: a + h / length * b, net[k], g[k]) for k in keys}
+        return objective(grown_weights, net | moved, x, y)
+
+    return abs(float(along(step) - along(-step)) / (2 * step) / length - 1)
 
 
 # %%
-fine, few = (
-    double(members),
-    tuple(a[:20, ...] for a in (xp.astype(sample[0], xp.float64), sample[1])),
+fine, old = double(members), double(free["base"])
+exact, few = (
+    (xp.astype(X, xp.float64), y) for X, y in (sample, (test[0][:500, ...], test[1][:500, ...]))
 )
-halves, small_test = (
-    member_weights(fine),
-    tuple(a[:500, ...] for a in (xp.astype(test[0], xp.float64), test[1])),
-)
-empty, start = (grow(fine, [name], rng) for name in ("zero", "orthogonal"))
-W_empty, W_start = grown_weights(empty), grown_weights(start)
-kept = [
-    xp.max(xp.abs(b[:, 0, ...] - h[:, k, ...]))
-    for k in (0, 1)
-    for b, h in zip(blocks(W_empty, k), halves, strict=True)
-]
-wide = (xp.astype(sample[0], xp.float64), sample[1])
-together = predict(W_empty, empty, wide, small_test)[0]
-apart = xp.sum(predict(halves, fine, wide, small_test)[0], axis=1, keepdims=True)
-claims.check(
-    "C1.a",
-    "blocks of all layers against networks 1 and 2: largest difference",
-    measured=max(map(float, kept)),
-    equals=0,
-)
+empty, copied = grow(fine, ["zero"], rng), grow_net2net(old, rng, noise=0.0)
+together = predict(grown_weights(empty), empty, exact, few)[0]
+apart = xp.sum(predict(member_weights(fine), fine, exact, few)[0], axis=1, keepdims=True)
+moved = predict(copied["W"], copied, exact, few)[0] - predict(old["W"], old, exact, few)[0]
+start, tiny = grow(fine, ["orthogonal"], rng), tuple(a[:20, ...] for a in exact)
+errors = [slope_error(start, keys, *tiny) for keys in (["V"], ["alpha", "new"])]
 claims.check("C1.b", "empty new blocks: largest distance of the logits from the sum of both networks'",
     measured=float(xp.max(xp.abs(together - apart))), at_most=1e-10, own=True)  # fmt: skip
-
-
-# %%
-def cosine(a, b):
-    """Largest |cos| between coefficients."""
-    lengths = xp.linalg.vector_norm(a, axis=-1) * xp.linalg.vector_norm(b, axis=-1)
-    return float(xp.max(xp.abs(xp.sum(a * b, axis=-1)) / lengths))
-
-
-old = double(free["base"])
-copied = grow_net2net(old, rng, noise=0.0)
-moved = (
-    predict(old["W"], old, wide, small_test)[0] - predict(copied["W"], copied, wide, small_test)[0]
-)
-claims.check("C2.a", "orthogonal coefficients: largest |cos| between new and old",
-    measured=max(cosine(a, b) for a, b in zip(start["new"], start["alpha"][1:-1], strict=True)), at_most=1e-10)  # fmt: skip
-claims.check("C2.b", "gradients by templates, and by coefficients: relative error against differences",
-    measured=max(slope_error(start, keys, *few) for keys in (["V"], ["alpha", "new"])), at_most=1e-5, own=True)  # fmt: skip
-claims.check("C2.c", "Net2Net without noise: largest change of the logits", measured=float(xp.max(xp.abs(moved))),
-    at_most=1e-8, own=True)  # fmt: skip
 claims.check(
-    "C2.d",
-    "new blocks after growth: largest part outside the span of their set",
-    measured=residual(W_start, start),
-    at_most=1e-10,
+    "C2.b",
+    "gradients by templates, and by coefficients: relative error against differences",
+    measured=max(errors),
+    at_most=1e-5,
+    own=True,
+)
+claims.check(
+    "C2.c",
+    "Net2Net without noise: largest change of the logits",
+    measured=float(xp.max(xp.abs(moved))),
+    at_most=1e-8,
+    own=True,
 )
 
 # %% [markdown]
 # ### Growth at four learning rates
 #
-# How large should the learning rate of the last stage be? The scripts of the paper take a small one. We try four for each method, on the same grid.
-# The rate that suits each method best was found with the validation sets of four other seeds.
+# How large should the learning rate of the last stage be? The scripts of the paper take a small one. We try four, the same for each method. On seeds 100
+# to 108 all three methods were best at 0.2.
 
 # %%
 RATES = (0.02, 0.1, 0.2, 0.4)
@@ -572,7 +590,8 @@ with figure(alt=alt, caption=caption, width=6.4, height=4) as ax:
     ax.legend(ncol=2, fontsize=9)
 
 # %% [markdown]
-# MixtureGrowth hardly cares. The others need a rate ten times the smallest one: they have to learn with their new weights, and MixtureGrowth has nothing left to learn.
+# At the smallest rate the new weights of Random and Net2Net do not learn enough to be of use. MixtureGrowth does not depend on it, since it starts as good as
+# an ensemble would be. At the rate that suits all three the paper's lead is gone.
 
 
 # %%
@@ -583,47 +602,54 @@ def lead(rival, rate=None):
 
 
 best = min((lead(rival) for rival in RIVALS), key=np.mean)
-guard = (
-    min(curves[name, BEST[name]].mean() for name in RIVALS) - scores["Small"].mean()
-)
-PAPER = "2 to 2.5 over the best earlier method"
+guard = min(curves[name, BEST[name]].mean() for name in RIVALS) - scores["Small"].mean()
+S, PAPER = len(SEEDS), "2 to 2.5 over the best earlier method"
 claims.check("C3.a", "learning rate 0.02: MixtureGrowth less Random, mean", measured=lead("Random", 0.02).mean(), at_least=2,
-    unit="points", paper=PAPER, seeds=len(SEEDS))  # fmt: skip
+    unit="points", paper=PAPER, seeds=S)  # fmt: skip
 claims.check(
     "C3.b",
     "the same, smallest of the seeds",
     measured=lead("Random", 0.02).min(),
     at_least=0,
     unit="points",
+    seeds=S,
 )
 claims.check("C3.c", "each at its best rate: MixtureGrowth less the better of Random and Net2Net", measured=best.mean(), at_least=2,
-    unit="points", paper=PAPER, seeds=len(SEEDS),
-    not_reproduced="with a rate that lets the new weights learn, random growth catches up")  # fmt: skip
+    unit="points", paper=PAPER, seeds=S,
+    not_reproduced="with a rate that lets the new weights learn, the others catch up")  # fmt: skip
 claims.check(
     "C3.d",
     "the same number, bounded on the other side",
     measured=best.mean(),
-    at_least=-3,
+    at_least=-2,
     unit="points",
-    seeds=len(SEEDS),
+    seeds=S,
     own=True,
 )
 claims.check("C3.e", "learning rate 0.02: MixtureGrowth less Net2Net, mean", measured=lead("Net2Net", 0.02).mean(), at_least=1.5,
-    unit="points", seeds=len(SEEDS))  # fmt: skip
-claims.check("C3.f", "the worse of Random and Net2Net, at its best rate, less Small", measured=guard, at_least=-2, unit="points",
-    seeds=len(SEEDS), own=True)  # fmt: skip
+    unit="points", seeds=S)  # fmt: skip
+claims.check(
+    "C3.f",
+    "the worse of Random and Net2Net, at its best rate, less Small",
+    measured=guard,
+    at_least=-2,
+    unit="points",
+    seeds=S,
+    own=True,
+)
 
 # %%
-say(f"""At the rate 0.02 MixtureGrowth leads Random by {lead("Random", 0.02).mean():.1f} points and Net2Net by {lead("Net2Net", 0.02).mean():.1f}; with the best rate of
-each, by {lead("Random").mean():.1f} and {lead("Net2Net").mean():.1f}.""")
+say(f"""At the rate 0.02 MixtureGrowth leads Random by {lead("Random", 0.02).mean():.1f} points and Net2Net by {lead("Net2Net", 0.02).mean():.1f}; at the rate 0.2
+by {lead("Random").mean():.1f} and {lead("Net2Net").mean():.1f}.""")
 
 # %% [markdown]
 # ### What the new blocks are worth
 #
-# Five options for the new coefficients and one for the members, trained at MixtureGrowth's best rate from the same members. Then the new blocks are emptied again.
+# Five options for the new coefficients, and equal members, all from the same start and at the smallest rate, the one nearest to the scripts'. Then the new
+# blocks are emptied again.
 
 # %%
-rate = BEST["MixtureGrowth"]
+rate = RATES[0]
 before, after, options = {"orthogonal": grown}, {"orthogonal": finals[rate]}, {}
 for name in ("copy", "random", "zero", "none", "twin"):
     weights = (lambda net: grown_weights(net, 0.0)) if name == "none" else grown_weights
@@ -641,14 +667,13 @@ once = predict(rivals["W"], rivals, sample, test)[1].mean(axis=0)
 at_once |= dict(zip(RIVALS, once, strict=True))
 
 
+# %%
 def differ(a, b):
     """Share of test images that two sets of logits decide differently, in per cent."""
-    return 100 * float(
-        xp.mean(xp.astype(xp.argmax(a, axis=-2) != xp.argmax(b, axis=-2), xp.float64))
-    )
+    changed = xp.argmax(a, axis=-2) != xp.argmax(b, axis=-2)
+    return 100 * float(xp.mean(xp.astype(changed, xp.float64)))
 
 
-# %%
 def row(name, once, score):
     """Mean accuracies, and standard deviation over the seeds."""
     return (name, once, score.mean(), score.std(ddof=1))
@@ -656,65 +681,54 @@ def row(name, once, score):
 
 needs_none = ("one member", "Small", "Target", "Target, full", "Ensemble")
 tested = {f"MixtureGrowth, {name}": found[1][:, 0] for name, found in options.items()}
-tested |= {name: curves[name, BEST[name]] for name in RIVALS}
+tested |= {name: curves[name, rate] for name in RIVALS}
 rows = [row(name, "–", scores[name]) for name in needs_none]
 rows += [row(name, at_once[name], score) for name, score in tested.items()]
 table(
     rows,
     ["network", "at once after growth (%)", "test accuracy (%)", "its sd over seeds"],
-    "All networks, each growth method at its best rate",
+    "All networks, growth at the learning rate 0.02",
 )
 
 # %%
 own = options["orthogonal"][1][:, 0]
-loss = {name: own - found[1][:, 0] for name, found in options.items()}
-change = [
-    float(xp.linalg.vector_norm(b - a) / xp.linalg.vector_norm(a))
-    for a, b in zip(grown["new"], final["new"], strict=True)
-]
-S = len(SEEDS)
-claims.check("C2.e", "new blocks after the last stage: largest part outside the span of their set",
-    measured=residual(grown_weights(double(final)), double(final)), at_most=1e-10)  # fmt: skip
-still = [xp.linalg.vector_norm(b - a) / xp.linalg.vector_norm(a) for k in (0, 1)
-    for a, b in zip(blocks(grown_weights(before["none"]), k), blocks(grown_weights(after["none"]), k), strict=True)]  # fmt: skip
-claims.check(
-    "C2.f",
-    "new blocks kept empty: smallest relative change of a layer of network 1 or 2",
-    measured=min(map(float, still)),
-    at_least=0.01,
-    own=True,
-)
+over = {name: own - score for name, score in scores.items()}
+extra = (curves["MixtureGrowth", 0.2] - scores["Ensemble"]).mean()
 claims.check(
     "C4.a",
     "MixtureGrowth less Small",
-    measured=(own - scores["Small"]).mean(),
+    measured=over["Small"].mean(),
     at_least=1,
     unit="points",
     seeds=S,
+    own=True,
 )
 claims.check(
     "C4.b",
     "MixtureGrowth less Ensemble",
-    measured=(own - scores["Ensemble"]).mean(),
+    measured=over["Ensemble"].mean(),
     between=(-1.4, 0.8),
     unit="points",
     seeds=S,
     own=True,
 )
-claims.check("C4.c", "test images that MixtureGrowth and Ensemble decide differently", measured=differ(options["orthogonal"][0], ensemble),
-    at_least=3, unit="%", seeds=S, own=True)  # fmt: skip
+claims.check("C4.c", "test images that MixtureGrowth and Ensemble decide differently",
+    measured=differ(options["orthogonal"][0], ensemble), at_least=3, unit="%", seeds=S, own=True)  # fmt: skip
+say(f"""MixtureGrowth exceeds Small by {over["Small"].mean():.1f} points. {over["Small"].mean() - over["Ensemble"].mean():.1f} of them the Ensemble has
+already, before anything is grown. (At the rate 0.2 MixtureGrowth ends {abs(extra):.1f} points {"above" if extra > 0 else "below"} the Ensemble.)""")
 
 # %% [markdown]
-# Sizes: the multiply-adds of a network are the elements of its matrices.
+# What does it cost? The multiply-adds of a network are the elements of its matrices. (The schedule of the paper's scripts, 200, 200 and 40 epochs with a
+# half width that costs a quarter, takes about 0.70 of its 200 full-width epochs; this is our arithmetic. Here the first and the last layer cost a half.)
 
 # %%
 half, full = (
-    sum(w.shape[-1] * w.shape[-2] for w in W) for W in (free["base"]["W"], free["Target"]["W"])
+    sum(w.shape[-1] * w.shape[-2] for w in free[name]["W"]) for name in ("base", "Target")
 )
 budget = (2 * E1 * half + E3 * full) / ((2 * E1 + E3) * full)
-claims.check("C5.a", "MixtureGrowth less Target of as many operations", measured=(own - scores["Target"]).mean(), between=(-1.5, 4.5),
+claims.check("C5.a", "MixtureGrowth less Target of as many operations", measured=over["Target"].mean(), between=(-1.5, 4.5),
     unit="points", paper="comparable", seeds=S)  # fmt: skip
-claims.check("C5.b", "MixtureGrowth less Target of all epochs", measured=(own - scores["Target, full"]).mean(), at_least=-2.5,
+claims.check("C5.b", "MixtureGrowth less Target of all epochs", measured=over["Target, full"].mean(), at_least=-2.5,
     unit="points", paper="comparable", seeds=S)  # fmt: skip
 claims.check(
     "C5.c",
@@ -724,28 +738,39 @@ claims.check(
     within=0.001,
     own=True,
 )
+claims.report_value("C5.d", "multiply-adds of the large network", measured=full, own=True)
+
+# %% [markdown]
+# Do the new blocks learn, and are they used? And do the members learn on where the new blocks stay empty?
+
+
+# %%
+def change(a, b):
+    """Relative change from a to b."""
+    return float(xp.linalg.vector_norm(b - a) / xp.linalg.vector_norm(a))
+
+
+pairs = zip(grown["new"], final["new"], strict=True)
+none = [blocks(grown_weights(nets["none"], 0.0), k) for nets in (before, after) for k in (0, 1)]
+still = [change(a, b) for k in (0, 1) for a, b in zip(none[k], none[k + 2], strict=True)]
+lost = own - without[1][:, 0]
+claims.check("C2.e", "new blocks after the last stage: largest part outside the span of their set",
+    measured=outside(grown_weights(double(final)), double(final)), at_most=1e-10)  # fmt: skip
 claims.check(
-    "C6.a",
-    "change of the new coefficients in the last stage, smaller of two layers",
-    measured=100 * min(change),
-    at_least=10,
-    unit="%",
-    seeds=S,
+    "C2.f",
+    "new blocks kept empty: smallest relative change of a layer of network 1 or 2",
+    measured=min(still),
+    at_least=0.01,
     own=True,
 )
-claims.check(
-    "C6.b",
-    "new blocks emptied after the last stage: decisions that change",
-    measured=differ(options["orthogonal"][0], without[0]),
-    at_least=3,
-    unit="%",
-    seeds=S,
-    own=True,
-)
+claims.check("C6.a", "change of the new coefficients in the last stage, smaller of two layers", measured=100 * min(change(a, b) for a, b in pairs),
+    at_least=10, unit="%", seeds=S, own=True)  # fmt: skip
+claims.check("C6.b", "new blocks emptied after the last stage: decisions that change", measured=differ(options["orthogonal"][0], without[0]),
+    at_least=3, unit="%", seeds=S, own=True)  # fmt: skip
 claims.check(
     "C6.c",
     "accuracy lost by it",
-    measured=(own - without[1][:, 0]).mean(),
+    measured=lost.mean(),
     between=(-0.7, 1.5),
     unit="points",
     seeds=S,
@@ -753,13 +778,15 @@ claims.check(
 )
 
 # %%
-spread = [np.mean(loss[name]) for name in ("orthogonal", "copy", "random", "zero")]
-claims.check("C7.a", "largest difference between two of orthogonal, copy, random, zero", measured=np.ptp(spread), at_least=2, unit="points", paper="matters",
-    seeds=S, not_reproduced="the ensemble of the halves carries the accuracy, whatever stands in the new blocks")  # fmt: skip
+than = {name: own - found[1][:, 0] for name, found in options.items()}
+spread = np.ptp([than[name].mean() for name in ("orthogonal", "copy", "random", "zero")])
+claims.check("C7.a", "largest difference between two of orthogonal, copy, random, zero", measured=spread, at_least=2, unit="points",
+    paper="matters", seeds=S,
+    not_reproduced="the sum of two members carries the accuracy, whatever stands in the new blocks")  # fmt: skip
 claims.check(
     "C7.b",
     "orthogonal less zero",
-    measured=loss["zero"].mean(),
+    measured=than["zero"].mean(),
     between=(-1, 1),
     unit="points",
     seeds=S,
@@ -768,7 +795,7 @@ claims.check(
 claims.check(
     "C7.c",
     "orthogonal less copy",
-    measured=loss["copy"].mean(),
+    measured=than["copy"].mean(),
     between=(-1.5, 1.5),
     unit="points",
     seeds=S,
@@ -777,7 +804,7 @@ claims.check(
 claims.check(
     "C7.d",
     "orthogonal less no new blocks at all",
-    measured=loss["none"].mean(),
+    measured=than["none"].mean(),
     between=(-1.2, 1.2),
     unit="points",
     seeds=S,
@@ -786,45 +813,60 @@ claims.check(
 claims.check(
     "C8.a",
     "orthogonal less the same with network 1 twice",
-    measured=loss["twin"].mean(),
+    measured=than["twin"].mean(),
     at_least=1,
     unit="points",
     seeds=S,
     own=True,
 )
+say(f"""A network that never had new blocks is {abs(than["none"].mean()):.1f} points {"below" if than["none"].mean() > 0 else "above"} the one with orthogonal
+coefficients; one with two equal members is {than["twin"].mean():.1f} below.""")
 
 # %% [markdown]
+# Blocks that are there are used: emptying them afterwards costs decisions. But a network trained without them learns to do as well. What cannot be
+# replaced is the *difference* of the two members.
+#
 # ### Permuted labels
 #
-# The same with the training labels shuffled, for a quarter of the epochs: nothing can be learned, so no method may leave the 10 per cent of chance.
+# The same with the training labels shuffled, for a quarter of the epochs and one seed: nothing can be learned, so no network may leave the 10 per cent
+# of chance.
 
 # %%
-noise, _, clean = datasets(SEEDS[:1], permuted=True)
-lost, lost_free = before_growth(1, noise, E1 // 4, E3 // 4, rng)
-nets = [(member_weights, lost), *((free_weights, net) for net in lost_free.values())]
+shuffled, _, clean = datasets(SEEDS[:1], permuted=True)
+halves, alone = before_growth(1, shuffled, E1 // 4, E3 // 4, rng)
+nets = [(member_weights, halves), *((free_weights, net) for net in alone.values())]
 for weights, net in (
-    (grown_weights, grow(lost, ["orthogonal"], rng)),
-    (free_weights, grow_random(lost_free["base"], rng)),
-    (free_weights, grow_net2net(lost_free["base"], rng)),
+    (grown_weights, grow(halves, ["orthogonal"], rng)),
+    (free_weights, grow_random(alone["base"], rng)),
+    (free_weights, grow_net2net(alone["base"], rng)),
 ):
-    nets.append((weights, train(weights, net, noise, E3 // 4, RATE, rng)))
-chance = np.concatenate(
-    [predict(weights(net), net, noise, clean)[1].ravel() for weights, net in nets]
-)
-claims.check(
-    "C8.b",
-    "permuted training labels: largest distance from 10 %, all networks",
-    measured=np.abs(chance - 10).max(),
-    at_most=3,
-    unit="points",
-    own=True,
-)
+    nets.append((weights, train(weights, net, shuffled, E3 // 4, RATE, rng)))
+chance = [predict(weights(net), net, shuffled, clean)[1].ravel() for weights, net in nets]
+claims.check("C8.b", "permuted training labels: largest distance from 10 %, all networks",
+    measured=np.abs(np.concatenate(chance) - 10).max(), at_most=3, unit="points", own=True)  # fmt: skip
 
 # %% [markdown]
 # ## Verdict
+#
+# The construction does what it says: the grown network holds both members, needs no data to grow, and reaches the accuracy of a large network trained from scratch for
+# the same number of operations, and nearly that of one trained more than twice as long. At a small learning rate after growth it leads random growth and Net2Net by more than the
+# paper's two points.
+#
+# That lead depends on the learning rate. Given the same choice of four rates, random growth and Net2Net come close to it. The initialisation of the new
+# coefficients hardly matters here; a network without new blocks, an ensemble trained for four more epochs, does about as well. What the method buys is
+# two different members, for a quarter of the operations an epoch each.
 
 # %%
 claims.report()
 
 # %% [markdown]
 # ## What was not tested
+#
+# CIFAR-100 and ImageNet with wide residual networks: the data are not bundled, and the size is out of reach; growth guided by gradients, which we know
+# from descriptions only. Three parts of our own plan: other numbers of templates than $T=2$, accuracy as a function of the length of the last stage, and a
+# convolutional network on patches of photographs. Members may differ in size or in number; we grow two equal ones, once. The rates before growth
+# are those of the scripts, the same for all networks, and were not tuned. Differences of less than about one point are not decided by three seeds.
+#
+# ## At paper scale
+#
+# `GAUSSBOOK_SCALE=paper` takes 6000 training images in place of 3000, and ten seeds in place of three. Nothing here has been run on a GPU yet.
