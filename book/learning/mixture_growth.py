@@ -35,7 +35,7 @@
 #
 # 1. The grown network holds the two trained networks. (With nothing in the new blocks it computes the sum of both.) {claims}`C1.a, C1.b`
 # 2. Growth needs no data: new coefficients are orthogonal to the old ones, and templates are shared. {claims}`C2.a, C2.b, C2.c, C2.d, C2.e, C2.f`
-# 3. It beats growth with random weights and earlier methods, by 2 to 2.5 points over the best of them. {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f, C3.g`
+# 3. It beats growth with random weights and earlier methods, by 2 to 2.5 points over the best of them. {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f`
 # 4. (Ours.) The gain over a small network is that of an ensemble of the two halves. {claims}`C4.a, C4.b, C4.c`
 # 5. The grown network is comparable to the large one trained from scratch, for fewer operations. {claims}`C5.a, C5.b, C5.c, C5.d`
 # 6. (Ours.) The new blocks learn. {claims}`C6.a, C6.b, C6.c`
@@ -72,8 +72,8 @@
 # $$ (eq-mg-orthogonal)
 #
 # so that a new block is the learned templates in a combination that is not in use yet. With $T=2$ it is unique up to its sign. (The published code
-# looks for a vector orthogonal to *all* earlier coefficients of a layer, which for $T=2$ does not exist, and settles for the least aligned one with norm
-# 1. Each set has its own coefficient space, so we ask per set.) Other options are a noisy copy, random numbers, and zero.
+# looks for a vector orthogonal to *all* earlier coefficients of a layer, which for $T=2$ does not exist: it gets the least aligned one, with norm 1, for one
+# new block, and the other keeps its first coefficients. Each set has its own coefficient space, so we ask per set.) Other options are a noisy copy, random numbers, and zero.
 #
 # ## The method in code
 #
@@ -265,7 +265,8 @@ claims.check("C2.d", "new blocks after growth: largest part outside the span of 
 # %% [markdown]
 # ### Training
 #
-# Images are columns now. Hidden layers are *batch-normalised*: with mean $\bar z$ and deviation $\sigma$ of a unit over the batch, and a learned scale $\gamma$ and shift $\beta$,
+# Images are columns now. Hidden layers are *batch-normalised*: with mean $\bar z$ and deviation $\sigma$ of a unit over the batch, and a learned scale
+# $\gamma$ and shift $\beta$,
 #
 # $$
 # x=\max\Bigl(0,\ \gamma\,\frac{z-\bar z}{\sigma}+\beta\Bigr).
@@ -355,7 +356,8 @@ def train(weights, net, sample, epochs, rate, rng):
 
 # %% [markdown]
 # The competitors keep network 1, trained for $E_1+E_2$ epochs, and widen it. *Random* growth gives all new weights random values. *Net2Net* copies
-# random units and divides what they send on by the number of copies, which leaves the function as it was; noise, relative to the weights' deviation, lets the copies part.
+# random units and divides what they send on by the number of copies, which leaves the function as it was; noise lets the
+# copies part. Its deviation is half that of the weights, the best of five sizes on other seeds.
 
 
 # %%
@@ -403,9 +405,9 @@ def grow_net2net(base, rng, noise=0.5):
 
 
 # %% [markdown]
-# **The data.** On scikit-learn's digits as they are all methods tie. We make them hard: each image is shifted by up to two pixels in both directions and
-# covered with noise. 1000 of them give 3000 training images, 200 others a validation
-# set, and the remaining 597 give 6000 test images.
+# **The data.** On scikit-learn's digits as they are, networks of this size err so seldom that nothing could be told apart. We make them hard: each image is
+# shifted by up to two pixels in both directions and covered with noise. 1000 of them give 3000 training images, 200 others are left for choosing rates,
+# and the remaining 597 give 6000 test images.
 
 # %% tags=["hide-input"]
 digits = data.table("digits")
@@ -495,11 +497,11 @@ scores |= {"one member": member_score[:, 0], "Ensemble": accuracy(ensemble, test
 
 # %% [markdown]
 # In double precision: with empty new blocks the grown network must compute the sum of the members' logits, Net2Net without noise must leave the
-# function as it was, and gradients must agree with central differences along themselves.
+# function as it was, and gradients must agree with central differences along themselves, with a step so short that no rectifier switches.
 
 
 # %%
-def slope_error(net, keys, x, y, step=1e-5):
+def slope_error(net, keys, x, y, step=1e-7):
     """Relative error of the slope along the gradient by the given leaves."""
     g = ad.grad(lambda net: objective(grown_weights, net, x, y))(net)
     length = math.sqrt(sum(float(xp.sum(a * a)) for k in keys for a in g[k]))
@@ -598,6 +600,45 @@ claims.check("C3.f", "the worse of Random and Net2Net, at its best rate, less Sm
 # %%
 say(f"""At the rate 0.02 MixtureGrowth leads Random by {lead("Random", 0.02).mean():.1f} points and Net2Net by {lead("Net2Net", 0.02).mean():.1f}; at the rate 0.2
 by {lead("Random").mean():.1f} and {lead("Net2Net").mean():.1f}.""")
+
+# %% [markdown]
+# ### How long the last stage is
+#
+# Would a longer last stage do what a larger rate does? One seed, and stages of 1 to 8 epochs, each with a cosine of its own.
+
+# %%
+EPOCHS = (0, 1, 2, 4, 8)
+
+
+def by_length(weights, net, rate):
+    """Test accuracy of the first network of the first seed, for each length of the last stage."""
+    net = ad.tree_map(lambda a: a[:1, :1, ...], net)
+    one, one_test = (tuple(a[:, :1, ...] for a in part) for part in (sample, test))
+    nets = [train(weights, net, one, epochs, rate, rng) if epochs else net for epochs in EPOCHS]
+    return [float(predict(weights(end), end, one, one_test)[1][0, 0]) for end in nets]
+
+
+lengths = {
+    "MixtureGrowth, rate 0.02": by_length(grown_weights, grown, 0.02),
+    "Random, rate 0.02": by_length(free_weights, rivals, 0.02),
+    "Random, rate 0.2": by_length(free_weights, rivals, 0.2),
+}
+
+# %% tags=["hide-input"]
+alt = f"""Test accuracy against the number of epochs after growth, 0 to 8, for one seed. All three curves begin low, at {min(v[0] for v in lengths.values()):.0f} to
+{max(v[0] for v in lengths.values()):.0f} per cent, and rise within one epoch. After eight epochs {"; ".join(f"{name}: {v[-1]:.1f}" for name, v in lengths.items())} per cent."""
+caption = "Test accuracy against the length of the last stage, one seed. Dashed: the ensemble of the two members of that seed."
+with figure(alt=alt, caption=caption, width=6.4, height=3.6) as ax:
+    for k, (name, values) in enumerate(lengths.items()):
+        ax.plot(EPOCHS, values, "oss"[k] + "-", color=f"C{k}", label=name)
+    ax.axhline(scores["Ensemble"][0], color="C3", ls="--", label="Ensemble")
+    ax.set(xlabel="epochs after growth", ylabel="test accuracy (%)")
+    ax.legend(loc="lower right")
+
+# %%
+say(f"""At once after growth MixtureGrowth stands at {lengths["MixtureGrowth, rate 0.02"][0]:.0f} per cent and Random at {lengths["Random, rate 0.02"][0]:.0f}: the new
+blocks are not empty, and disturb. One epoch brings MixtureGrowth to {lengths["MixtureGrowth, rate 0.02"][1]:.1f}. Random at the same rate ends at
+{lengths["Random, rate 0.02"][-1]:.1f} after eight epochs, and at the larger rate at {lengths["Random, rate 0.2"][-1]:.1f}.""")
 
 # %% [markdown]
 # ### What the new blocks are worth
@@ -738,13 +779,13 @@ claims.check("C8.b", "permuted training labels: largest distance from 10 %, all 
 # %% [markdown]
 # ## Verdict
 #
-# The construction does what it says: the grown network holds both members, needs no data to grow, and reaches the accuracy of a large network trained from scratch for
-# the same number of operations, and nearly that of one trained more than twice as long. At a small learning rate after growth it leads random growth and Net2Net by more than the
-# paper's two points.
+# The construction does what it says: the grown network holds both members, needs no data to grow, and reaches the accuracy of a large network trained
+# from scratch for the same number of operations, and nearly that of one trained more than twice as long. At a small learning rate after growth it leads
+# random growth and Net2Net by more than the paper's two points.
 #
 # That lead depends on the learning rate. Given the same choice of four rates, random growth and Net2Net come close to it. The initialisation of the new
 # coefficients hardly matters here; a network without new blocks, an ensemble trained for four more epochs, does about as well. What the method buys is
-# two different members, for a quarter of the operations an epoch each.
+# two different members, each for about a third of the operations of the large network.
 
 # %%
 claims.report()
@@ -753,7 +794,7 @@ claims.report()
 # ## What was not tested
 #
 # CIFAR-100 and ImageNet with wide residual networks: the data are not bundled, and the size is out of reach; growth guided by gradients, which we know
-# from descriptions only. Three parts of our own plan: other numbers of templates than $T=2$, accuracy as a function of the length of the last stage, and a
+# from descriptions only. Two parts of our own plan: other numbers of templates than $T=2$, and a
 # convolutional network on patches of photographs. Members may differ in size or in number; we grow two equal ones, once. The rates before growth
 # are those of the scripts, the same for all networks, and were not tuned. Differences of less than about one point are not decided by three seeds.
 #
