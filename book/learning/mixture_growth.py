@@ -594,7 +594,7 @@ claims.check("C3.b", "the same, smallest of the seeds", measured=lead("Random", 
 claims.check("C3.c", "each at its best rate: MixtureGrowth less the better of Random and Net2Net", measured=best.mean(), at_least=2,
     unit="points", paper=PAPER, seeds=S,
     not_reproduced="with a rate that lets the new weights learn, the others catch up")  # fmt: skip
-claims.check("C3.d", "the same number, bounded on the other side", measured=best.mean(), at_least=-1, unit="points", seeds=S, own=True)  # fmt: skip
+claims.check("C3.d", "the same number, bounded on the other side", measured=best.mean(), at_least=-2, unit="points", seeds=S, own=True)  # fmt: skip
 claims.check("C3.e", "learning rate 0.02: MixtureGrowth less Net2Net, mean", measured=lead("Net2Net", 0.02).mean(), at_least=1.5,
     unit="points", seeds=S)  # fmt: skip
 claims.check("C3.f", "the worse of Random and Net2Net, at its best rate, less Small",
