@@ -73,4 +73,35 @@ BREAKS = [
         ("C8.b",),
         {"y = rng.permutation(y) if permuted else y": "y = 1 * y"},
     ),
+    Break(
+        "the ensemble, trained on without new blocks, given out as MixtureGrowth",
+        ("C6.b",),
+        {
+            "end = finals[rate] = train(grown_weights, grown,": (
+                "end = finals[rate] = train(lambda net: grown_weights(net, 0.0), "
+                'grow(members, ["zero"], rng),'
+            )
+        },
+        competitor=True,
+    ),
+    Break(
+        "a gradient that leaves out the classifier's templates",
+        ("C2.b",),
+        {"g = {k: g[k] for k in keys}": "g = {k: [*g[k][:-1], 0 * g[k][-1]] for k in keys}"},
+    ),
+    Break(
+        "two different members in place of the same one twice",
+        ("C8.a", "C8.c"),
+        {'[0, 0] if name == "twin" else [0, 1]': "[0, 1]"},
+    ),
+    Break(
+        "network 2 trained on shuffled labels",
+        ("C4.a", "C5.a"),
+        {
+            "for a in sample)\n    members": (
+                "for a in sample)\n"
+                "    orders[1][:, :, 1] = xp.take(orders[1][:, :, 1], other, axis=0)\n    members"
+            )
+        },
+    ),
 ]
