@@ -96,7 +96,7 @@ BREAKS = [
     ),
     Break(
         "network 2 trained on shuffled labels",
-        ("C4.a", "C5.a"),
+        ("C4.a",),
         {
             "for a in sample)\n    members": (
                 "for a in sample)\n"
