@@ -22,7 +22,6 @@ KEPT = {
     "mixture.algebra.moments": "distribution_transformer",
     "mixture.algebra.product": "distribution_transformer",
     "data.images": "ambient_diffusion",
-    "nn.initialisers.orthogonal": "mixture_growth",
     "nn.layers.conv": "score_denoising",
     "nn.layers.conv_init": "score_denoising",
     "nn.layers.embedding": "scale_autoregression",
