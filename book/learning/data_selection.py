@@ -659,22 +659,22 @@ Q, SIZES = simplex_grid(3, 4), (30, 60, 120, 240, 480, 960)
 true = {N: accuracy(task, Q, N, rng, draws=6 if N <= N_1 else DRAWS) for N in progress(SIZES, "sizes")}
 
 
-def power_law(errors, N):
-    """Accuracy at N from the errors at the three smallest sizes."""
+def power_law(errors):
+    """Accuracy at the larger sizes from the errors at the three smallest ones."""
     n = np.asarray(SIZES[:3]) / N_0
     start, high = (errors[2] / 2, errors[1] / 2, 0.5), (100, 100, 3)
     t = least_squares(lambda t: t[0] + t[1] * n ** -t[2] - errors, start, bounds=((0, 0, 0), high)).x
-    return 100 - t[0] - t[1] * (N / N_0) ** -t[2]
+    return {N: 100 - t[0] - t[1] * (N / N_0) ** -t[2] for N in SIZES[3:]}
 
 
-known = 100 - np.stack([true[N] for N in SIZES[:3]], axis=1)
+laws = [power_law(e) for e in 100 - np.stack([true[N] for N in SIZES[:3]], axis=1)]
 OT_Q = np.asarray([transport(pilots, p)[0] for p in Q])
 stage_1 = [pq(Q, OT_Q) @ c[N] for N in L]
 forecasts = {
     "no projection": lambda N: true[N_1],
     "line for the accuracy": lambda N: np.minimum(project(true[N_0], true[N_1], N), 100),
     "power law, 2 sizes": lambda N: project_error(true[N_0], true[N_1], N),
-    "power law, 3 sizes": lambda N: np.asarray([power_law(e, N) for e in known]),
+    "power law, 3 sizes": lambda N: np.asarray([law[N] for law in laws]),
     "PQ and line": lambda N: np.minimum(project(*stage_1, N), 100),
     "PQ and power law": lambda N: project_error(*stage_1, N),
 }
@@ -918,13 +918,10 @@ left.""")
 
 # %%
 def seconds(work):
-    """Processor time of the fastest of three runs."""
-    times = []
-    for _ in range(3):
-        begin = time.process_time()
-        work()
-        times.append(time.process_time() - begin)
-    return min(times)
+    """Processor time of a run."""
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
 
 
 cost = seconds(lambda: transport(pilots, interior[0]))
