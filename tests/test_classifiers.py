@@ -220,6 +220,15 @@ class TestSoftmaxRegression:
 
         assert objective(turned, Z @ Q.T) == pytest.approx(objective(straight, Z), abs=1e-6)
 
+    @pytest.mark.parametrize("C", [1.0, 1e6, 1e12])
+    def test_points_without_doubt(self, xp, C):
+        """The probabilities round to zero and one, and the Hessian with them."""
+        X = np.array([[[-1e5], [1e5]], [[0.1], [-0.1]]])  # the second batch still learns
+        fit = softmax_regression(xp.asarray(X), xp.asarray([[0, 1], [0, 1]]), 2, C=C)
+        w, x = to_host(fit.weights)[:, 0, 0], X[:, 0, 0]
+        gradient = 2 * x * special.expit(-2 * w * x) - w / C  # two points, two rows of weights
+        assert np.all(np.abs(gradient) <= 1e-6 * np.abs(x))
+
     def test_too_few_iterations_are_an_error(self):
         with pytest.raises(RuntimeError, match="converged in 2"):
             softmax_regression(*problem(30, 5, 3), 3, max_iter=2)

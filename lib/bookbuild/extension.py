@@ -10,7 +10,16 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from bookbuild import declared, directives, downloads, outdated, pages, performance, scoreboard
+from bookbuild import (
+    declared,
+    directives,
+    downloads,
+    links,
+    outdated,
+    pages,
+    performance,
+    scoreboard,
+)
 from bookbuild.board import board
 
 _STATIC = Path(__file__).parent / "static"
@@ -109,6 +118,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-updated", pages.redraw_bibliography)
     app.connect("doctree-resolved", pages.fold_long_cells)
     app.connect("doctree-resolved", pages.link_back)
+    app.connect("html-page-context", links.link_code)
     app.connect("html-page-context", pages.finish_page, priority=900)
     app.connect("build-finished", downloads.write)
     _describe_to_others(app)

@@ -15,7 +15,6 @@ from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = ["LinearClassifier", "NaiveBayes", "naive_bayes_fit", "softmax_regression"]
 
-_MEMORY = 10  # pairs of steps and gradient changes that L-BFGS keeps
 _NEVER = 1e30  # taken off the logit of a class that is missing: its probability is zero
 
 
@@ -145,7 +144,7 @@ def softmax_regression(
     *,
     C: float = 1.0,
     tol: float = 1e-6,
-    max_iter: int = 10_000,
+    max_iter: int = 100,
     allow_missing: bool = False,
 ) -> LinearClassifier:
     r"""Minimise the logistic loss with an :math:`\ell_2` penalty on the weights.
@@ -173,7 +172,7 @@ def softmax_regression(
         A fit ends when the gradient, in the metric of the method, is this fraction of its norm at
         the start (all weights zero).
     max_iter : int
-        Largest number of iterations.
+        Largest number of Newton steps.
     allow_missing : bool
         Fit each data set on the classes that it holds, and never predict another.
 
@@ -188,16 +187,18 @@ def softmax_regression(
     ValueError
         If an argument has a wrong shape or value, or a class is missing.
     RuntimeError
-        If `max_iter` iterations are not enough.
+        If `max_iter` steps are not enough.
 
     Notes
     -----
-    L-BFGS in coordinates in which the Hessian is at most the identity.  The classes' Hessian
-    :math:`\operatorname{diag}p-pp^\top` is at most :math:`\frac12(I-\frac1K11^\top)` (Böhning,
-    1992), so the whole one is at most :math:`\frac12X^\top X+\frac1CI` for each contrast of the
-    classes.  One decomposition makes that diagonal: of :math:`X^\top X`, or of :math:`X` itself
-    where it has no more rows than columns.  Each iteration then costs :math:`4m\min(m,n)K` flops
-    for each data set.
+    Newton's method, whose steps are found by conjugate gradients (Nocedal and Wright, 2006,
+    algorithm 7.1) in coordinates in which the Hessian is at most the identity.  The classes'
+    Hessian :math:`\operatorname{diag}p-pp^\top` is at most :math:`\frac12(I-\frac1K11^\top)`
+    (Böhning, 1992), so the whole one is at most :math:`\frac12X^\top X+\frac1CI` for each
+    contrast of the classes.  One decomposition makes that diagonal: of :math:`X^\top X`, or of
+    :math:`X` itself where it has no more rows than columns.  Points that are classified with
+    confidence weigh next to nothing; the Hessian's own diagonal, as preconditioner, follows that.
+    Each step of the conjugate gradients costs :math:`4m\min(m,n)K` flops for each data set.
     """
     X, Y = _checked(X, y, n_classes, allow_missing)
     C = check_scalar("C", C, above=0)
@@ -207,23 +208,35 @@ def softmax_regression(
     centre = xp.mean(X, axis=-2, keepdims=True)
     Z, basis, penalty = _whitened(X - centre, C)
     contrasts = _contrasts(Y)
+    spread = xp.matrix_transpose(contrasts)
+
+    squares, least = xp.matrix_transpose(Z * Z), float(xp.finfo(X.dtype).eps)
+
     # A class that is missing gets no probability: its weights stay where the penalty wants them.
     present = xp.any(Y > 0, axis=-2)
     absence = xp.where(present, xp.zeros_like(Y[..., 0, :]), -_NEVER)[..., None, :]
 
-    def loss(V: Array) -> tuple[Array, Array]:
+    def loss(V: Array) -> _Expansion:
         logits = Z @ V @ contrasts
         if allow_missing:
             logits = logits + absence
         logits = logits - xp.max(logits, axis=-1, keepdims=True)
         weights = xp.exp(logits)
         total = xp.sum(weights, axis=-1, keepdims=True)
+        p = weights / total
+
+        def hessian(D: Array) -> Array:
+            change = (Z @ D @ contrasts) * p
+            change = change - p * xp.sum(change, axis=-1, keepdims=True)
+            return xp.matrix_transpose(Z) @ (change @ spread) + penalty * D
+
         value = _dot(Y, xp.log(total) - logits) + _dot(penalty * V, V) / 2
-        residual = (weights / total - Y) @ xp.matrix_transpose(contrasts)
-        return value, xp.matrix_transpose(Z) @ residual + penalty * V
+        gradient = xp.matrix_transpose(Z) @ ((p - Y) @ spread) + penalty * V
+        diagonal = squares @ (p @ spread**2 - (p @ spread) ** 2) + penalty
+        return value, gradient, xp.where(diagonal > least, diagonal, least), hessian
 
     start = xp.zeros((*X.shape[:-2], Z.shape[-1], n_classes - 1), dtype=X.dtype)
-    V = _lbfgs(loss, start, tol, max_iter) @ contrasts
+    V = _newton(loss, start, tol, max_iter) @ contrasts
     W = xp.matrix_transpose(basis @ V[..., :-1, :])
     shift = xp.sum(W * centre, axis=-1)
     intercepts = V[..., -1, :] * math.sqrt(2 / X.shape[-2]) - shift
@@ -231,6 +244,7 @@ def softmax_regression(
         seen = xp.astype(present, X.dtype)
         mean = xp.sum(intercepts * seen, axis=-1) / xp.sum(seen, axis=-1)
         intercepts = xp.where(present, intercepts - mean[..., None], -math.inf)
+        W = W * seen[..., None]
     return LinearClassifier(W, intercepts)
 
 
@@ -294,64 +308,70 @@ def _dot(a: Array, b: Array) -> Array:
     return namespace(a).sum(a * b, axis=(-2, -1), keepdims=True)
 
 
-def _lbfgs(
-    function: Callable[[Array], tuple[Array, Array]], V: Array, tol: float, max_iter: int
-) -> Array:
-    """Minimise convex functions side by side, each with its own step and memory."""
+# Value, gradient, diagonal of the Hessian, and the product of the Hessian with a matrix.
+_Expansion = tuple[Array, Array, Array, Callable[[Array], Array]]
+
+
+def _newton(function: Callable[[Array], _Expansion], V: Array, tol: float, max_iter: int) -> Array:
+    """Minimise convex functions side by side, each with its own steps."""
     xp = namespace(V)
-    value, gradient = function(V)
-    goal = tol**2 * _dot(gradient, gradient)
-    history: list[tuple[Array, Array, Array]] = []
+    value, gradient, diagonal, hessian = function(V)
+    norm = xp.sqrt(_dot(gradient, gradient))
+    goal, first = tol * norm, xp.where(norm > 0, norm, xp.ones_like(norm))
     for _ in range(max_iter):
-        active = _dot(gradient, gradient) > goal
-        if not bool(xp.any(active)):
+        if not bool(xp.any(norm > goal)):
             return V
-        direction = -_inverse_hessian(history, gradient) * xp.astype(active, V.dtype)
-        V_new, value_new, gradient_new = _backtrack(function, V, value, gradient, direction)
-        step, change = V_new - V, gradient_new - gradient
-        history = [*history[1 - _MEMORY :], (step, change, _dot(step, change))]
-        V, value, gradient = V_new, value_new, gradient_new
-    raise RuntimeError(f"softmax regression has not converged in {max_iter} iterations")
+        # rough steps while far away; superlinear convergence needs this to fall with the gradient
+        close = xp.minimum(xp.sqrt(norm / first), 0.3 * xp.ones_like(norm)) * norm
+        close = xp.maximum(close, goal / 2)
+        active = xp.astype(norm > goal, V.dtype)
+        direction = _conjugate_gradients(hessian, -gradient * active, diagonal, close)
+        V, (value, gradient, diagonal, hessian) = _backtrack(
+            function, V, value, _dot(gradient, direction), direction
+        )
+        norm = xp.sqrt(_dot(gradient, gradient))
+    if bool(xp.any(norm > goal)):
+        raise RuntimeError(f"softmax regression has not converged in {max_iter} steps")
+    return V
 
 
-def _inverse_hessian(history: list[tuple[Array, Array, Array]], gradient: Array) -> Array:
-    """Return L-BFGS's inverse Hessian times the gradients (Nocedal's two loops)."""
-    xp = namespace(gradient)
-    result, terms = gradient, []
-    for step, change, curvature in reversed(history):
-        usable = curvature > 0  # a problem that stands still has no curvature to offer
-        rho = xp.where(usable, 1 / xp.where(usable, curvature, xp.ones_like(curvature)), curvature)
-        alpha = rho * _dot(step, result)
-        result = result - alpha * change
-        terms.append((step, change, rho, alpha))
-    if history:
-        _, change, curvature = history[-1]
-        size = _dot(change, change)
-        usable = (curvature > 0) & (size > 0)
-        ones = xp.ones_like(size)
-        result = result * xp.where(usable, curvature / xp.where(usable, size, ones), ones)
-    for step, change, rho, alpha in reversed(terms):
-        result = result + step * (alpha - rho * _dot(change, result))
-    return result
+def _conjugate_gradients(
+    product: Callable[[Array], Array], residual: Array, diagonal: Array, close: Array
+) -> Array:
+    """Solve positive definite systems side by side until each residual is below its bound."""
+    xp = namespace(residual)
+    x, d, size = xp.zeros_like(residual), residual / diagonal, _dot(residual, residual / diagonal)
+    one = xp.ones_like(size)
+    for _ in range(10 * residual.shape[-2] * residual.shape[-1]):
+        going = xp.sqrt(_dot(residual, residual)) > close
+        if not bool(xp.any(going)):
+            break
+        Hd = product(d)
+        curvature = xp.where(going, _dot(d, Hd), one)
+        alpha = xp.where(going, size, 0 * one) / curvature
+        x, residual = x + alpha * d, residual - alpha * Hd
+        scaled = residual / diagonal
+        new = _dot(residual, scaled)
+        d, size = scaled + new / xp.where(going, size, one) * d, new
+    return x
 
 
 def _backtrack(
-    function: Callable[[Array], tuple[Array, Array]],
+    function: Callable[[Array], _Expansion],
     V: Array,
     value: Array,
-    gradient: Array,
+    slope: Array,
     direction: Array,
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, _Expansion]:
     """Halve the steps of the problems in which the function does not fall enough (Armijo)."""
     xp = namespace(V)
-    slope = _dot(gradient, direction)
     rounding = 8 * float(xp.finfo(V.dtype).eps) * xp.abs(value)
     length = xp.ones_like(value)
     for _ in range(40):
         V_new = V + length * direction
-        value_new, gradient_new = function(V_new)
-        enough = value_new <= value + 1e-4 * length * slope + rounding
+        new = function(V_new)
+        enough = new[0] <= value + 1e-4 * length * slope + rounding
         if bool(xp.all(enough)):
             break
         length = xp.where(enough, length, length / 2)
-    return V_new, value_new, gradient_new
+    return V_new, new
