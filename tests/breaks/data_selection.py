@@ -57,7 +57,7 @@ BREAKS = [
     ),
     Break(
         "the factor A left out of the predictor's gradient",
-        ("C1.b", "C5.a5"),
+        ("C1.b", "C5.a4", "C5.a5"),
         {"free = A * f_mean + ": "free = f_mean + "},
     ),
     Break(
@@ -69,6 +69,28 @@ BREAKS = [
         "costs that know no labels",
         ("C5.b1",),
         {"M = features + xp.take(": "M = features + 0 * xp.take("},
+    ),
+    Break(
+        "costs that know no features",
+        ("C5.b1",),
+        {"M = features + xp.take(": "M = 0 * features + xp.take("},
+    ),
+    Break(
+        "the labels of the pilot shuffled",
+        ("C5.b1",),
+        {"(y, task.V[1]))": "(rng.permutation(y), task.V[1]))"},
+    ),
+    Break(
+        "the pseudo-quadratic function of the shares given out as PQ",
+        ("C3.a4", "C3.b2"),
+        {'"PQ": pq(P, OT),\n    "PQ, ': '"PQ": np.hstack([P, q**2]),\n    "PQ, '},
+        competitor=True,
+    ),
+    Break(
+        "the best choice of one source to leave out given out as the selected mixture",
+        ("C5.a4",),
+        {"selected = path[-1]": "selected = np.array([1, 1, 1, 0]) / 3"},
+        competitor=True,
     ),
     Break(
         "the two sizes swapped in the projection",
