@@ -736,6 +736,7 @@ names = ["OT", "OT, features only", "debiased entropic, features only", "mass to
          "the same with labels (%)", "price at equal shares", "price, features only"]
 table(rows, ["source", *names], "Each source alone against V, and the mean prices at equal shares less their mean")
 
+
 # %% [markdown]
 # Alone, S4 is the nearest of all, with and without labels in the cost: it has all classes, where each other source lacks some. The label term of
 # {eq}`eq-ds-cost` sends more of its mass to points with its own, often wrong, labels. Still the mean price at equal shares does not always give S4
