@@ -887,7 +887,6 @@ say(f"""To project the *measured* accuracies, without stage 1, and take the high
 {predicted(lucky):.1f} %. The authors' schedule stops with {p[3]:.2f} of S4, after {100 * rise:.0f} % of the rise of the prediction that
 the climb reaches.""")
 
-
 # %% [markdown]
 # ### What a prediction costs
 #
