@@ -771,6 +771,7 @@ def climb(c, pilots, p, step=0.01, enough=1e-4):
     return path
 
 
+# %%
 def still_to_gain(p):
     """The most that a move of one hundredth between two sources adds to the prediction."""
     moves = [p + 0.01 * (d - e) for d in np.eye(4) for e in np.eye(4)]
