@@ -162,6 +162,36 @@ class TestSoftmaxRegression:
             np.testing.assert_allclose(batched.weights[r], alone.weights, atol=1e-7)
             np.testing.assert_allclose(batched.intercepts[r], alone.intercepts, atol=1e-6)
 
+    def test_missing_classes_are_left_out(self, xp):
+        X, y = problem(60, 4, 5, batch=(2,))
+        y[0][y[0] == 1] = 4
+        y[1][y[1] == 3] = 0
+        fit = softmax_regression(xp.asarray(X), xp.asarray(y), 5, tol=1e-9, allow_missing=True)
+        W, b = map(to_host, fit)
+        predicted = to_host(fit.predict(xp.asarray(X)))
+        for r, missing in ((0, 1), (1, 3)):
+            seen = np.arange(5) != missing
+            peer = LogisticRegression(C=1.0, tol=1e-12, max_iter=100_000).fit(X[r], y[r])
+            np.testing.assert_allclose(W[r][seen], peer.coef_, atol=2e-5)
+            np.testing.assert_allclose(W[r][missing], 0, atol=1e-12)
+            np.testing.assert_allclose(
+                b[r][seen], peer.intercept_ - peer.intercept_.mean(), atol=2e-4
+            )
+            assert b[r][missing] == -np.inf
+            np.testing.assert_array_equal(predicted[r], peer.predict(X[r]))
+
+    def test_with_one_class_left_nothing_else_is_predicted(self):
+        X, y = problem(10, 3, 4)
+        fit = softmax_regression(X, np.full_like(y, 2), 4, allow_missing=True)
+        assert np.all(fit.predict(X) == 2)
+        assert np.all(fit.weights == 0)
+
+    def test_without_missing_classes_to_allow_them_changes_nothing(self):
+        X, y = problem(25, 4, 3)
+        fits = [softmax_regression(X, y, 3, tol=1e-9, allow_missing=a) for a in (False, True)]
+        for one, other in zip(*fits, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-9)
+
     @pytest.mark.parametrize("size", [1.0, 1e3, 1e6, 1e8, 1e11])
     @pytest.mark.parametrize("copies", [1, 2, 5])  # fewer rows than columns, and more
     def test_small_directions_beside_large_ones_count(self, xp, size, copies):

@@ -16,8 +16,6 @@ BY_NAME = "autodiff"
 # Names that wait for the chapter whose specification asks for them.
 KEPT = {
     "mixture.densities.posterior": "score_denoising",
-    "transport.entropic.sinkhorn_divergence": "data_selection",
-    "transport.exact.exact_plan": "data_selection",
     "gp.statespace.StateSpaceRegressor": "functional_tucker",
     "mixture.algebra.moments": "distribution_transformer",
     "mixture.algebra.product": "distribution_transformer",

@@ -15,6 +15,8 @@ from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = ["LinearClassifier", "NaiveBayes", "naive_bayes_fit", "softmax_regression"]
 
+_NEVER = 1e30  # taken off the logit of a class that is missing: its probability is zero
+
 
 class LinearClassifier(NamedTuple):
     r"""The rule :math:`\hat y(x)=\arg\max_k\,(w_k^\top x+b_k)`.
@@ -143,6 +145,7 @@ def softmax_regression(
     C: float = 1.0,
     tol: float = 1e-6,
     max_iter: int = 100,
+    allow_missing: bool = False,
 ) -> LinearClassifier:
     r"""Minimise the logistic loss with an :math:`\ell_2` penalty on the weights.
 
@@ -159,7 +162,8 @@ def softmax_regression(
     X : array, shape (..., m, n)
         Points of one or several data sets.
     y : array of int, shape (..., m)
-        Their classes, 0 to ``n_classes - 1``; each must occur in each data set.
+        Their classes, 0 to ``n_classes - 1``; each must occur in each data set, unless
+        `allow_missing` is set.
     n_classes : int
         The number of classes :math:`K`.
     C : float
@@ -169,11 +173,14 @@ def softmax_regression(
         the start (all weights zero).
     max_iter : int
         Largest number of Newton steps.
+    allow_missing : bool
+        Fit each data set on the classes that it holds, and never predict another.
 
     Returns
     -------
     LinearClassifier
-        Weights and intercepts; both sum to zero over the classes.
+        Weights and intercepts; both sum to zero over the classes.  A class that is missing has
+        zero weights and the intercept minus infinity, and counts in no sum.
 
     Raises
     ------
@@ -193,7 +200,7 @@ def softmax_regression(
     confidence weigh next to nothing; the Hessian's own diagonal, as preconditioner, follows that.
     Each step of the conjugate gradients costs :math:`4m\min(m,n)K` flops for each data set.
     """
-    X, Y = _checked(X, y, n_classes)
+    X, Y = _checked(X, y, n_classes, allow_missing)
     C = check_scalar("C", C, above=0)
     tol = check_scalar("tol", tol, above=0)
     max_iter = check_integer("max_iter", max_iter, at_least=1)
@@ -205,8 +212,14 @@ def softmax_regression(
 
     squares, least = xp.matrix_transpose(Z * Z), float(xp.finfo(X.dtype).eps)
 
+    # A class that is missing gets no probability: its weights stay where the penalty wants them.
+    present = xp.any(Y > 0, axis=-2)
+    absence = xp.where(present, xp.zeros_like(Y[..., 0, :]), -_NEVER)[..., None, :]
+
     def loss(V: Array) -> _Expansion:
         logits = Z @ V @ contrasts
+        if allow_missing:
+            logits = logits + absence
         logits = logits - xp.max(logits, axis=-1, keepdims=True)
         weights = xp.exp(logits)
         total = xp.sum(weights, axis=-1, keepdims=True)
@@ -226,10 +239,18 @@ def softmax_regression(
     V = _newton(loss, start, tol, max_iter) @ contrasts
     W = xp.matrix_transpose(basis @ V[..., :-1, :])
     shift = xp.sum(W * centre, axis=-1)
-    return LinearClassifier(W, V[..., -1, :] * math.sqrt(2 / X.shape[-2]) - shift)
+    intercepts = V[..., -1, :] * math.sqrt(2 / X.shape[-2]) - shift
+    if allow_missing:
+        seen = xp.astype(present, X.dtype)
+        mean = xp.sum(intercepts * seen, axis=-1) / xp.sum(seen, axis=-1)
+        intercepts = xp.where(present, intercepts - mean[..., None], -math.inf)
+        W = W * seen[..., None]
+    return LinearClassifier(W, intercepts)
 
 
-def _checked(X: Array, y: Array, n_classes: int) -> tuple[Array, Array]:
+def _checked(
+    X: Array, y: Array, n_classes: int, allow_missing: bool = False
+) -> tuple[Array, Array]:
     """Return the points and their classes as indicators (..., m, K)."""
     X = check_array("X", X)
     n_classes = check_integer("n_classes", n_classes, at_least=2)
@@ -240,7 +261,7 @@ def _checked(X: Array, y: Array, n_classes: int) -> tuple[Array, Array]:
     if bool(xp.any((y < 0) | (y >= n_classes))):
         raise ValueError(f"y must hold classes from 0 to {n_classes - 1}")
     Y = xp.astype(y[..., None] == xp.arange(n_classes, dtype=y.dtype), X.dtype)
-    if not bool(xp.all(xp.any(Y > 0, axis=-2))):
+    if not allow_missing and not bool(xp.all(xp.any(Y > 0, axis=-2))):
         raise ValueError("y must hold each class at least once in each data set")
     return X, Y
 
