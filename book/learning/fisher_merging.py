@@ -308,7 +308,6 @@ def train(theta, x, y, epochs, seed, batch=32, widths=WIDTHS):
 # with squares of every element: one backward pass for each class, and one matrix product for each layer. The square root of $p/N$ is put on $\delta$ at the top and
 # is squared with it.
 
-
 # %%
 def fisher(theta, x, widths=WIDTHS, p=None):
     """Diagonals F (S, P) on the inputs x (S, N, 64); p replaces the model's label probabilities."""
@@ -393,7 +392,6 @@ claims.check(
 # length, so that a confident network, whose gradients are small, is not outvoted, and the floor is $10^{-6}$.
 #
 # Two controls tell whether $F$ says anything: A's with B's exchanged, and the entries of both permuted within each layer.
-
 
 # %%
 def half(low):
@@ -690,7 +688,6 @@ points: {"undecided here" if abs(ahead.mean()) < half_width else "it does not ho
 # fine-tuned on 600 clean ones. The question is how good networks between the two are, both on clean test images and on shifted ones: turned by 30
 # degrees either way, noisy, blurred, moved by a pixel.
 
-
 # %%
 def turn(images, degrees):
     """The images (n, 8, 8), each turned about its centre by its own angle."""
@@ -877,7 +874,6 @@ claims.check("C7.g", "Fisher merge less the middle between plain fine-tuning and
 # Merging gains nothing here, with either weighting, and training in turn does. (C7.b does not show that the merge is competitive: plain fine-tuning
 # stays within its bound, too. Claim C7.g asks for at least half of what training in turn gains.) Is it the trunk or the output layer, which was fitted to features of the target's own trunk? We
 # halve the way to the donor, $\lambda=\frac12$, and fit a new output layer on the same 60 labels, by the library's softmax regression.
-
 
 # %%
 def refitted(theta):
