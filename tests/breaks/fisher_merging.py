@@ -89,7 +89,7 @@ BREAKS = [
     ),
     Break(
         "λ chosen for the average alone",
-        ("C4.f", "C4.i"),
+        ("C4.d", "C4.f"),
         {
             "test(choose(combine, LAMBDAS, on_validation)[0])": (
                 'found["Fisher"] if name == "Fisher" else '
