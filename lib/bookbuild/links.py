@@ -10,6 +10,7 @@ import ast
 import html
 import importlib
 import inspect
+import pydoc
 import re
 import typing
 from collections import defaultdict
@@ -21,7 +22,7 @@ from sphinx.application import Sphinx
 
 # Code as Sphinx highlights it: a name and the attributes taken of it, unless it names an argument.
 _CODE = re.compile(r'(?<=<div class="highlight"><pre>).*?(?=</pre>)', re.S)
-_NAME = r'<span class="n[nfc]?">[\w.]+</span>'
+_NAME = r'<span class="nn?">[\w.]+</span>'
 _CHAIN = re.compile(
     rf'(?<!<span class="o">\.</span>){_NAME}(?:<span class="o">\.</span>{_NAME})*+'
     r'(?!<span class="o">=</span>)'
@@ -59,7 +60,7 @@ def linked(code: str, names: dict[str, str], addresses: dict[str, str]) -> str:
     """
 
     def link(chain: re.Match[str]) -> str:
-        first, *attributes = html.unescape(_TAG.sub("", chain[0])).split(".")
+        first, *attributes = _TAG.sub("", chain[0]).split(".")
         full = ".".join([names.get(first, first), *attributes])
         if full not in addresses:
             return chain[0]
@@ -130,15 +131,17 @@ def _bindings(tree: ast.Module, imported: dict[str, str]) -> Iterator[tuple[str,
 
 
 def _returned(call: str, imported: dict[str, str]) -> str:
-    """Return the full name of the class of what a call makes, "" if it cannot be told."""
+    """Return the full name of the library's class of what a call makes, "" if it is none."""
     first, *attributes = call.split(".")
-    module, _, name = ".".join([imported.get(first, ""), *attributes]).rpartition(".")
-    if not module.startswith("gaussbook"):
-        return ""
-    made = getattr(importlib.import_module(module), name, None)
+    full = ".".join([imported.get(first, ""), *attributes])
+    made = pydoc.locate(full) if _is_ours(full) else None
     if not inspect.isclass(made):
         made = typing.get_type_hints(made).get("return") if callable(made) else None
-    return _public_name(made) if inspect.isclass(made) else ""
+    return _public_name(made) if inspect.isclass(made) and _is_ours(made.__module__) else ""
+
+
+def _is_ours(full: str) -> bool:
+    return full.partition(".")[0] == "gaussbook"
 
 
 def _public_name(made: type) -> str:

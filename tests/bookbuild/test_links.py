@@ -95,9 +95,22 @@ class TestNoLink:
         cell = "from gaussbook.mixture import GaussianMixture\nlaw = GaussianMixture(3)"
         assert links(cell, "law = other(3)", "law.fit(X)") == []
 
-    @pytest.mark.parametrize("call", ["made(3)", "f(x)(3)", "np.ones(3)", "gaussbook.nothing(3)"])
+    @pytest.mark.parametrize(
+        "call",
+        [
+            "made(3)",
+            "f(x)(3)",
+            "np.ones(3)",
+            "gaussbook.nothing(3)",
+            "gaussbook.no.thing.at.all(3)",
+        ],
+    )
     def test_a_call_that_says_nothing(self, call):
         assert not full_names([f"import gaussbook\nimport numpy as np\nlaw = {call}"]).get("law")
+
+    def test_a_method_called_on_its_class(self):
+        cells = ["from gaussbook.claims import Claims\nlaw = Claims.check(3)"]
+        assert full_names(cells) == {"Claims": "gaussbook.claims.Claims"}
 
     def test_what_is_not_python(self):
         assert full_names(["%matplotlib inline", "from gaussbook.mixture import k_means"]) == {
