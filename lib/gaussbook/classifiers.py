@@ -209,9 +209,7 @@ def softmax_regression(
     Z, basis, penalty = _whitened(X - centre, C)
     contrasts = _contrasts(Y)
     spread = xp.matrix_transpose(contrasts)
-
     squares, least = xp.matrix_transpose(Z * Z), float(xp.finfo(X.dtype).eps)
-
     # A class that is missing gets no probability: its weights stay where the penalty wants them.
     present = xp.any(Y > 0, axis=-2)
     absence = xp.where(present, xp.zeros_like(Y[..., 0, :]), -_NEVER)[..., None, :]

@@ -26,7 +26,6 @@ from gaussbook.mixture.densities import (
 )
 from gaussbook.mixture.kmeans import check_sample_weight, k_means, kmeans_plus_plus, present
 from gaussbook.mixture.parameters import (
-    COLLAPSED,
     COVARIANCE_TYPES,
     Parameters,
     estimate,
@@ -365,8 +364,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             self.precisions_ = factors @ xp.matrix_transpose(factors)
         else:
             self.precisions_ = factors**2
-        if not bool(xp.all(xp.isfinite(self.precisions_))):  # a variance below all normal numbers
-            raise ValueError(COLLAPSED)
 
     def _parameters(self) -> Parameters:
         check_is_fitted(self)

@@ -11,14 +11,7 @@ from gaussbook.mixture.densities import Gaussians
 from gaussbook.mixture.statistics import Statistics
 from gaussbook.validation import try_cholesky
 
-__all__ = [
-    "COLLAPSED",
-    "COVARIANCE_TYPES",
-    "Parameters",
-    "estimate",
-    "lost_digits",
-    "split_heaviest",
-]
+__all__ = ["COVARIANCE_TYPES", "Parameters", "estimate", "lost_digits", "split_heaviest"]
 
 _LARGEST_ERROR = 1e-11  # relative, of a variance, that is accepted
 
@@ -62,24 +55,25 @@ class Parameters(NamedTuple):
         Raises
         ------
         ValueError
-            If a covariance is not positive definite.
+            If a covariance is not positive definite, or so small that its inverse overflows.
         """
         xp = namespace(self.means)
-        covariances = self.component_covariances()
-        cholesky = None
+        covariances, cholesky = self.component_covariances(), None
+        tiny = float(xp.finfo(self.weights.dtype).smallest_normal)
+        variances = self.covariances
         if self.covariance_type in ("full", "tied"):
             cholesky = try_cholesky(self.covariances)
             if cholesky is None:
-                raise ValueError(COLLAPSED)
+                raise ValueError(_COLLAPSED)
+            variances = xp.linalg.diagonal(cholesky) ** 2  # of each coordinate given those before
             cholesky = xp.broadcast_to(cholesky, covariances.shape)
-        elif not bool(xp.all(self.covariances > 0)):
-            raise ValueError(COLLAPSED)
-        tiny = float(xp.finfo(self.weights.dtype).smallest_normal)
+        if not bool(xp.all(variances >= tiny)):  # below it, the inverse may be no number
+            raise ValueError(_COLLAPSED)
         log_weights = xp.log(xp.maximum(self.weights, xp.asarray(tiny, dtype=self.weights.dtype)))
         return Gaussians(self.means, covariances, cholesky, log_weights)
 
 
-COLLAPSED = (
+_COLLAPSED = (
     "reg_covar is too small for these data: a component has collapsed to a covariance that is not "
     "positive definite; raise reg_covar or min_covariance, or take fewer components"
 )
