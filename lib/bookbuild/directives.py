@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import runpy
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlencode
 
 import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from bookbuild import runs
@@ -47,6 +49,12 @@ class BoardDirective(SphinxDirective):
             self.env.note_dependency(str(runs.shown_file(chapter, self.board.project)))
 
 
+def found_as(names: Iterable[str], *, main: bool = True) -> addnodes.index:
+    """Return index entries: a search for one of the names leads to the page they stand on."""
+    mark = "main" if main else ""
+    return addnodes.index(entries=[("single", name, "", mark, None) for name in names])
+
+
 class PaperCard(BoardDirective):
     """The facts of a chapter's paper and of its last run; its claims; how to cite and download."""
 
@@ -74,6 +82,7 @@ class PaperCard(BoardDirective):
                 "```",
             ]
         card = nodes.container(classes=["paper-card"])
+        card += found_as([paper.title, *paper.methods])
         if slug in self.board.failures:
             card += _failure(self.board.failures[slug])
         card += self.markdown([*lines, *_citation(paper)])
@@ -231,21 +240,31 @@ class PartPapers(BoardDirective):
 
 
 class MethodIndex(BoardDirective):
-    """Every method that the bibliography names, with the chapters that use it."""
+    """Every method that the bibliography names, with the chapters that use it.
+
+    The content is YAML, one line for each method that has other names: ``Method: name, name``.
+    """
+
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         """Return the list."""
         self.rests_on(list(self.board.chapters.values()))
+        others: dict[str, str] = yaml.safe_load("\n".join(self.content)) or {}
         chapters: dict[str, list[str]] = {}
         for slug in self.board.chapters:
             paper = self.board.papers[slug]
             for method in paper.methods:
                 chapters.setdefault(method, []).append(_title(paper, self.board))
+        unknown = sorted(set(others) - {m for p in self.board.papers.values() for m in p.methods})
+        if unknown:
+            raise self.error(f"no paper has the method {unknown[0]!r}")
         lines = []
         for method in sorted(chapters, key=str.casefold):
-            first, *others = chapters[method]
-            lines += [method, f": {first}", *(f": {other}" for other in others), ""]
-        return self.markdown(lines)
+            also = f" ({others[method]})" if method in others else ""
+            lines += [f"{method}{also}", *(f": {title}" for title in chapters[method]), ""]
+        names = [name.strip() for also in others.values() for name in also.split(",")]
+        return [found_as(names), found_as(chapters, main=False), *self.markdown(lines)]
 
 
 def table_row(cells: list[str]) -> str:

@@ -43,6 +43,7 @@ def _bring_our_files(app: Sphinx, config: Config) -> None:
     """Name the folders of the press to Sphinx."""
     config.nb_execution_cache_path = str(board(app).project.build / "jupyter-cache")
     config.html_static_path = [*config.html_static_path, str(_STATIC)]
+    config.html_search_scorer = str(_STATIC / "scorer.js")
     config.templates_path = [*config.templates_path, str(_TEMPLATES)]
     config.gaussbook_press = _press_digest()
 

@@ -12,6 +12,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
+_FRAME = 'class="slider-frame'
 LONG_CELL = 15  # lines of code above which a reader may fold a cell
 PUBLISHED_BRANCH = "gh-pages"  # where the workflow puts the built site, notebooks included
 
@@ -71,6 +72,8 @@ def finish_page(
     if "body" in context:
         # docutils: a list (role) whose entries are no list items, with a role ARIA has withdrawn
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        # the figures of a slider are fetched when the reader comes to them
+        context["body"] = context["body"].replace(_FRAME, f'loading="lazy" {_FRAME}')
     for group in context.get("header_buttons", []):
         for button in group.get("buttons", []) if group.get("label") == "launch-buttons" else []:
             if button.get("text") == "Colab":

@@ -13,7 +13,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from bookbuild.directives import BoardDirective, failed_chapters, plain
+from bookbuild.directives import BoardDirective, failed_chapters, found_as, plain
 from bookbuild.project import PARTS
 from gaussbook.claims import KINDS, SIGNS, Claim
 
@@ -95,6 +95,7 @@ class Scoreboard(BoardDirective):
         """Return totals, downloads and the groups."""
         self.rests_on(list(self.board.chapters.values()))
         box = nodes.container(classes=["scoreboard"])
+        box += found_as(("not reproduced", "claims", "verdicts", "thresholds"))
         box += nodes.paragraph("", "", nodes.strong("", self._totals()))
         box += failed_chapters(self.board)
         groups: dict[str, list[dict[str, Any]]] = {}

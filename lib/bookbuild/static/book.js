@@ -71,3 +71,44 @@ document.addEventListener("DOMContentLoaded", () => {
   groups[0]?.before(controls);
   filter();
 });
+
+// A slider shows one of its figures; without JavaScript the one it starts with.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const control of document.querySelectorAll(".slider-control")) {
+    const input = control.querySelector("input");
+    const values = JSON.parse(input.dataset.values);
+    const frames = [...control.closest("figure").querySelectorAll(".slider-frame")];
+    const show = () => {
+      frames.forEach((frame, k) => frame.classList.toggle("is-shown", k === Number(input.value)));
+      control.querySelector("output").textContent = values[input.value];
+      input.setAttribute("aria-valuetext", values[input.value]);
+    };
+    input.addEventListener("input", show);
+    control.hidden = false;
+    show();
+  }
+});
+
+// A figure can be enlarged: on a phone its letters are small.
+document.addEventListener("DOMContentLoaded", () => {
+  const figures = document.querySelectorAll("main figure:has(img)");
+  if (!figures.length) return;
+  const dialog = document.createElement("dialog");
+  dialog.className = "enlarged";
+  dialog.setAttribute("aria-label", "Enlarged figure");
+  const close = Object.assign(document.createElement("button"), { type: "button", textContent: "Close" });
+  const place = Object.assign(document.createElement("div"), { tabIndex: 0 });
+  close.addEventListener("click", () => dialog.close());
+  dialog.append(close, place);
+  document.body.append(dialog);
+  for (const figure of figures) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Enlarge" });
+    button.className = "enlarge";
+    button.addEventListener("click", () => {
+      const image = figure.querySelector("img.is-shown") ?? figure.querySelector("img");
+      place.replaceChildren(image.cloneNode());
+      dialog.showModal();
+    });
+    figure.append(button);
+  }
+});
