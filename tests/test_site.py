@@ -158,9 +158,9 @@ _OTHER_INK = """() => [...document.querySelectorAll("mjx-container, mjx-containe
 
 
 def images_have_text_and_load(page):
-    for source, alt, width in page.locator("main img").evaluate_all(
-        "all => all.map((each) => [each.src, each.alt, each.naturalWidth])"
-    ):
+    for source, alt, width in page.locator(
+        "main img:not(.slider-frame:not(.is-shown))"
+    ).evaluate_all("all => all.map((each) => [each.src, each.alt, each.naturalWidth])"):
         if not alt.strip():
             yield f"no alternative text: {source[-60:]}"
         if not width:
@@ -367,7 +367,9 @@ def test_a_chapter_shows_what_its_run_measured(chapter):
         for output in cell.get("outputs", [])
         for kind in IMAGES
     )
-    assert len(page.select("main figure img[alt]")) == figures > 0
+    images = page.select("main figure img[alt]")
+    hidden = [img for img in images if img.get("class") == ["slider-frame"]]
+    assert len(images) - len(hidden) == figures > 0
     assert len(page.select("main figure figcaption")) == figures
 
 
@@ -587,7 +589,76 @@ def test_a_downloaded_notebook_has_no_words_that_only_the_press_understands(chap
     assert sum(r"\tag{" in text for text in texts) > 0 or "{eq}" not in chapter.markdown.read_text()
 
 
-def test_search_finds_a_method(visit):
-    page = visit("search", query="?q=Slepian")
-    results = page.locator("#search-results")
-    expect(results).to_contain_text("Persistency", timeout=1000 * PATIENCE)
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("EM algorithm", "Methods"),
+        ("not reproduced", "Scoreboard"),
+        ("calibration", "Temperature scaling"),
+        ("Kalman", "A Kalman filter"),
+        ("Slepian", "Persistency of Gaussian signals"),
+    ],
+)
+def test_search_leads_to_the_page_that_a_reader_means(visit, query, first):
+    page = visit("search", query=f"?q={query}")
+    page.wait_for_function("document.querySelectorAll('#search-results li').length > 2")
+    page.wait_for_function("!document.querySelector('#search-progress')?.textContent")
+    titles = page.locator("#search-results li > a").all_inner_texts()
+    assert any(title.startswith(first) for title in titles[:2]), titles[:3]
+    functions = [k for k, title in enumerate(titles) if title.startswith("gaussbook.")]
+    chapters = [k for k, title in enumerate(titles) if title.startswith(first)]
+    assert not functions or min(functions) > chapters[0]
+
+
+SLIDERS = [chapter for chapter in PROJECT.chapters if "slider(" in chapter.script.read_text()]
+
+
+@pytest.mark.parametrize("chapter", SLIDERS, ids=lambda c: c.slug)
+def test_a_slider_goes_through_its_figures_by_the_keyboard(visit, chapter):
+    page = visit(chapter.docname)
+    control = page.locator(".slider-control input").first
+    figure = page.locator("figure:has(.slider-control)").first
+    shown = figure.locator("img.is-shown")
+    control.focus()
+    page.keyboard.press("Home")
+    seen = set()
+    for _ in range(int(control.get_attribute("max")) + 1):
+        page.wait_for_function(
+            "() => { const each = document.querySelector('img.is-shown');"
+            " return each.complete && each.naturalWidth > 0; }"
+        )
+        assert shown.count() == 1 and shown.get_attribute("alt").strip()
+        said = control.get_attribute("aria-valuetext")
+        assert said == figure.locator("output").inner_text()
+        seen.add((said, shown.get_attribute("src")))
+        page.keyboard.press("ArrowRight")
+    assert len(seen) == int(control.get_attribute("max")) + 1
+
+
+def test_without_javascript_a_slider_is_one_figure(site, chromium):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    for chapter in SLIDERS:
+        page.goto(f"{site}/{chapter.docname}.html", timeout=1000 * PATIENCE)
+        figure = page.locator("figure:has(.slider-control)").first
+        assert figure.locator("img:visible").count() == 1
+        assert not figure.locator(".slider-control").is_visible()
+    context.close()
+
+
+def test_a_figure_can_be_enlarged_on_a_phone(visit):
+    page = visit(PROJECT.chapters[0].docname)
+    page.set_viewport_size({"width": 390, "height": 800})
+    button = page.locator("figure button.enlarge").first
+    button.click()
+    dialog = page.locator("dialog.enlarged")
+    expect(dialog).to_be_visible(timeout=1000 * PATIENCE)
+    assert dialog.locator("img").bounding_box()["width"] > 700
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden(timeout=1000 * PATIENCE)
+
+
+def test_no_page_has_an_address_that_is_not_absolute():
+    for path, document in _documents().items():
+        for tag in document.find_all(property="og:url"):
+            assert tag["content"].startswith("http"), path

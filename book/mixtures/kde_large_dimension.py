@@ -293,12 +293,12 @@ with figure(
 ) as axes:
     for k, c in enumerate(ratios):
         height = to_host(walk.log_density[k] - annealed(xp.asarray(c * h2_fs), d))
-        axes[0].plot(to_host(steps[:, 0]), height)
-        axes[0].text(1, max(height) + 1, f"h² = {c:g} h_G²", ha="center", fontsize=8)
+        axes[0].plot(to_host(steps[:, 0]), height, label=f"h² = {c:g} h_G²")
         axes[1].plot(to_host(steps[:, 0]), to_host(walk.participation[k]))
     x_label = "way along the circle"
     axes[0].set(xlabel=x_label, ylabel="log(ρ̂ / mean) (nats)", ylim=(-30, 46))
     axes[1].set(xlabel=x_label, ylabel="participation ratio Y₂")
+    axes[0].figure.legend(loc="outside upper center", ncols=3)
 
 # %% [markdown]
 # The three curves have the same data. The widest kernel notices a point only where it stands on it. The
