@@ -11,6 +11,11 @@ points and experts has shape (B, k, n): reductions over the few experts are then
 operations.
 """
 
+from gaussbook.experts.communicator import (
+    Communicator,
+    InProcessCommunicator,
+    MpiCommunicator,
+)
 from gaussbook.experts.estimation import Fit, fit, gradient, refine
 from gaussbook.experts.model import (
     Experts,
@@ -20,18 +25,35 @@ from gaussbook.experts.model import (
     log_likelihood,
     topk_gate,
 )
+from gaussbook.experts.sharding import (
+    History,
+    Job,
+    MpiUnavailableError,
+    destinations,
+    train,
+    train_with_mpi,
+)
 from gaussbook.experts.voronoi import voronoi_loss
 
 __all__ = [
+    "Communicator",
     "Experts",
     "Fit",
     "Gate",
+    "History",
+    "InProcessCommunicator",
+    "Job",
+    "MpiCommunicator",
+    "MpiUnavailableError",
     "conditional_density",
+    "destinations",
     "fit",
     "gate_log_weights",
     "gradient",
     "log_likelihood",
     "refine",
     "topk_gate",
+    "train",
+    "train_with_mpi",
     "voronoi_loss",
 ]

@@ -67,7 +67,6 @@ class Communicator:
         self,
         messages: Mapping[tuple[int, int, int], np.ndarray],
         expected: Sequence[tuple[int, int, int]],
-        length: int,
     ) -> dict[tuple[int, int, int], np.ndarray]:
         raise NotImplementedError
 
@@ -99,7 +98,9 @@ class Communicator:
         for rank, value in values.items():
             if value.ndim != 2 or value.shape[0] != self.size:
                 raise ValueError(f"values[{rank}] must have shape ({self.size}, k)")
-        parts = {rank: [value[j : j + 1] for j in range(self.size)] for rank, value in values.items()}
+        parts = {
+            rank: [value[j : j + 1] for j in range(self.size)] for rank, value in values.items()
+        }
         rows = {rank: [1] * self.size for rank in self.local}
         received = self.alltoallv(parts, rows, label)
         return {rank: np.concatenate(blocks) for rank, blocks in received.items()}
@@ -187,7 +188,7 @@ class Communicator:
                 held[rank][int(e)] = values[rank][int(e)]
         moves = [(int(owner[e]), int(d), int(e)) for e, d in np.argwhere(after & ~before)]
         messages = {m: values[m[0]][m[2]] for m in moves if m[0] in self.local}
-        for (_, rank, e), vector in self._move(messages, moves, values, label).items():
+        for (_, rank, e), vector in self._move(messages, moves, label).items():
             held[rank][e] = vector
         return held
 
@@ -226,14 +227,12 @@ class Communicator:
                 raise ValueError(f"gradients[{rank}] lacks experts {sorted(lacking)}")
         moves = [(int(d), int(owner[e]), int(e)) for e, d in np.argwhere(after & ~before)]
         messages = {m: gradients[m[0]][m[2]] for m in moves if m[0] in self.local}
-        arrived = self._move(messages, moves, gradients, label)
+        arrived = self._move(messages, moves, label)
         sums: dict[int, Vectors] = {rank: {} for rank in self.local}
         for rank in self.local:
             for e in map(int, np.flatnonzero(before[:, rank])):
                 sources = map(int, np.flatnonzero(after[e]))
-                terms = [
-                    gradients[rank][e] if s == rank else arrived[s, rank, e] for s in sources
-                ]
+                terms = [gradients[rank][e] if s == rank else arrived[s, rank, e] for s in sources]
                 sums[rank][e] = np.sum(terms, axis=0)
         return sums
 
@@ -296,15 +295,12 @@ class Communicator:
         counts = self._bytes.setdefault(label, np.zeros((2, self.size), dtype=np.int64))
         counts[direction, rank] += nbytes
 
-    def _move(self, messages, moves, vectors, label):
+    def _move(self, messages, moves, label):
         """Send the messages, count them, and return those that arrive here."""
         for (source, _, _), vector in messages.items():
             self._count(label, 0, source, vector.nbytes)
         expected = [m for m in moves if m[1] in self.local]
-        if not moves:
-            return {}
-        length = next((v.size for own in vectors.values() for v in own.values()), 0)
-        arrived = self._send(messages, expected, length)
+        arrived = self._send(messages, expected)
         for (_, rank, _), vector in arrived.items():
             self._count(label, 1, rank, vector.nbytes)
         return arrived
@@ -358,14 +354,15 @@ class InProcessCommunicator(Communicator):
                 raise ValueError(f"rows[{rank}] is not what the others send")
         return received
 
-    def _send(self, messages, expected, length):
+    def _send(self, messages, expected):
         return {key: np.array(messages[key]) for key in expected}
 
 
 class MpiCommunicator(Communicator):
     """One device in each process of an MPI program.
 
-    Waiting gives the processor away, so that more processes than cores do no harm.
+    Vectors and rows hold doubles, or integers in `alltoall`.  Waiting gives the processor away, so
+    that more processes than cores do no harm.
 
     Raises
     ------
@@ -393,16 +390,25 @@ class MpiCommunicator(Communicator):
         counts = [len(block) * bytes_of_row for block in blocks]
         counts_in = [int(n) * bytes_of_row for n in rows[rank]]
         byte = self._mpi.BYTE
-        self._wait([self._world.Ialltoallv([out, (counts, None), byte], [into, (counts_in, None), byte])])
+        self._wait(
+            [self._world.Ialltoallv([out, (counts, None), byte], [into, (counts_in, None), byte])]
+        )
         return {rank: np.split(into, np.cumsum(rows[rank])[:-1])}
 
-    def _send(self, messages, expected, length):
-        into = {key: np.empty(length) for key in expected}
-        requests = [
-            self._world.Irecv(into[key], source=key[0], tag=key[2]) for key in expected
-        ] + [
+    def _send(self, messages, expected):
+        sends = [
             self._world.Isend(np.ascontiguousarray(vector), dest=key[1], tag=key[2])
             for key, vector in messages.items()
         ]
-        self._wait(requests)
-        return into
+        arrived, receives, status = {}, [], self._mpi.Status()
+        while len(arrived) < len(expected):
+            for key in expected:
+                if key in arrived:
+                    continue
+                found = self._world.Improbe(source=key[0], tag=key[2], status=status)
+                if found is not None:  # a device without vectors of its own learns their length
+                    arrived[key] = np.empty(status.Get_count(self._mpi.DOUBLE))
+                    receives.append(found.Irecv(arrived[key]))
+            time.sleep(0)
+        self._wait(sends + receives)
+        return {key: arrived[key] for key in expected}

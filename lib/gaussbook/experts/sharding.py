@@ -11,7 +11,7 @@ on one device, its owner.  Before a layer is computed other devices may be given
 (`Communicator.sparse_allgather`), and after its backward pass the copies' gradients are added up at
 the owner (`Communicator.sparse_reduce_scatter`); what moves besides are tokens.
 
-``python -m gaussbook.experts.sharding FOLDER`` is what each of the processes of `train_with_mpi`
+``python -m gaussbook.experts FOLDER`` is what each of the processes of `train_with_mpi`
 runs.  All arrays are NumPy's: a device is a process here, not a GPU.
 """
 
@@ -363,6 +363,7 @@ def train(comm: Communicator, job: Job) -> History:
             for r in comm.local
         }
         held[layer] = comm.sparse_allgather(owned, job.owners[layer], placements[t, layer])
+        counted[:, 0, t, layer] += comm.take(LABELS[0])
         for r in comm.local:
             own = sum(int(np.sum(job.owners[k, :, r])) for k in held)
             peak[r] = max(peak[r], sum(len(copies[r]) for copies in held.values()) - own)
@@ -377,7 +378,7 @@ def train(comm: Communicator, job: Job) -> History:
             gate = params[comm.local[0]]["gates"][k]
             stack.append(_Layer(comm, gate, placements[t, k], job.node))
             x = stack[k].forward(x, gather(k))
-            counted[:, 2, t, k] += comm.take("dispatch")
+            counted[:, 2, t, k] += comm.take(LABELS[2])
             if job.rematerialise:
                 del held[k]
         slope, gradients, sums = {}, {r: {} for r in comm.local}, {}
@@ -401,8 +402,8 @@ def train(comm: Communicator, job: Job) -> History:
                 of_gates[r][k] = of_gate[r]
                 gradients[r] |= {f"{k}.{e}": vector for e, vector in owned[r].items()}
                 worked[t, k, r] = stack[k].arriving[r].sum()
-            for j, label in enumerate(LABELS):
-                counted[:, j, t, k] += comm.take(label)
+            for j in (1, 2):
+                counted[:, j, t, k] += comm.take(LABELS[j])
         dense = {
             r: np.concatenate([np.stack(of_gates[r]).ravel(), gradients[r]["head"].ravel()])
             for r in comm.local
@@ -489,11 +490,15 @@ def train_with_mpi(jobs: Sequence[Job], size: int, *, seconds: float = 120.0) ->
     for job in jobs:
         job.check(size)
         if callable(job.placements):
-            raise ValueError("jobs must have arrays for placements: a process cannot get a function")
-    command = [_launcher(), "-n", str(size), sys.executable, "-m", "gaussbook.experts.sharding"]
+            raise ValueError("jobs must have arrays for placements: functions stay in a process")
+    # mpi4py as the outer module ends all processes if one of them meets an error.
+    python = [sys.executable, "-m", "mpi4py", "-m", "gaussbook.experts"]
+    command = [_launcher(), "-n", str(size), *python]
     with tempfile.TemporaryDirectory(prefix="gaussbook-mpi-") as folder:
         for k, job in enumerate(jobs):
-            np.savez(Path(folder, f"job{k}.npz"), **{f.name: getattr(job, f.name) for f in fields(Job)})
+            np.savez(
+                Path(folder, f"job{k}.npz"), **{f.name: getattr(job, f.name) for f in fields(Job)}
+            )
         done = _run([*command, folder], _environment(), seconds)
         results = [Path(folder, f"history{k}.npz") for k in range(len(jobs))]
         if done.returncode == _NO_MPI or not Path(folder, "started").exists():
@@ -524,7 +529,11 @@ def _environment() -> dict[str, str]:
     threads = dict.fromkeys(
         ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
     )
-    return kept | threads | {"HYDRA_LAUNCHER": "fork", "HYDRA_IFACE": "lo", "GAUSSBOOK_BACKEND": "numpy"}
+    return (
+        kept
+        | threads
+        | {"HYDRA_LAUNCHER": "fork", "HYDRA_IFACE": "lo", "GAUSSBOOK_BACKEND": "numpy"}
+    )
 
 
 def _run(command, environment, seconds) -> subprocess.CompletedProcess:
@@ -554,6 +563,10 @@ def _last_line(done: subprocess.CompletedProcess) -> str:
     return lines[-1].strip() if lines else f"it ended with status {done.returncode}"
 
 
+def _store(path: Path, record: Job | History) -> None:
+    np.savez(path, **{f.name: getattr(record, f.name) for f in fields(record)})
+
+
 def _load(path: Path, kind):
     """Read a job or a history; numbers come back as Python's."""
     with np.load(path) as stored:
@@ -561,8 +574,8 @@ def _load(path: Path, kind):
     return kind(**{n: v.item() if v.ndim == 0 else v for n, v in values.items()})
 
 
-def _main(folder: str) -> int:
-    """Be one of the processes."""
+def _process(folder: str) -> int:
+    """Be one of the processes of `train_with_mpi`: do the jobs in a folder."""
     try:
         comm = MpiCommunicator()
     except (ImportError, RuntimeError) as error:
@@ -573,10 +586,5 @@ def _main(folder: str) -> int:
     for k in range(len(list(Path(folder).glob("job*.npz")))):
         history = train(comm, _load(Path(folder, f"job{k}.npz"), Job))
         if rank == 0:
-            values = {f.name: getattr(history, f.name) for f in fields(History)}
-            np.savez(Path(folder, f"history{k}.npz"), **values)
+            _store(Path(folder, f"history{k}.npz"), history)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1]))
