@@ -19,8 +19,8 @@ BREAKS = [
     ),
     Break(
         "nothing copied, and the tokens sent as ever",
-        ("C2.c",),
-        {"rng.host.random(ep.placements.shape) < 0.3": "rng.host.random(ep.placements.shape) < 0"},
+        ("C2.c", "C4.b"),
+        {'"random P′": shuffled, ': '"random P′": ep, '},
     ),
     Break(
         "gradients of copies averaged",
