@@ -233,6 +233,7 @@ class _Layer:
             counts = np.bincount(key, minlength=size * n_experts)
             self.counts[r] = counts.reshape(size, n_experts)
         self.arriving = comm.alltoall(self.counts)
+        self.sorting = {r: _by_expert(self.arriving[r]) for r in comm.local}
         rows = self._dispatch({r: x[r][self.order[r] // 2] for r in comm.local})
         self.rows, self.hidden, result = rows, {}, {}
         for r in comm.local:
@@ -285,14 +286,14 @@ class _Layer:
             {r: np.split(rows[r], ends[r]) for r in comm.local},
             {r: self.arriving[r].sum(axis=1) for r in comm.local},
         )
-        return {r: np.concatenate(got[r])[self._sorting(r)] for r in comm.local}
+        return {r: np.concatenate(got[r])[self.sorting[r]] for r in comm.local}
 
     def _return(self, rows: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
         """Send rows back to where their tokens came from, in the tokens' order."""
         comm, parts = self.comm, {}
         for r in comm.local:
             by_source = np.empty_like(rows[r])
-            by_source[self._sorting(r)] = rows[r]
+            by_source[self.sorting[r]] = rows[r]
             parts[r] = np.split(by_source, np.cumsum(self.arriving[r].sum(axis=1))[:-1])
         got = comm.alltoallv(parts, {r: self.counts[r].sum(axis=1) for r in comm.local})
         back = {}
@@ -302,11 +303,6 @@ class _Layer:
             back[r][self.order[r]] = sorted_rows
         return back
 
-    def _sorting(self, r: int) -> np.ndarray:
-        size, n_experts = self.arriving[r].shape
-        experts = np.repeat(np.tile(np.arange(n_experts), size), self.arriving[r].ravel())
-        return np.argsort(experts, kind="stable")
-
     def _matrices(self, r: int, copies: dict[int, Vectors]):
         """Yield each expert with tokens here, the range of its rows, and its two matrices."""
         ends, d = np.cumsum(self.arriving[r].sum(axis=0)), self.gate.shape[0]
@@ -315,6 +311,13 @@ class _Layer:
             half = vector.size // 2
             matrices = vector[:half].reshape(d, -1), vector[half:].reshape(-1, d)
             yield int(e), (ends[e - 1] if e else 0, ends[e]), matrices
+
+
+def _by_expert(arriving: np.ndarray) -> np.ndarray:
+    """Return the order by expert, then source, of rows that come by source, then expert."""
+    size, n_experts = arriving.shape
+    experts = np.repeat(np.tile(np.arange(n_experts), size), arriving.ravel())
+    return np.argsort(experts, kind="stable")
 
 
 # -------------------------------------------------------------------------------------- training
