@@ -328,7 +328,7 @@ claims.check(
 
 # %% [markdown]
 # Would this test notice an error? Three faulty collectives: gradients of copies averaged instead of summed, one
-# copy's gradient lost, and one copy left as it was for one iteration.
+# copy's gradient lost in each layer and iteration, and one copy left as it was, once.
 
 # %%
 class Averaging(InProcessCommunicator):
@@ -344,23 +344,27 @@ class Dropping(InProcessCommunicator):
 
     def sparse_reduce_scatter(self, gradients, after, before):
         after = after.copy()
-        after[tuple(np.argwhere(after & ~before)[-1])] = False
+        for e, r in np.argwhere(after & ~before)[-1:]:
+            after[e, r] = False
         return super().sparse_reduce_scatter(gradients, after, before)
 
 
 # %%
 class Stale(InProcessCommunicator):
-    """In the tenth iteration the last layer's copies are those of the ninth, where there are any."""
+    """Once, in the tenth iteration or later, a copy is what its device had last time."""
 
-    calls, old = 0, None
+    def __init__(self, size):
+        super().__init__(size)
+        self.calls, self.last, self.done = 0, {}, False
 
     def sparse_allgather(self, values, before, after):
         held = super().sparse_allgather(values, before, after)
         self.calls += 1
-        if self.calls == 10 * LAYERS:
-            foreign = [(r, e) for e, r in np.argwhere(after & ~before) if e in self.old[r]]
-            held[foreign[0][0]] |= {e: self.old[r][e] for r, e in foreign[:1]}
-        self.old = held if self.calls == 9 * LAYERS else self.old
+        for e, r in np.argwhere(after & ~before):
+            key, new = (self.calls % LAYERS, e, r), held[r][e]
+            if self.calls > 9 * LAYERS and not self.done and key in self.last:
+                held[r][e], self.done = self.last[key], True
+            self.last[key] = new
         return held
 
 
