@@ -9,6 +9,9 @@ with an activation :math:`\alpha` (the identity unless stated) and a temperature
 Everything is batched over replications of an experiment (leading axis B), and what belongs to
 points and experts has shape (B, k, n): reductions over the few experts are then long vector
 operations.
+
+A second part trains layers of neural experts that live on different devices: a `Communicator` moves
+and counts, with all devices in one process or by MPI, and `train` is the program of the devices.
 """
 
 from gaussbook.experts.communicator import (
