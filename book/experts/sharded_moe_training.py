@@ -500,7 +500,7 @@ claims.report_value(
 #
 # ### Do loads stay what they were?
 #
-# The method lives on two facts: loads are very unequal, and the next iteration's are like the last ones. We train
+# The method lives on two facts: loads are unequal, and the next iteration's are like the last ones. We train
 # four layers of 16 experts for 300 iterations on a mixture of digits and patches of $12\times12$ pixels from four
 # photographs, without any term that balances the load.
 
@@ -521,7 +521,7 @@ shares = trained.loads / trained.loads.sum(axis=2, keepdims=True)
 
 # %% tags=["hide-input"]
 alt = """Four panels, one for each layer: the shares of sixteen experts over the iterations, stacked, the most
-popular at the bottom. Their heights differ much, more in the third and fourth layer, and drift slowly."""
+popular at the bottom. Their heights differ, more in the later layers than in the first, and drift slowly."""
 caption = """Shares of the tokens of 16 experts in four layers during training, stacked. Each band is an expert; the
 most popular on average are at the bottom."""
 with figure(2, 2, alt=alt, caption=caption, height=4.8, sharex=True, sharey=True) as axes:
