@@ -604,13 +604,13 @@ def show_posterior(ax, n):
 def in_words(n):
     """What the picture for n points shows."""
     mean, lower, upper, ours, low, high = bands[n]
-    apart, wide = np.abs(ours - mean).max(), (np.mean(v) for v in (high - low, upper - lower))
-    network, exact = wide
+    apart, network, exact = np.abs(ours - mean).max(), np.mean(high - low), np.mean(upper - lower)
     return f"""With n = {n} the means of network and exact process are nowhere more than
     {apart:.2f} apart; the network's 95 % band is {network:.2f} wide on average, the exact one
     {exact:.2f}."""
 
 
+# %% tags=["hide-input"]
 slider(contexts, show_posterior, label="context points n", start=4, width=6.0, height=3.2,
        alt=in_words, caption=caption)  # fmt: skip
 
