@@ -42,9 +42,10 @@ def systematic_resample(weights: Array, u: Array) -> Array:
         raise ValueError("weights must not be negative, nor all zero in one set")
     if bool(xp.any((u < 0) | (u >= 1))):
         raise ValueError("u must lie in [0, 1)")
-    row = xp.arange(B)[:, None]  # lifts each set above the one before: one sorted array
+    row = xp.arange(B)[:, None]
+    lift = xp.astype(row, weights.dtype)  # each set above the one before: one sorted array
     ends = xp.cumulative_sum(weights, axis=1)
-    ends = xp.reshape(ends / ends[:, -1:] + row, (-1,))
-    marks = xp.reshape((u[:, None] + xp.arange(m)) / m + row, (-1,))
+    ends = xp.reshape(ends / ends[:, -1:] + lift, (-1,))
+    marks = xp.reshape((u[:, None] + xp.arange(m, dtype=u.dtype)) / m + lift, (-1,))
     taken = xp.reshape(xp.searchsorted(ends, marks, side="right"), (B, m))
     return xp.reshape(xp.minimum(taken, row * m + m - 1), (-1,))  # a mark rounded up to 1

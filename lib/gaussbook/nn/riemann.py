@@ -83,7 +83,8 @@ def riemann_log_density(logits: Array, y: Array, borders: Array) -> Array:
     y = check_array("y", y)
     if tuple(logits.shape) != (*y.shape, B):
         raise ValueError(
-            f"logits must have shape {(*y.shape, B)} to fit y and borders, got {tuple(logits.shape)}"
+            f"logits must have shape {(*y.shape, B)} to fit y and borders, "
+            f"got {tuple(logits.shape)}"
         )
     k = xp.searchsorted(borders[1:-1], y)
     return _log_density_within(y, k, borders) - ad.cross_entropy(logits, k)
