@@ -26,13 +26,15 @@
 # A doctor reads a blood test. What she concludes depends on the test and on what she believed before, and that
 # differs from patient to patient. Bayes' rule says how to combine the two, but the answer has a formula only in
 # rare cases; otherwise one samples or optimises for minutes, for each patient anew. A network trained once could
-# answer at once. [Prior-data fitted networks](prior_fitted_networks) do this for *one* prior, which is fixed when
+# answer at once. [Prior-data fitted networks](prior_fitted_networks.md) do this for *one* prior, which is fixed when
 # they are trained. {cite:t}`distribution_transformer` let the prior be an input too. Their network, the
 # *distribution transformer* (DT), reads a prior and an observation and writes down the posterior as a Gaussian mixture.
 #
-# In this chapter we train such networks for about a second each, on problems whose posterior is known exactly. Below,
-# one network answers for three priors. Then it has to change its prior at every step: since what it writes
-# can be read again as a prior, it becomes a filter that follows a moving target.
+# In the simplest of the paper's problems, whoever does not know the prior loses 0.29 nats on average, whatever the method: an integral
+# says so. The paper's network comes within 0.0003 nats of the exact posterior, and ours, trained for a second, stays
+# below 0.02. So it does hold, and the network needs no new training when the prior changes. Further down it
+# has to change its prior at every step: since what it writes can be read again as a prior, it becomes a filter that
+# follows a moving target. That holds too, but needs more care than the paper says.
 #
 # ## What the paper claims
 #
@@ -83,7 +85,7 @@
 # =E_{\phi,z}\,\mathrm{KL}\bigl(p(\cdot\mid z,\phi)\,\Vert\,q_\theta(\cdot\mid z,\phi)\bigr)+\text{const}.
 # $$ (eq-dt-kl)
 #
-# It is the argument of the [PFN](prior_fitted_networks), with one more input. The first term, the *prior loss*, asks the
+# It is the argument of the [PFN](prior_fitted_networks.md), with one more input. The first term, the *prior loss*, asks the
 # same of the prior: the network must be able to write down what it has read, before it sees data.
 #
 # **The network.** The belief consists of $k$ vectors, one for each component to come; we call them *tokens*.
@@ -131,10 +133,10 @@ BLOCKS, HEADS = scale(default=(1, 2), paper=(6, 8))
 # single precision.
 
 # %%
-def decoder_init(rng, features):
+def decoder_init(rng, features, identity=False):
     """Embedding of an observation, blocks, un-embedding."""
-    widths = WIDTH, HIDDEN
-    blocks = [nn.transformer_block_init(rng, *widths, memory_width=WIDTH) for _ in range(BLOCKS)]
+    options = {"memory_width": WIDTH, "identity": identity}
+    blocks = [nn.transformer_block_init(rng, WIDTH, HIDDEN, **options) for _ in range(BLOCKS)]
     z = nn.mlp_init(rng, [features, WIDTH, WIDTH])
     return {"z": z, "blocks": blocks, "out": nn.mlp_init(rng, [WIDTH, WIDTH, 3])}
 
@@ -211,7 +213,7 @@ def dt_loss(params, phi, u, z):
     return -2 * ad.mean(log_mixture(dt(params, phi, z), twice))
 
 
-STEPS, BATCH, RATE = scale(default=(300, 256, 1e-2), paper=(2000, 5000, 5e-3))
+STEPS, BATCH, RATE = scale(default=(240, 256, 1e-2), paper=(2000, 5000, 5e-3))
 
 
 def train(loss, params, draw, rng, steps=STEPS, batch=BATCH):
@@ -237,7 +239,7 @@ def train(loss, params, draw, rng, steps=STEPS, batch=BATCH):
 
 # %%
 META = {"wide": (4, 6), "narrow": (10_000, 20_000)}
-U = xp.linspace(-8, 14, 500)  # the grid of all integrals over u
+U = xp.linspace(-8, 14, 400)  # the grid of all integrals over u
 DU = float(U[1] - U[0])
 
 
@@ -286,9 +288,9 @@ def halves(q):
 # ### A posterior that is known
 #
 # For the wide meta-prior we train two DTs with five components and one with a single component, for the narrow one a DT with
-# five, each with 300 steps of 256 triples. Beside them stand networks that are blind to the prior:
+# five, each with 240 steps of 256 triples. Beside them stand networks that are blind to the prior:
 # the PFN reads $z$ alone and has as many outputs as the DT, 15 buckets of the
-# [Riemann head](prior_fitted_networks), equally likely under the prior. With one observation there is nothing to attend
+# [Riemann head](prior_fitted_networks.md), equally likely under the prior. With one observation there is nothing to attend
 # to, so that its encoder is an MLP.
 
 # %%
@@ -341,7 +343,7 @@ pfns = {meta: train_pfn(meta, generator(0)) for meta in META}
 # posterior. Its optimum has the variance $1/a$ and the mean $\log(b/a)+\frac1{2a}$.
 
 # %%
-def average_prior(meta, parts=64):
+def average_prior(meta, parts=48):
     """log p(u) on the grid: both meta-priors cut into parts of equal mass."""
     shape, rate = META[meta]
     values = to_device(rate / stats.gamma.ppf((np.arange(parts) + 0.5) / parts, shape))
@@ -643,7 +645,8 @@ def series(rng, S=100, T=40):
 # %% [markdown]
 # **A mixture as the prior.** Each of four components becomes a token through one shared MLP. The measurement enters as $z$, as the
 # place $\sqrt{z^2-1}$ that it points at, and as $e^{-z}$. The meta-prior must cover what the filter will meet: means from
-# $\mathcal N(0,2^2)$, variances log-uniform between 0.07 and 3, uniform weights, of which none is below $e^{-7}$.
+# $\mathcal N(0,2^2)$, variances log-uniform between 0.07 and 3, uniform weights, of which none is below $e^{-7}$. As in the
+# chapter on [PFNs](prior_fitted_networks.md), a block begins as the identity: without this, some trainings got stuck in trial runs.
 
 # %%
 K, LEAST = 4, -7.0
@@ -651,7 +654,7 @@ K, LEAST = 4, -7.0
 
 def filter_init(rng):
     """A DT whose prior is a mixture."""
-    return {"component": nn.mlp_init(rng, [3, WIDTH, WIDTH]), **decoder_init(rng, 3)}
+    return {"component": nn.mlp_init(rng, [3, WIDTH, WIDTH]), **decoder_init(rng, 3, True)}
 
 
 def meta_mixtures(rng, n):
@@ -708,7 +711,7 @@ def filter_loss(params, log_w, mu, log_sigma, x, z):
 filter_nets = []
 for seed in (0, 1):
     to_initialise, to_train = generator(seed).spawn(2)
-    plan = {"steps": scale(default=400, paper=4000), "batch": scale(default=192, paper=5000)}
+    plan = {"steps": scale(default=320, paper=4000), "batch": scale(default=160, paper=5000)}
     net = train(filter_loss, filter_init(to_initialise), meta_mixtures, to_train, **plan)
     filter_nets.append(nn.tree_map(lambda leaf: xp.astype(leaf, xp.float64), net))
 
@@ -850,10 +853,10 @@ table(rows, columns, "NLL of the true position (nats), 100 series of 40 steps")
 # %% tags=["hide-input"]
 alt = f"""NLL against the step. The exact filter and the particle filter run together at the bottom. The two DTs run a
 little above, the ADF well above them, and the EKF above all. The DT without the mirror starts with the others
-and leaves the picture, ending at {losses["DT-4, seed 0, without mirror"][-1].mean():.1f}."""
+and leaves the picture; its median at the end is {np.median(losses["DT-4, seed 0, without mirror"][-1]):.0f}."""
 caption = "Mean NLL of 100 series at each step. The dotted curve is the same network without equation {eq}`eq-dt-mirror`."
 with figure(alt=alt, caption=caption, width=6.4, height=3.4) as ax:
-    styles = {"exact (grid)": ("k-", "black"), "PF, 2000 particles": ("--", "orange"),
+    styles = {"exact (grid)": ("-", "black"), "PF, 2000 particles": ("--", "orange"),
               "DT-4, seed 0": ("-", "blue"), "DT-4, seed 1": ("-", "sky"),
               "ADF, one component": ("-", "green"), "EKF, told of clutter": ("-", "vermilion"),
               "DT-4, seed 0, without mirror": (":", "blue")}  # fmt: skip
@@ -883,8 +886,8 @@ claims.report_value("C5.g", "E4: NLL of the EKF that trusts its sensor", measure
                     unit="nats", paper="95.9")  # fmt: skip
 say(f"""A step of the filter for 100 series takes {1000 * dt_step:.1f} ms with the DT and {1000 * pf_step:.0f} ms with
 particles. The DT's NLL is {gap:.2f} nats above the exact one, the EKF's {behind:.2f} if it knows of the clutter and
-{nll["EKF, trusting"] - exact_nll:.0f} if it does not. Without the mirror the same network ends at
-{nll["DT-4, seed 0, without mirror"]:.1f}.""")
+{nll["EKF, trusting"] - exact_nll:.0f} if it does not. Without the mirror half of the same network's
+losses are above {np.median(losses["DT-4, seed 0, without mirror"]):.0f}.""")
 
 # %% [markdown]
 # Four components follow both sides, where one cannot. The paper's EKF, too, was one that trusts its sensor, to judge by its NLL. Our DT's

@@ -27,7 +27,7 @@
 # hide one observation and let a network guess it from the others. After enough invented worlds, the
 # network that guesses best is the one that has learned Bayes' rule for this prior. Given real data, it
 # answers in a single pass, without sampling and without optimising anything. (Its next of kin, the
-# [distribution transformer](distribution_transformer), is told the prior as well.)
+# [distribution transformer](distribution_transformer.md), is told the prior as well.)
 #
 # {cite:t}`prior_fitted_networks` call this a *prior-data fitted network*, or PFN. In
 # this chapter we train PFNs of some 26 000 weights, each for a few seconds on one core, and
@@ -167,10 +167,8 @@ WIDTH, LAYERS = scale(default=(32, 2), paper=(256, 6))
 
 def pfn_init(rng, features, outputs):
     """Random weights; every block begins as the identity up to its norm."""
-    blocks = [nn.transformer_block_init(rng, WIDTH, 2 * WIDTH) for _ in range(LAYERS)]
-    for block in blocks:
-        for layer in (block["attention"]["output"], block["down"]):
-            layer["weight"] = xp.zeros_like(layer["weight"])
+    widths = WIDTH, 2 * WIDTH
+    blocks = [nn.transformer_block_init(rng, *widths, identity=True) for _ in range(LAYERS)]
     return {
         "x": nn.dense_init(rng, features, WIDTH),
         "y": nn.dense_init(rng, 1, WIDTH, bias=False),

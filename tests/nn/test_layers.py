@@ -172,6 +172,17 @@ def test_a_decoders_block_is_its_three_parts():
     np.testing.assert_allclose(nn.transformer_block(params, X, memory, heads=heads), x, rtol=1e-12)
 
 
+@pytest.mark.parametrize("memory_width", [None, 3])
+def test_a_block_may_begin_as_the_identity(memory_width):
+    params = nn.transformer_block_init(
+        generator(0), 6, memory_width=memory_width, identity=True, dtype=D
+    )
+    memory = None if memory_width is None else X[:, 1:3, :3]
+    np.testing.assert_array_equal(nn.transformer_block(params, X, memory, heads=2), X)
+    drawn = nn.transformer_block_init(generator(0), 6, memory_width=memory_width, dtype=D)
+    np.testing.assert_array_equal(params["up"]["weight"], drawn["up"]["weight"])
+
+
 def test_a_block_without_parameters_for_a_memory_refuses_one():
     params = nn.transformer_block_init(generator(0), 6, dtype=D)
     with pytest.raises(ValueError, match="memory_attention|memory_norm"):

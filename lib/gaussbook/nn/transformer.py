@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gaussbook import autodiff as ad
-from gaussbook.arrays import Array, Generator
+from gaussbook.arrays import Array, Generator, namespace
 from gaussbook.nn.arguments import check_input, parameter
 from gaussbook.nn.layers import dense, dense_init, layer_norm, norm_init
 from gaussbook.validation import check_integer
@@ -118,6 +118,7 @@ def transformer_block_init(
     hidden: int | None = None,
     *,
     memory_width: int | None = None,
+    identity: bool = False,
     dtype: str = "float32",
 ) -> Params:
     """Draw the parameters of `transformer_block`.
@@ -132,6 +133,9 @@ def transformer_block_init(
         Width of the dense part, four times `width` if not given.
     memory_width : int, optional
         Width of a memory that the positions look at too (a decoder's block); none if not given.
+    identity : bool
+        Let the weights of each part's last layer begin at zero, so that the block begins as the
+        identity (up to its norms, where these come after).
     dtype : {"float32", "float64"}
         Type of the parameters.
 
@@ -158,6 +162,10 @@ def transformer_block_init(
     if memory_width is not None:
         looks = attention_init(rng, width, memory_width=memory_width, dtype=dtype)
         params |= {"memory_norm": norm_init(rng, width, dtype=dtype), "memory_attention": looks}
+    if identity:
+        parts = [params[name]["output"] for name in params if name.endswith("attention")]
+        for layer in (*parts, params["down"]):
+            layer["weight"] = namespace(layer["weight"]).zeros_like(layer["weight"])
     return params
 
 
