@@ -471,7 +471,7 @@ answer that ignores the prior leaves {mean["best answer blind to the prior", "wi
 # %% [markdown]
 # The paper trains on 10 million triples, over a hundred times as many as we do, which is why its DT is closer still. Its two PFNs sit on two
 # different floors. That with 5000 buckets reaches the bound of any method that does not know the prior (0.286 on average over
-# problems, the paper's 0.2935): no training could help it. That with 15 was at 331, from a few problems where the
+# problems, the paper's 0.2935): no training could help it. That with 15 was at 331, presumably from a few problems whose
 # posterior lies beyond the outermost border; with tails of half a normal density that are fitted to the
 # prior's, as here, this does not happen. Nor is the SVI column about optimisation: the paper's 0.0558 is what
 # one log-normal leaves, whatever the optimiser.
@@ -781,8 +781,8 @@ def particle_filter(x, z, rng, m=2000):
 
 
 # %% [markdown]
-# *Assumed density filtering* (ADF) is the grid, replaced after each step by one normal with its mean and variance: the best that any
-# filter with a single component could hope for. It can also be started from the network's four-component form.
+# *Assumed density filtering* (ADF) is the grid, replaced after each step by one normal with its mean and variance: the best that
+# a filter with a single component could hope for.
 
 # %%
 CELLS = xp.linspace(-20, 20, 801)
@@ -903,7 +903,7 @@ particles. The DT's NLL is {gap:.2f} nats above the exact one, the EKF's {behind
 {losses["DT-4 without the mirror"][-10:].mean() - losses["exact (grid)"][-10:].mean():.2f} above it in the last ten.""")
 
 # %% [markdown]
-# Four components follow both sides, where one cannot. The paper's EKF, too, was one that trusts its sensor, to judge by its NLL. Our DT's
+# Four components follow both sides, where one cannot. The paper's EKF seems to have trusted its sensor, to judge by its NLL. Our DT's
 # distance to the exact filter is larger than the paper's distance to its PF; it has seen about a thousandth of the triples. That errors of a learned
 # update add up over the steps is not among the paper's statements, but a reader who iterates one should expect it.
 #
@@ -967,7 +967,7 @@ stays {mean["best answer blind to the prior", "wide"] / worse:.0f} times as far 
 
 # %% [markdown]
 # The network reads prior and data, and a prior can be exchanged without training. The prior loss does what it is for. As a filter it
-# beats every filter with one component, for a fraction of the particle filter's time, but its errors add up, and it follows a
+# beats the best one with a single component, for a fraction of the particle filter's time, but its errors add up, and it follows a
 # target on both sides only because we built the sensor's symmetry in. Speed is a matter of what one compares with: optimisers that
 # run one by one lose by a large factor, arrays of them do not.
 
