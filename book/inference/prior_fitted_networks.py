@@ -26,7 +26,8 @@
 # learned in the same way. Invent a world by drawing it from a prior, draw some data from that world,
 # hide one observation and let a network guess it from the others. After enough invented worlds, the
 # network that guesses best is the one that has learned Bayes' rule for this prior. Given real data, it
-# answers in a single pass, without sampling and without optimising anything.
+# answers in a single pass, without sampling and without optimising anything. (Its next of kin, the
+# [distribution transformer](distribution_transformer.md), is told the prior as well.)
 #
 # {cite:t}`prior_fitted_networks` call this a *prior-data fitted network*, or PFN. In
 # this chapter we train PFNs of some 26 000 weights, each for a few seconds on one core, and
@@ -166,10 +167,8 @@ WIDTH, LAYERS = scale(default=(32, 2), paper=(256, 6))
 
 def pfn_init(rng, features, outputs):
     """Random weights; every block begins as the identity up to its norm."""
-    blocks = [nn.transformer_block_init(rng, WIDTH, 2 * WIDTH) for _ in range(LAYERS)]
-    for block in blocks:
-        for layer in (block["attention"]["output"], block["down"]):
-            layer["weight"] = xp.zeros_like(layer["weight"])
+    widths = WIDTH, 2 * WIDTH
+    blocks = [nn.transformer_block_init(rng, *widths, identity=True) for _ in range(LAYERS)]
     return {
         "x": nn.dense_init(rng, features, WIDTH),
         "y": nn.dense_init(rng, 1, WIDTH, bias=False),
@@ -205,28 +204,13 @@ def pfn(params, x, y, n):
 # **The Riemann head.** The logarithm of {eq}`eq-pfn-riemann` has two parts: $\log p_k$, which is minus the
 # cross-entropy of the logits with the bucket's number $k$ as the class, and the logarithm of the density
 # within the bucket, which does not depend on the network. An answer beyond the outermost border still has a
-# bucket, the first or the last, so that no likelihood is ever zero.
+# bucket, the first or the last, so that no likelihood is ever zero. The library computes this density as
+# `nn.riemann_log_density`.
 
 # %%
 def borders(y, B=BUCKETS):
     """Equal-mass borders b_0 < ... < b_B: quantiles of a large sample of the prior."""
-    return to_device(np.quantile(to_host(y), np.linspace(0, 1, B + 1)))
-
-
-def density_within(y, k, b):
-    """log of 1 / w_k, or of the half-normal density in the first and last bucket."""
-    w, B = b[1:] - b[:-1], b.shape[0] - 1
-    flat = -xp.reshape(xp.log(xp.take(w, xp.reshape(k, (-1,)))), k.shape)
-    s = xp.where(k == 0, w[0], w[-1]) / 0.67449
-    outwards = xp.where(k == 0, b[1] - y, y - b[-2])
-    tail = 0.5 * np.log(2 / np.pi) - xp.log(s) - (outwards / s) ** 2 / 2
-    return xp.where((k == 0) | (k == B - 1), tail, flat)
-
-
-def riemann_log_density(logits, y, b):
-    """log q(y) = log p_k + log density within bucket k."""
-    k = xp.searchsorted(b[1:-1], y)
-    return density_within(y, k, b) - ad.cross_entropy(logits, k)
+    return nn.riemann_borders(y, B)
 
 
 # %% [markdown]
@@ -352,7 +336,7 @@ b_gp = borders(gp_prior(generator(10), 5000, N)[1])
 
 def riemann_loss(params, x, y, n, b=b_gp):
     """Mean of -log q(y | x, D) over all queries."""
-    return -ad.mean(riemann_log_density(pfn(params, x, y, n), y[:, n:], b))
+    return -ad.mean(nn.riemann_log_density(pfn(params, x, y, n), y[:, n:], b))
 
 
 trained = []  # seed, checkpoint
@@ -446,7 +430,7 @@ other = xp.concat([y[1:, :], y[:1, :]])  # every context gets the answers of ano
 swapped = []
 for n in SIZES:
     logits = pfn(trained[0][-1], x, other, n)
-    swapped.append(-float(xp.mean(riemann_log_density(logits, y[:, n:], b_gp))))
+    swapped.append(-float(xp.mean(nn.riemann_log_density(logits, y[:, n:], b_gp))))
 rows.append(["PFN, seed 0, answers of another context", *swapped])
 columns = ["predictor", *(f"n = {n}" for n in SIZES)]
 table(rows, columns, "Mean loss of a query after n context points (nats)")
@@ -771,7 +755,7 @@ n, (x2, y2) = 9, signed_test
 fine = xp.linspace(-6, 6, 600)
 logits = pfn(nets["random signs", "Riemann"], x2, y2, n)[:1, :1, :]
 wide = xp.broadcast_to(logits, (1, 600, BUCKETS))
-log_density = riemann_log_density(wide, fine[None, :], b_signed)
+log_density = nn.riemann_log_density(wide, fine[None, :], b_signed)
 out = pfn(nets["random signs", "Gaussian"], x2, y2, n)[0, 0, :]
 mean, log_variance = map(float, out)
 alt = """Left, nine context points scattered on two mirrored branches around zero,
