@@ -1018,6 +1018,7 @@ with figure(3, 4, alt=alt, caption=caption, width=8.4, height=6.6, **shared) as 
             ax.set(title=f"{label}, {steps}", xlim=(-2.4, 2.4), ylim=(-2.4, 2.4))
             ax.axis("off")
 
+
 # %% [markdown]
 # Why so? Here are the same particles on the way, without any error of Euler's: the exact flow of the last seed, on the
 # clocks of the two paths.

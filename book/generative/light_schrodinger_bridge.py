@@ -737,6 +737,7 @@ with figure(1, 2, alt=alt, caption=caption, height=3.7, sharex=True, sharey=True
     axes[0].set_ylabel("second coordinate")
     axes[0].legend(loc="lower left")
 
+
 # %% tags=["hide-input"]
 def clouds(axes, t):
     """All paths from the three starting points at time t."""

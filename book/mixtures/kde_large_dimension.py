@@ -278,6 +278,7 @@ walk = density.estimate(
     x, y, [math.sqrt(c * h2_fs) for c in ratios], with_participation=True
 )
 
+
 # %% tags=["hide-input"]
 def walk_along(axes, c):
     """Log-density and participation ratio on the way, for one bandwidth."""

@@ -356,7 +356,6 @@ with figure(1, 2, alt=alt, caption=caption, height=2.9) as axes:
     axes[1].set(xlabel="$\\sigma$ (pixels)", ylabel="worst error")
     axes[1].legend(fontsize="small")
 
-
 # %% [markdown]
 # And what does one pixel see, as the Gaussian grows from a fraction of it to several?
 
