@@ -981,6 +981,7 @@ claims.check(
     measured=min(ahead), at_least=1.01, seeds=SEEDS, own=True,
 )
 
+
 # %% [markdown]
 # So Algorithm 2 should win where both causes are gone. We let loads last ($\rho=0.9998$), tell the algorithm of four
 # experts that will be copied anyway, and do both.
