@@ -404,7 +404,9 @@ def test_the_first_screen_has_a_picture_the_verdict_and_what_it_costs(chapter):
     card = _document(chapter.docname).select_one(".paper-card")
     assert card.select_one("img.card-figure[alt]")
     words = " ".join(card.get_text().split())
-    assert re.search(r"claims? holds?.* · \d+ minutes? to read · \d+ s to run at default scale", words)
+    assert re.search(
+        r"claims? holds?.* · \d+ minutes? to read · \d+ s to run at default scale", words
+    )
 
 
 @CHAPTERS
