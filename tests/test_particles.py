@@ -60,3 +60,13 @@ def test_a_mark_rounded_up_stays_in_its_set():
 def test_bad_input(weights, u, message):
     with pytest.raises(ValueError, match=message):
         systematic_resample(weights, u)
+
+
+def test_many_sets_in_single_precision_are_resampled_like_one():
+    """Particle counts of set 2000 do not suffer from the sets below it."""
+    w = np.random.default_rng(2).exponential(size=(1, 500)).astype(np.float32) ** 4
+    B = 2000
+    many = counts(systematic_resample(np.repeat(w, B, axis=0), np.full(B, 0.3, np.float32)), B, 500)
+    one = counts(systematic_resample(w.astype(np.float64), np.full(1, np.float32(0.3))), 1, 500)
+    assert np.abs(many - one).max() <= 1  # a mark that falls on an end
+    assert np.abs(many - one).sum() <= 2 * B // 100

@@ -43,9 +43,11 @@ def systematic_resample(weights: Array, u: Array) -> Array:
     if bool(xp.any((u < 0) | (u >= 1))):
         raise ValueError("u must lie in [0, 1)")
     row = xp.arange(B)[:, None]
-    lift = xp.astype(row, weights.dtype)  # each set above the one before: one sorted array
-    ends = xp.cumulative_sum(weights, axis=1)
+    # Each set stands above the one before, in one sorted array: that takes digits, so all is double.
+    lift = xp.astype(row, xp.float64)
+    ends = xp.cumulative_sum(xp.astype(weights, xp.float64), axis=1)
     ends = xp.reshape(ends / ends[:, -1:] + lift, (-1,))
-    marks = xp.reshape((u[:, None] + xp.arange(m, dtype=u.dtype)) / m + lift, (-1,))
+    marks = xp.astype(u, xp.float64)[:, None] + xp.arange(m, dtype=xp.float64)
+    marks = xp.reshape(marks / m + lift, (-1,))
     taken = xp.reshape(xp.searchsorted(ends, marks, side="right"), (B, m))
     return xp.reshape(xp.minimum(taken, row * m + m - 1), (-1,))  # a mark rounded up to 1
