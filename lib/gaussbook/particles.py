@@ -43,7 +43,7 @@ def systematic_resample(weights: Array, u: Array) -> Array:
     if bool(xp.any((u < 0) | (u >= 1))):
         raise ValueError("u must lie in [0, 1)")
     row = xp.arange(B)[:, None]
-    # Each set stands above the one before, in one sorted array: that takes digits, so all is double.
+    # One sorted array, each set above the one before: that takes digits, so all is double.
     lift = xp.astype(row, xp.float64)
     ends = xp.cumulative_sum(xp.astype(weights, xp.float64), axis=1)
     ends = xp.reshape(ends / ends[:, -1:] + lift, (-1,))
