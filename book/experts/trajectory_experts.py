@@ -181,6 +181,7 @@ class Data(NamedTuple):
     w: Any  # time-varying covariates, (r, R, 1, J, n)
     z: Any  # true classes, (R, n)
     K: int = 2
+    bend: Any = None  # the knots, (R, K), that decide on which side of the bend a time lies
 
 
 # %% tags=["hide-input"]
@@ -263,7 +264,9 @@ def unpack(v, data):
 
 
 # %% [markdown]
-# The columns of $\Lambda$ in the coordinates $s$ are $1$, $d=t-\gamma$ and $|d|$.
+# The columns of $\Lambda$ in the coordinates $s$ are $1$, $d=t-\gamma$ and $|d|$. Where a knot crosses a measured time,
+# $|d|$ has a kink, and second differences across it would be nonsense. So the side on which a time lies can be held, in
+# `data.bend`, while the knot varies.
 
 
 # %%
@@ -273,9 +276,10 @@ def with_one(x):
 
 
 def columns(data, gamma):
-    """t - gamma and its absolute value, (R, K, J, n)."""
+    """d = t - gamma, |d| and the side, (R, K, J, n)."""
     d = data.t - gamma[:, :, None, None]
-    return d, xp.abs(d)
+    side = xp.sign(d if data.bend is None else data.t - data.bend[:, :, None, None])
+    return d, side * d, side
 
 
 def onto(d, a, r):
@@ -285,13 +289,14 @@ def onto(d, a, r):
 
 def gram(d, a):
     """Lambda' Lambda, (R, K, 3, 3, n)."""
-    one = xp.ones_like(d)
-    return xp.stack([onto(d, a, column) for column in (one, d, a)], axis=2)
+    s, u, q, c = (xp.sum(v, axis=2) for v in (d, a, d * d, d * a))
+    J = xp.full_like(s, float(d.shape[2]))
+    return xp.stack([xp.stack(r, axis=2) for r in ((J, s, u), (s, q, c), (u, c, q))], axis=2)
 
 
 def residuals(data, p, eta):
     """y - w kappa - Lambda eta, (R, K, J, n)."""
-    d, a = columns(data, p.gamma)
+    d, a, _ = columns(data, p.gamma)
     by_column = xp.permute_dims(p.kappa, (2, 0, 1))[..., None, None]
     known = xp.sum(data.w * by_column, axis=0)
     return data.y - known - eta[:, :, 0, None] - eta[:, :, 1, None] * d - eta[:, :, 2, None] * a
@@ -353,7 +358,7 @@ def expected_eta(data, p):
 def expect(data, p):
     """The posterior, and log p(y | x, g) of each person."""
     m, J, theta = expected_eta(data, p), data.y.shape[2], p.theta[:, :, None]
-    r, (d, a) = residuals(data, p, m), columns(data, p.gamma)
+    r, (d, a, _) = residuals(data, p, m), columns(data, p.gamma)
     S = inverse_psi(p)[..., None] + gram(d, a) / theta[:, :, None, None]
     u, square = onto(d, a, r) / theta[:, :, None], xp.sum(r * r, axis=2) / theta
     minus_V, zeta, quadratic, log_S = sweep(S, u, square)
@@ -419,7 +424,7 @@ alt = """Sixty falling curves in two colours, with two thick dashed mean curves 
 time 3.5, where the first becomes flatter; the second bends at 5.5 and ends lower. Curves of the two
 colours are mixed everywhere."""
 caption = """Sixty of 500 persons, coloured by the posterior probability of the second class (blue: first,
-vermilion: second), and the mean curves of the two classes (dashed)."""
+vermilion: second), and the true mean curves of the two classes (dashed)."""
 with figure(alt=alt, caption=caption, width=6.4, height=3.6) as ax:
     for i in range(60):
         colour = PALETTE["vermilion" if share[i] > 0.5 else "blue"]
@@ -433,9 +438,9 @@ with figure(alt=alt, caption=caption, width=6.4, height=3.6) as ax:
         ax.plot(fine, curve, "--", lw=2, color=PALETTE[colour], label=f"class {k + 1}")
     ax.set(xlabel="time (waves)", ylabel="outcome (points)")
     ax.legend(loc="lower left")
-say(f"""With all parameters known the likelier class is the right one for {right:.1%} of the 500 persons,
-although no single curve of the picture looks out of place in the other class. What separates the classes is the
-place of the bend.""")
+say(f"""With all parameters known the likelier class is the right one for {right:.1%} of the {N} persons. The mean
+curves start alike and the persons' curves are spread widely around them; what separates the classes is the place of the
+bend.""")
 
 # %% [markdown]
 # ## The method in code: fitting and intervals
@@ -465,8 +470,8 @@ def growth_sums(data, p, post):
 # %%
 def residual_sums(data, p, post):
     """E|e|², E e'Dη, E|Dη|², and Σ w e, Σ w w' for the time-varying covariates."""
-    d, a = columns(data, p.gamma)
-    sign, e, V = xp.sign(d), residuals(data, p, post.eta), post.V
+    d, a, sign = columns(data, p.gamma)
+    e, V = residuals(data, p, post.eta), post.V
     move = -(post.eta[:, :, 1, None] + post.eta[:, :, 2, None] * sign)  # D eta
     G, signs = gram(d, a), onto(d, a, sign)
     cross = xp.sum(G[:, :, 0] * V[:, :, 1] + signs * V[:, :, 2], axis=2)
@@ -542,6 +547,7 @@ def central_differences(function, v, h=1e-4):
 
 def information(data, v, post=None):
     """The observed information; the complete-data one if the posterior is held."""
+    data = data._replace(bend=unpack(v, data).gamma)
     I = -central_differences(lambda u: score(data, u, post), v)
     return (I + xp.matrix_transpose(I)) / 2
 
@@ -557,7 +563,7 @@ def log_likelihood(data, v):
     return xp.sum(expect(data, unpack(v, data))[1], axis=-1)
 
 
-def newton(data, v, rounds=4, steps=4, tol=1e-3):
+def newton(data, v, rounds=2, steps=12, tol=1e-3):
     """Climb until no derivative of the log-likelihood exceeds tol."""
     value = log_likelihood(data, v)
     for step in range(rounds * steps):
@@ -592,7 +598,7 @@ GRID = xp.asarray([1.5 + 0.5 * k for k in range(13)])
 def on_grid(data):
     """Residual sum of squares and growth factors of each person for each knot."""
     level = xp.mean(data.y, axis=2, keepdims=True)
-    d, a = columns(data, xp.broadcast_to(GRID, (data.y.shape[0], GRID.shape[0])))
+    d, a, _ = columns(data, xp.broadcast_to(GRID, (data.y.shape[0], GRID.shape[0])))
     y = xp.broadcast_to(data.y - level, d.shape)
     _, eta, rss, _ = sweep(gram(d, a), onto(d, a, y), xp.sum(y * y, axis=2))
     return rss, xp.concat([eta[:, :, :1] + level, eta[:, :, 1:]], axis=2)
@@ -760,10 +766,10 @@ curve_error = curve - to_host(curves(data, pack(true_parameters(published))))
 curve_covered = covered(curve_error, curve_se)
 
 # %% tags=["hide-input"]
-alt = """Three panels. Left: for both classes, errors of the fitted mean curves of 32 data sets lie
-around zero, within about one point, and the band of the first data set holds zero at nearly all times. Middle: intervals
-of the two knots for 32 data sets, long enough that nearly all cross the lines of the true knots. Right:
-the same estimates with intervals several times as short, most of which miss the true knots."""
+alt = """Three panels. Left: the errors of the fitted mean curves of all data sets spread around zero, as
+widely as the band of the first data set. Middle: intervals of the two knots, one for each data set,
+long enough that nearly all cross the lines of the true knots. Right: the same estimates with much shorter
+intervals, most of which miss the true knots."""
 caption = """Left: fitted minus true mean curve in each data set, class 1 blue and class 2 vermilion, with
 the 95 % band of the first data set. Middle and right: estimated knots with 95 % intervals
 from the observed and from the complete-data information; black: the truth is missed."""
@@ -844,8 +850,8 @@ claims.check(
 )  # fmt: skip
 
 # %% [markdown]
-# The paper varies the conditions. Here are two harder ones, without a verdict: knots that lie closer. They fall on
-# measured times, where $|t-\gamma|$ puts small kinks into the likelihood, and the classes overlap more.
+# The paper varies the conditions. Here are two harder ones, without a verdict: the knots lie closer, so that the classes
+# overlap more, and they fall among the measured times, where $|t-\gamma|$ puts small kinks into the likelihood.
 
 # %%
 conditions = scale(
@@ -868,6 +874,11 @@ table(
     ["condition", *names[2:], "knots: coverage (%)", "complete-data (%)"],
     "Harder conditions, means over all 37 parameters; columns as in the table above.",
 )
+
+# %% tags=["hide-input"]
+worst = [min(summary(r, list(range(37)))[c] for _, r in rows) for c in (3, 4)]
+say(f"""In the worst of these conditions the intervals from the observed information cover {worst[0]:.1f} % of the
+parameters, those from the complete-data information {worst[1]:.1f} %.""")
 
 
 # %% [markdown]
@@ -926,7 +937,7 @@ table(
 # %%
 better = {name: (accuracy["full"] - accuracy[name]).mean() for name in MODELS}
 seeds = {"seeds": PAIRED}
-both = "full model explains both (abstract)"
+both, nested = "full model explains both (abstract)", "the four can be compared (abstract)"
 for id, text, measured, bound in (
     ("C4.a", "accuracy of the full model", accuracy["full"].mean(), {"at_least": 0.88}),
     ("C4.b", "accuracy, full minus gating-network", better["gating-network"], {"at_least": 0.002}),
@@ -938,7 +949,7 @@ for id, text, measured, bound in (
     ("C5.d", "twice the gain in log-likelihood over the expert-network", gain["expert-network"].mean(),
      {"between": (18, 70)}),
 ):  # fmt: skip
-    claims.check(id, text, measured=measured, paper=both, **bound, **seeds)
+    claims.check(id, text, measured=measured, paper=both if "C4" in id else nested, **bound, **seeds)
 between = min(better["expert-network"], better["finite mixture"] - better["expert-network"])
 claims.check(
     "C4.d", "accuracy: expert-network's distance from full and from finite mixture, the smaller one",
@@ -1010,7 +1021,7 @@ table(
 )
 claims.check(
     "C8.a", "second scenario: larger error of the knots", measured=np.abs((est - true)[knots]).max(),
-    at_most=0.15, unit="waves", paper="3.5 and 5.5",
+    at_most=0.15, unit="waves", own=True,
 )  # fmt: skip
 claims.check(
     "C8.b", "second scenario: larger error of the gate slopes", measured=np.abs((est - true)[35:]).max(),
@@ -1030,9 +1041,9 @@ def gate_line(data, v, at=score_grid):
 
 line, width = to_host(gate_line(one, v))[0], 1.96 * to_host(standard_errors(gate_line, one, v))[0]
 truth = to_host(gate_line(one, pack(true_parameters(levels))))[0]
-alt = """Two panels. Left: rising curves of sixty persons in two colours around two thick mean curves ten
-points apart, which bend at 3.5 and 5.5. Right: the probability of the second class rises with
-the gate's score from about 0.1 to 0.9; the dashed true line runs within or near the band of the fitted one."""
+alt = """Two panels. Left: rising curves of persons in two colours around two thick mean curves that
+start apart; the first bends earlier. Right: the probability of the second class rises steadily with
+the gate's score; the dashed true line runs within or near the band of the fitted one."""
 caption = """Left: persons coloured by the posterior (blue: class 1, vermilion: class 2) and the fitted mean curves.
 Right: fitted probability of the second class along the true direction of the gate, with
 its 95 % band, and the truth (dashed)."""
@@ -1193,8 +1204,10 @@ claims.check(
 #
 # ## Verdict
 #
-# Every statement of the abstract that a simulation of this size can test held. The one lesson that the abstract does
-# not spell out is in the third row: the information must be that of the observed data.
+# What the abstract says, and a simulation of this size can test, held: small bias, precise estimates, intervals that
+# cover, a full model that tells persons apart best, forests that find the covariates. The lesson that we add stands under
+# item 3: the information behind the intervals must be that of the observed data. And under item 2: fit
+# classes and covariates in one step.
 
 # %%
 claims.report()
