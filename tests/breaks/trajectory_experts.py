@@ -69,7 +69,7 @@ BREAKS = [
     ),
     Break(
         "one knot for both classes",
-        ("C1.a", "C1.b", "C1.c"),
+        ("C1.a", "C1.b", "C1.c", "C8.a"),
         {
             "    return pack(matched(unpack(v, data))), value": (
                 "    p = unpack(v, data)\n"
