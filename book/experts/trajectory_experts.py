@@ -63,8 +63,10 @@
 # $[1,\ \min(t_{ij},\gamma_k),\ \max(t_{ij}-\gamma_k,0)]$.
 #
 # $$
-# y_i=\Lambda_i(\gamma_k)\,\eta_i+e_i,\qquad \eta_i=\mu_k+B_kx_i+\zeta_i,\qquad
-# \zeta_i\sim N(0,\Psi_k),\quad e_{ij}\sim N(0,\theta_k).
+# \begin{aligned}
+# y_i&=\Lambda_i(\gamma_k)\,\eta_i+e_i,& e_{ij}&\sim N(0,\theta_k),\\
+# \eta_i&=\mu_k+B_kx_i+\zeta_i,& \zeta_i&\sim N(0,\Psi_k).
+# \end{aligned}
 # $$ (traj-expert)
 #
 # This is the expert. The mean growth factors $\mu_k$ give the mean curve of the class, $B_k$ the effects of the
@@ -83,8 +85,10 @@
 # an ordinary parameter, and return by
 #
 # $$
-# \eta=M_\gamma^{-1}s,\quad M_\gamma^{-1}=\begin{pmatrix}1&-\gamma&\gamma\\0&1&-1\\0&1&1\end{pmatrix},\qquad
-# \Psi=M_\gamma^{-1}\Psi_sM_\gamma^{-\top},\qquad B=M_\gamma^{-1}B_s .
+# \begin{gathered}
+# \eta=M_\gamma^{-1}s,\qquad B=M_\gamma^{-1}B_s,\qquad \Psi=M_\gamma^{-1}\Psi_sM_\gamma^{-\top},\\
+# M_\gamma^{-1}=\begin{pmatrix}1&-\gamma&\gamma\\0&1&-1\\0&1&1\end{pmatrix}.
+# \end{gathered}
 # $$ (traj-back)
 #
 # **Likelihood.** Given the class, $y_i$ is normal with covariance $\Lambda\Psi\Lambda^\top+\theta I$. By Woodbury's
@@ -92,8 +96,10 @@
 # $S=\Psi^{-1}+\Lambda^\top\Lambda/\theta$,
 #
 # $$
-# -2\log N=J\log(2\pi\theta)+\log|\Psi|+\log|S|+\frac{r^\top r}\theta-u^\top S^{-1}u,\qquad
-# E[\zeta\mid y]=S^{-1}u,\quad \operatorname{Cov}[\zeta\mid y]=S^{-1}.
+# \begin{gathered}
+# -2\log N=J\log(2\pi\theta)+\log|\Psi|+\log|S|+r^\top r/\theta-u^\top S^{-1}u,\\
+# E[\zeta\mid y]=S^{-1}u,\qquad \operatorname{Cov}[\zeta\mid y]=S^{-1}.
+# \end{gathered}
 # $$ (traj-woodbury)
 #
 # **Fitting.** The classes and growth factors are missing data. EM fills them in by their posterior given the current
@@ -135,11 +141,11 @@ from gaussbook.tables import table
 claims = Claims("trajectory_experts")
 xp = backend()
 
+
 # %% [markdown]
 # The population is that of the authors' inputs. Both classes start at 100 and fall by 5 a wave; the first slows down
 # at 3.5, the second at 5.5. The matrix $\Psi$ given there is the *total* covariance of the growth factors,
 # of which the covariates explain 13 % in the first class and 26 % in the second.
-
 
 # %%
 class Scenario(NamedTuple):
@@ -168,7 +174,6 @@ def effects(truth):
 # A data set has individual times: the inner waves are up to a quarter off. Persons stand on the last axis,
 # replications on the first, so that all replications of an experiment are fitted at once. The field `w` is for
 # covariates that vary in time, and is empty for now.
-
 
 # %%
 class Data(NamedTuple):
@@ -219,7 +224,6 @@ def simulate(seeds, truth, kappa=()):
 # (logarithms of what is positive), which Newton's method and the intervals need. In `A` the column $\mu$ stands before the
 # columns of $B$. `pack` and `unpack` translate.
 
-
 # %%
 class Parameters(NamedTuple):
     """K classes in each of R replications."""
@@ -268,7 +272,6 @@ def unpack(v, data):
 # $|d|$ has a kink, and second differences across it would be nonsense. So the side on which a time lies can be held, in
 # `data.bend`, while the knot varies.
 
-
 # %%
 def with_one(x):
     """Covariates with a leading one."""
@@ -297,7 +300,6 @@ def gram(d, a):
 # %% [markdown]
 # Residuals of a curve with given growth factors, for each person and each class:
 
-
 # %%
 def residuals(data, p, eta):
     """y - w kappa - Lambda eta, (R, K, J, n)."""
@@ -311,7 +313,6 @@ def residuals(data, p, eta):
 # All of {eq}`traj-woodbury` comes out of one elimination. Border $S$ with $u$ and $r^\top r/\theta$, and *sweep* its
 # three rows (Gauss and Jordan's method, in the symmetric form that statisticians use): what is left is $-S^{-1}$,
 # the vector $S^{-1}u$ and, in the corner, $r^\top r/\theta-u^\top S^{-1}u$, and the pivots multiply to $|S|$.
-
 
 # %%
 def sweep(S, u, corner):
@@ -346,7 +347,6 @@ def log_gate(data, p):
 # The E-step: the share $P(z_i=k\mid y_i)$ of each class, mean and covariance of the growth factors given class and $y$,
 # and beside them each person's log-likelihood.
 
-
 # %%
 class Posterior(NamedTuple):
     """What the E-step fills in."""
@@ -379,7 +379,6 @@ def expect(data, p):
 #
 # Before anything is fitted: how much do the curves tell about the classes, if all parameters are known? And is the
 # likelihood right? We compare it with SciPy's normal density of each person's full $10\times10$ covariance.
-
 
 # %%
 def back(gamma):
@@ -463,13 +462,13 @@ say(f"""With all parameters known the likelier class is the right one for {right
 curves start alike and the persons' curves are spread widely around them; what separates the classes is the place of the
 bend.""")
 
+
 # %% [markdown]
 # ## The method in code: fitting and intervals
 #
 # The M-step and the gradient need the same sums over persons, weighted by the shares. First those of the growth
 # factors: with $\hat z=E[\eta\mid y]-\mu-Bx$ and $X=(1,x)$ they are $\sum\hat zX^\top$, $\sum XX^\top$ and
 # $\sum(\hat z\hat z^\top+V)$.
-
 
 # %%
 def growth_sums(data, p, post):
@@ -486,7 +485,6 @@ def growth_sums(data, p, post):
 # Then those of the residuals $e=y-\Lambda\eta$. The knot moves $\Lambda$ by $D=\partial\Lambda/\partial\gamma$ with the
 # columns $0$, $-1$ and $-\operatorname{sign}(t-\gamma)$, so its gradient is
 # $\frac1\theta\,E[e^\top D\eta]$ and its curvature $\frac1\theta\,E\|D\eta\|^2$.
-
 
 # %%
 def residual_sums(data, p, post):
@@ -520,7 +518,6 @@ def gate_sums(data, p, post):
 # The M-step is a weighted regression of the filled-in growth factors for $\mu,B$ and $\Psi$, a mean square for $\theta$,
 # and one Newton step each for the knot (clipped) and the gate.
 
-
 # %%
 def m_step(data, p, post):
     """New parameters from filled-in data."""
@@ -542,7 +539,6 @@ def m_step(data, p, post):
 # %% [markdown]
 # The gradient {eq}`traj-fisher` in the free vector. With `post` given, the filled-in data stay as they are.
 
-
 # %%
 def score(data, v, post=None):
     """q(v, v), or q(v, w) with the posterior under w."""
@@ -562,7 +558,6 @@ def score(data, v, post=None):
 # %% [markdown]
 # Second derivatives are central differences of the gradient, with the sides of the bends held.
 
-
 # %%
 def central_differences(function, v, h=1e-4):
     """Derivatives by each element of v, on a new last axis."""
@@ -581,7 +576,6 @@ def information(data, v, post=None):
 # %% [markdown]
 # Newton's method in all replications at once: directions in which the information is not positive are turned, and a step
 # that does not raise the likelihood is cut to a quarter. One information matrix serves for several steps.
-
 
 # %%
 def log_likelihood(data, v):
@@ -615,7 +609,6 @@ def newton(data, v, rounds=2, steps=12, tol=1e-3):
 # squares. The pair of knots with the smallest total, each person taking the better one, is k-means with
 # bent lines in place of centres. One M-step on these hard classes gives the rest. At the end the classes are numbered
 # by their knots.
-
 
 # %%
 GRID = xp.asarray([1.5 + 0.5 * k for k in range(13)])
@@ -672,7 +665,6 @@ def fit(data, em_steps=30):
 # %% [markdown]
 # Back to the original coordinates by {eq}`traj-back`, and standard errors by the delta method.
 
-
 # %%
 def natural(data, v):
     """Means and effects, covariances, knot, noise of each class, and the gate, (R, m)."""
@@ -700,7 +692,6 @@ def standard_errors(quantity, data, v, complete=False):
 # The yardstick is the *efficient* standard deviation: no unbiased estimator does better in the limit. It comes from
 # the expected outer product of each person's gradient at the truth, which we take by differencing the log-likelihood of the
 # 500 persons of all data sets, without the formulas {eq}`traj-fisher`.
-
 
 # %%
 def efficient_deviations(data, truth):
@@ -779,7 +770,6 @@ table(
     "Recovery of the published population. Bias, RMSE and mean standard error in units of the efficient "
     "standard deviation; coverage of the intervals from the observed and from the complete-data information.",
 )
-
 
 # %%
 true_curve = curves(data, pack(true_parameters(published)))
@@ -901,7 +891,6 @@ parameters, those from the complete-data information {worst[1]:.1f} %.""")
 # Leave out the covariates of the gate, of the experts, or both, and fit again from the same start. The models are
 # compared by $\mathrm{BIC}=-2\ell+P\log n$ of $p(y\mid x,g)$ with $P$ parameters. Class quality is the accuracy of the
 # likelier class, and the entropy index $1-\frac1{n\log2}\sum_iH(P(z_i\mid y_i))$, which is 1 when no person is in doubt.
-
 
 # %%
 def first(data, R):
@@ -1082,7 +1071,6 @@ claims.check(
 # The sum over the children is what a regression tree on the vectors $w_i$ maximises. So scikit-learn's forest grows our
 # trees: depth 2, three of eight covariates tried at each node, cuts at quartiles. The importance of a covariate
 # is how much $-2\ell$ of the persons left out of a tree rises when the covariate is permuted among them.
-
 
 # %%
 class OneClass(NamedTuple):
