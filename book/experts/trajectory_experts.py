@@ -116,7 +116,7 @@
 # M-step has at hand, it is larger, and its intervals are too short. Intervals for other coordinates follow by the delta
 # method: a function $f(v)$ has the covariance $f'I^{-1}f'^\top$.
 #
-# ## The method in code: data and likelihood
+# ## The method in code
 
 # %%
 import math
@@ -375,6 +375,8 @@ def expect(data, p):
 
 
 # %% [markdown]
+# ## Experiments
+#
 # ### First look: one data set at the true parameters
 #
 # Before anything is fitted: how much do the curves tell about the classes, if all parameters are known? And is the
@@ -450,6 +452,7 @@ def draw_means(ax, data, v, style="-"):
     ax.legend(loc="best")
 
 
+# %% tags=["hide-input"]
 alt = """Falling curves of persons in two colours, mixed everywhere, and two thick mean curves that coincide
 until the first becomes flatter; the second bends later and ends lower."""
 caption = """Sixty persons of one data set, coloured by the posterior probability of the second class (blue:
@@ -464,7 +467,7 @@ bend.""")
 
 
 # %% [markdown]
-# ## The method in code: fitting and intervals
+# ### Fitting and intervals
 #
 # The M-step and the gradient need the same sums over persons, weighted by the shares. First those of the growth
 # factors: with $\hat z=E[\eta\mid y]-\mu-Bx$ and $X=(1,x)$ they are $\sum\hat zX^\top$, $\sum XX^\top$ and
@@ -685,8 +688,6 @@ def standard_errors(quantity, data, v, complete=False):
 
 
 # %% [markdown]
-# ## Experiments
-#
 # ### Recovery, and intervals that cover
 #
 # The yardstick is the *efficient* standard deviation: no unbiased estimator does better in the limit. It comes from
@@ -760,6 +761,7 @@ def summary(found, j):
     return cells + [100 * covered(error, se[:, j]).mean() for se in (found.se, found.complete)]
 
 
+# %% tags=["hide-input"]
 names = ["parameter", "truth", "|bias|", "RMSE", "mean SE", "coverage (%)", "complete-data (%)"]
 table(
     [
