@@ -1061,10 +1061,11 @@ claims.check(
 # %% [markdown]
 # ### A forest that finds the covariates
 #
-# With many candidates one wants a screening before the mixture is fitted. A *SEM tree* starts from a growth model of a single class (11
-# parameters) and splits the persons by the covariate and cut with the largest gain in likelihood when each side gets
-# parameters of its own. Fitting both sides for all cuts is slow. One scoring step is enough to choose: with the persons'
-# gradients $s_i$ at the common fit, the information $I$ and $I/n=LL^\top$, a child $c$ of $n_c$ persons gains
+# With many candidates one wants a screening before the mixture is fitted. A *SEM tree* (for structural equation model)
+# starts from a growth model of a single class, 11 parameters, and splits the persons by the covariate and cut with the
+# largest gain in likelihood when each side gets parameters of its own. Fitting both sides for all cuts is slow. One
+# scoring step is enough to choose: with the persons' gradients $s_i$ at the common fit, the information $I$ and
+# $I/n=LL^\top$, a child $c$ of $n_c$ persons gains
 #
 # $$
 # 2\,\Delta\ell_c\approx n_c\,\|\bar w_c\|^2,\qquad w_i=L^{-1}s_i,\qquad v_c=v+L^{-\top}\bar w_c .
@@ -1197,6 +1198,6 @@ claims.report()
 #
 # `GAUSSBOOK_SCALE=paper` runs 1000 replications for each of 24 conditions (three gaps between the knots, two class
 # ratios, two noise levels, two explained shares) and as many for the four models. Replications are
-# the first axis of all arrays, so that this is the same code with longer arrays: one array of $2	imes10	imes500$
+# the first axis of all arrays, so that this is the same code with longer arrays: one array of $2\times10\times500$
 # numbers for each replication, 80 MB for a thousand, and a few dozen of them at a time. None of this has been
 # run on a GPU yet.
