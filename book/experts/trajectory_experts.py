@@ -194,7 +194,7 @@ N, WAVES = 500, 10
 
 
 def one_data_set(rng, truth, kappa):
-    """Draw one data set from equations (traj-expert) and (traj-gate)."""
+    """Gate, class, growth factors, curve, noise."""
     B, left = effects(truth)
     mu, gamma, theta = (np.asarray(v, dtype=float) for v in (truth.mu, truth.gamma, truth.theta))
     x, g = (rng.standard_normal((N, 2)) @ np.linalg.cholesky(PHI).T for _ in range(2))
@@ -384,7 +384,7 @@ def expect(data, p):
 
 # %%
 def back(gamma):
-    """The matrix of equation (traj-back)."""
+    """M^-1, which leads back to the original coordinates."""
     one, zero = xp.ones_like(gamma), xp.zeros_like(gamma)
     rows = ((one, -gamma, gamma), (zero, one, -one), (zero, one, one))
     return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
