@@ -569,10 +569,16 @@ def central_differences(function, v, h=1e-4):
     return xp.stack([(up - down) / (2 * h) for up, down in both], axis=-1)
 
 
-def information(data, v, post=None):
+def forward_differences(function, v, h=1e-4):
+    """The same, half as many evaluations and less exact: enough to find a way uphill."""
+    base = function(v)
+    return xp.stack([(function(v + step) - base) / h for step in h * xp.eye(v.shape[-1])], axis=-1)
+
+
+def information(data, v, post=None, differences=central_differences):
     """The observed information; the complete-data one if the posterior is held."""
     data = data._replace(bend=unpack(v, data).gamma)
-    hessian = central_differences(lambda u: score(data, u, post), v)
+    hessian = differences(lambda u: score(data, u, post), v)
     return -(hessian + xp.matrix_transpose(hessian)) / 2
 
 
@@ -594,7 +600,7 @@ def newton(data, v, rounds=2, steps=12, tol=1e-3):
         if float(xp.max(xp.abs(slope))) < tol:
             break
         if step % steps == 0:
-            size, U = xp.linalg.eigh(information(data, v))
+            size, U = xp.linalg.eigh(information(data, v, differences=forward_differences))
             size = xp.clip(xp.abs(size), 1.0, None)[..., None]
         direction = (U @ (xp.matrix_transpose(U) @ slope[..., None] / size))[..., 0]
         for cut in range(5):
