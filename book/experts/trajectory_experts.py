@@ -28,9 +28,47 @@
 # *experts*. A mixture of experts with both does the two jobs in one fit.
 #
 # A mean curve without an interval is half an answer, and an interval is worth something only if it holds the truth
-# as often as it says. This chapter fits the model to simulated data with known curves. The intervals from
-# the likelihood of the observed data cover. Those that take the hidden classes as known, as a by-product of the
-# fitting algorithm suggests, miss the place where the curves bend most of the time.
+# as often as it says. That holds here for the intervals from the likelihood of the observed data. Those that take what is
+# hidden as known, a by-product of the fitting algorithm, are far too short. A miniature shows why. Of each curve only the
+# place of the bend is left: a person's own bend scatters around that of the class, and is seen with an error.
+
+# %% tags=["hide-input"]
+import math
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import multivariate_normal
+from sklearn.ensemble import RandomForestRegressor
+
+from gaussbook.arrays import backend, generator, to_device, to_host
+from gaussbook.claims import Claims
+from gaussbook.classifiers import softmax_regression
+from gaussbook.gp.cholesky import solve_triangular
+from gaussbook.logsumexp import normalise
+from gaussbook.notebook import say
+from gaussbook.plotting import PALETTE, figure
+from gaussbook.progress import progress
+from gaussbook.scale import scale
+from gaussbook.tables import table
+
+truth, rng = np.array([3.5, 5.5]), generator(500).host  # two classes of equal size, 400 samples
+y = truth[rng.integers(2, size=(400, 1, 500))] + 0.6 * rng.standard_normal((400, 1, 500))
+y, m = y + 0.8 * rng.standard_normal(y.shape), np.broadcast_to(truth[:, None], (400, 2, 1))
+for _ in range(60):  # EM for the two means; total variance 0.6² + 0.8² = 1
+    share = 1 / (1 + np.exp((m - m[:, ::-1]) * (m + m[:, ::-1] - 2 * y) / 2))
+    m = np.sum(share * y, axis=2, keepdims=True) / np.sum(share, axis=2, keepdims=True)
+slopes = (y - m) * np.array([[1], [-1]]) * np.sqrt(share[:, :1] * share[:, 1:])
+sizes = np.sum(share, axis=2)[:, :, None] * np.eye(2)
+errors, hits = np.abs(m[..., 0] - truth), []
+for info in (sizes - slopes @ np.swapaxes(slopes, 1, 2), sizes / 0.6**2):
+    se = np.sqrt(np.diagonal(np.linalg.inv(info), axis1=1, axis2=2))
+    hits.append(np.mean(errors < 1.96 * se))
+say(f"""**In the miniature, intervals meant to hold the truth 95 % of the time do so {hits[0]:.0%} of the time from the
+observed data, and {hits[1]:.0%} if classes and own bends are taken as known.**""")
+
+# %% [markdown]
+# The rest of the chapter fits whole curves with covariates. What the paper says held there too, as far as we could test it.
 #
 # ## What the paper claims
 #
@@ -50,10 +88,9 @@
 #    {claims}`C8.a, C8.b`
 #
 # **What our numbers rest on.** We read the abstract and the authors' two code repositories: model definitions,
-# inputs with population values, an example data file. The tables of the article were not readable, so no number of its
-# simulation stands below: the column of the paper holds the statements of the abstract, and all bounds are ours.
-# The size of the design (500 persons, ten waves) is that of the example data. That the paper used 1000
-# replications for each condition is recalled and not verified.
+# inputs with population values, an example data file, whose size (500 persons, ten waves) we use. The tables of the article
+# were not readable, so the column of the paper holds statements of the abstract, and all bounds are ours. That
+# the paper used 1000 replications for each condition is recalled and not verified.
 #
 # ## The idea
 #
@@ -117,37 +154,16 @@
 # method: a function $f(v)$ has the covariance $f'I^{-1}f'^\top$.
 #
 # ## The method in code
-
-# %%
-import math
-from typing import Any, NamedTuple
-
-import numpy as np
-from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
-from sklearn.ensemble import RandomForestRegressor
-
-from gaussbook.arrays import backend, generator, to_device, to_host
-from gaussbook.claims import Claims
-from gaussbook.classifiers import softmax_regression
-from gaussbook.gp.cholesky import solve_triangular
-from gaussbook.logsumexp import normalise
-from gaussbook.notebook import say
-from gaussbook.plotting import PALETTE, figure
-from gaussbook.progress import progress
-from gaussbook.scale import scale
-from gaussbook.tables import table
-
-claims = Claims("trajectory_experts")
-xp = backend()
-
-
-# %% [markdown]
+#
 # The population is that of the authors' inputs. Both classes start at 100 and fall by 5 a wave; the first slows down
 # at 3.5, the second at 5.5. The matrix $\Psi$ given there is the *total* covariance of the growth factors,
 # of which the covariates explain 13 % in the first class and 26 % in the second.
 
 # %%
+claims = Claims("trajectory_experts")
+xp = backend()
+
+
 class Scenario(NamedTuple):
     """Population values of two classes, in the original coordinates."""
 
@@ -220,9 +236,7 @@ def simulate(seeds, truth, kappa=()):
 
 
 # %% [markdown]
-# Parameters live in two forms: as arrays with names, in the coordinates $s$, and as one free vector $v$ for each replication
-# (logarithms of what is positive), which Newton's method and the intervals need. In `A` the column $\mu$ stands before the
-# columns of $B$. `pack` and `unpack` translate.
+# The parameters, in the coordinates $s$. In `A` the column $\mu$ stands before the columns of $B$.
 
 # %%
 class Parameters(NamedTuple):
@@ -234,37 +248,6 @@ class Parameters(NamedTuple):
     theta: Any  # variances of the noise, (R, K)
     kappa: Any  # effects of w, (R, K, r)
     gate: Any  # all classes but the first, (R, K - 1, 1 + p)
-
-
-# %% tags=["hide-input"]
-ENTRIES = ((0, 0), (1, 1), (2, 2), (1, 0), (2, 0), (2, 1))  # of a symmetric or triangular matrix
-
-
-def flat(own, gate):
-    """A list of arrays (R, K, ...) and the gate as one vector for each replication."""
-    R, K = own[0].shape[:2]
-    own = xp.concat([xp.reshape(v, (R, K, -1)) for v in own], axis=-1)
-    return xp.concat([xp.reshape(own, (R, -1)), xp.reshape(gate, (R, -1))], axis=-1)
-
-
-def pack(p):
-    """The free vector, (R, number of parameters)."""
-    cells = ((p.L[:, :, i, j], i == j) for i, j in ENTRIES)
-    logs = xp.stack([xp.log(v) if diagonal else v for v, diagonal in cells], axis=-1)
-    return flat([p.A, logs, p.gamma[..., None], xp.log(p.theta)[..., None], p.kappa], p.gate)
-
-
-def unpack(v, data):
-    """The named parameters of a free vector."""
-    R, q, K = v.shape[0], data.x.shape[-1] + 1, data.K
-    size = K * (3 * q + 8 + data.w.shape[0])
-    own = xp.reshape(v[:, :size], (R, K, -1))
-    A, own = xp.reshape(own[:, :, : 3 * q], (R, K, 3, q)), own[:, :, 3 * q :]
-    L = xp.zeros((R, K, 3, 3))
-    for k, (i, j) in enumerate(ENTRIES):
-        L[:, :, i, j] = xp.exp(own[:, :, k]) if i == j else own[:, :, k]
-    gate = xp.reshape(v[:, size:], (R, K - 1, data.g.shape[-1] + 1))
-    return Parameters(A, L, own[:, :, 6], xp.exp(own[:, :, 7]), own[:, :, 8:], gate)
 
 
 # %% [markdown]
@@ -297,9 +280,6 @@ def gram(d, a):
     return xp.stack([xp.stack(r, axis=2) for r in ((J, s, u), (s, q, c), (u, c, q))], axis=2)
 
 
-# %% [markdown]
-# Residuals of a curve with given growth factors, for each person and each class:
-
 # %%
 def residuals(data, p, eta):
     """y - w kappa - Lambda eta, (R, K, J, n)."""
@@ -329,6 +309,10 @@ def sweep(S, u, corner):
     return T[:, :, :3, :3], T[:, :, :3, 3], T[:, :, 3, 3], log_det
 
 
+# %% [markdown]
+# The E-step: the share $P(z_i=k\mid y_i)$ of each class, mean and covariance of the growth factors given class and $y$,
+# and beside them each person's log-likelihood.
+
 # %%
 def inverse_psi(p):
     """Psi^-1, (R, K, 3, 3)."""
@@ -342,10 +326,6 @@ def log_gate(data, p):
     scores = xp.concat([xp.zeros_like(data.y[:, :, 0]), scores], axis=1)
     return scores - normalise(scores, axis=1)[0][:, None]
 
-
-# %% [markdown]
-# The E-step: the share $P(z_i=k\mid y_i)$ of each class, mean and covariance of the growth factors given class and $y$,
-# and beside them each person's log-likelihood.
 
 # %%
 class Posterior(NamedTuple):
@@ -379,8 +359,8 @@ def expect(data, p):
 #
 # ### First look: one data set at the true parameters
 #
-# Before anything is fitted: how much do the curves tell about the classes, if all parameters are known? And is the
-# likelihood right? We compare it with SciPy's normal density of each person's full $10\times10$ covariance.
+# How much do the curves tell about the classes, if all parameters are known? And is the
+# likelihood right? We compare it with SciPy's density under the full $10\times10$ covariance.
 
 # %%
 def back(gamma):
@@ -407,68 +387,77 @@ p = true_parameters(published)
 post, log_p = expect(one, p)
 
 # %% tags=["hide-input"]
-dense = np.empty((2, N))
 A, L, gamma = (to_host(v)[0] for v in (p.A, p.L, p.gamma))
-for k in range(2):
-    for i in range(N):
-        d = to_host(one.t)[0, 0, :, i] - gamma[k]
-        design = np.stack([np.ones(WAVES), d, np.abs(d)], axis=1)
-        mean = design @ A[k] @ np.r_[1, to_host(one.x)[0, i]]
-        half = design @ L[k]
-        cov = half @ half.T + published.theta[k] * np.eye(WAVES)
-        dense[k, i] = multivariate_normal.logpdf(to_host(one.y)[0, 0, :, i], mean, cov)
-dense = logsumexp(dense + to_host(log_gate(one, p))[0], axis=0)
+t, y = to_host(one.t)[0, 0], to_host(one.y)[0, 0]
+X, dense = to_host(with_one(one.x))[0], to_host(log_gate(one, p))[0]
+for k, i in product(range(2), range(N)):
+    d = t[:, i] - gamma[k]
+    design = np.stack([np.ones(WAVES), d, np.abs(d)], axis=1)
+    half = design @ L[k]
+    cov = half @ half.T + published.theta[k] * np.eye(WAVES)
+    dense[k, i] += multivariate_normal.logpdf(y[:, i], design @ A[k] @ X[i], cov)
 claims.check(
     "C1.d", "log-likelihood by elimination: largest distance from dense normal densities, one data set",
-    measured=np.abs(to_host(log_p)[0] - dense).max(), at_most=1e-8, unit="nats", own=True,
+    measured=np.abs(to_host(log_p)[0] - np.logaddexp(*dense)).max(), at_most=1e-8, unit="nats", own=True,
 )  # fmt: skip
 
 # %% tags=["hide-input"]
 COLOURS = PALETTE["blue"], PALETTE["vermilion"]
-fine = tuple(np.linspace(0, WAVES - 1, 200))
-
-
-def draw_persons(ax, data, post, count=60):
-    """The first persons of a data set, coloured by the posterior, and the axes' labels."""
-    for i, share in enumerate(to_host(post.share)[0, 1, :count]):
-        t, y = (to_host(u)[0, 0, :, i] for u in (data.t, data.y))
-        ax.plot(t, y, color=COLOURS[round(share)], alpha=0.15 + 0.3 * abs(2 * share - 1), lw=0.8)
-    ax.set(xlabel="time (waves)", ylabel="outcome (points)")
-
-
-def curves(data, v, t=tuple(range(WAVES))):
-    """Mean curves of the classes at x = 0, (R, K times)."""
-    p = unpack(v, data)
-    d = xp.asarray(t, dtype=xp.float64) - p.gamma[..., None]
-    mean = p.A[:, :, 0, :1] + p.A[:, :, 1, :1] * d + p.A[:, :, 2, :1] * xp.abs(d)
-    return xp.reshape(mean, (v.shape[0], -1))
-
-
-def draw_means(ax, data, v, style="-"):
-    """The mean curves of both classes."""
-    for k, mean in enumerate(to_host(xp.reshape(curves(data, v, fine), (2, -1)))):
-        ax.plot(fine, mean, lw=4.5, color="white")
-        ax.plot(fine, mean, style, lw=2.5, color=COLOURS[k], label=f"class {k + 1}")
-    ax.legend(loc="best")
-
-
-# %% tags=["hide-input"]
 alt = """Falling curves of persons in two colours, mixed everywhere, and two thick mean curves that coincide
 until the first becomes flatter; the second bends later and ends lower."""
 caption = """Sixty persons of one data set, coloured by the posterior probability of the second class (blue:
 first class likelier, vermilion: second), and the true mean curves of the two classes."""
 with figure(alt=alt, caption=caption, width=6.4, height=3.6) as ax:
-    draw_persons(ax, one, post)
-    draw_means(ax, one, pack(p))
+    for i, share in enumerate(to_host(post.share)[0, 1, :60]):
+        ax.plot(t[:, i], y[:, i], color=COLOURS[round(share)], alpha=0.15 + 0.3 * abs(2 * share - 1), lw=0.8)
+    fine = np.linspace(0, WAVES - 1, 200)
+    for k, (mu, knot) in enumerate(zip(published.mu, published.gamma, strict=True)):
+        mean = mu @ np.stack([1 + 0 * fine, np.minimum(fine, knot), np.maximum(fine - knot, 0)])
+        ax.plot(fine, mean, lw=4.5, color="white")
+        ax.plot(fine, mean, lw=2.5, color=COLOURS[k], label=f"class {k + 1}")
+    ax.legend(loc="upper right")
+    ax.set(xlabel="time (waves)", ylabel="outcome (points)")
 right = np.mean(np.argmax(to_host(post.share)[0], axis=0) == to_host(one.z)[0])
-say(f"""With all parameters known the likelier class is the right one for {right:.1%} of the {N} persons. The mean
-curves start alike and the persons' curves are spread widely around them; what separates the classes is the place of the
-bend.""")
-
+say(f"With all parameters known the likelier class is the right one for {right:.1%} of the {N} persons.")
 
 # %% [markdown]
 # ### Fitting and intervals
 #
+# For Newton's method and the intervals the parameters are one free vector $v$ for each replication, with logarithms of what
+# is positive.
+
+# %% tags=["hide-input"]
+ENTRIES = ((0, 0), (1, 1), (2, 2), (1, 0), (2, 0), (2, 1))  # of a symmetric or triangular matrix
+
+
+def flat(own, gate):
+    """A list of arrays (R, K, ...) and the gate as one vector for each replication."""
+    R, K = own[0].shape[:2]
+    own = xp.concat([xp.reshape(v, (R, K, -1)) for v in own], axis=-1)
+    return xp.concat([xp.reshape(own, (R, -1)), xp.reshape(gate, (R, -1))], axis=-1)
+
+
+def pack(p):
+    """The free vector, (R, number of parameters)."""
+    cells = ((p.L[:, :, i, j], i == j) for i, j in ENTRIES)
+    logs = xp.stack([xp.log(v) if diagonal else v for v, diagonal in cells], axis=-1)
+    return flat([p.A, logs, p.gamma[..., None], xp.log(p.theta)[..., None], p.kappa], p.gate)
+
+
+def unpack(v, data):
+    """The named parameters of a free vector."""
+    R, q, K = v.shape[0], data.x.shape[-1] + 1, data.K
+    size = K * (3 * q + 8 + data.w.shape[0])
+    own = xp.reshape(v[:, :size], (R, K, -1))
+    A, own = xp.reshape(own[:, :, : 3 * q], (R, K, 3, q)), own[:, :, 3 * q :]
+    L = xp.zeros((R, K, 3, 3))
+    for k, (i, j) in enumerate(ENTRIES):
+        L[:, :, i, j] = xp.exp(own[:, :, k]) if i == j else own[:, :, k]
+    gate = xp.reshape(v[:, size:], (R, K - 1, data.g.shape[-1] + 1))
+    return Parameters(A, L, own[:, :, 6], xp.exp(own[:, :, 7]), own[:, :, 8:], gate)
+
+
+# %% [markdown]
 # The M-step and the gradient need the same sums over persons, weighted by the shares. First those of the growth
 # factors: with $\hat z=E[\eta\mid y]-\mu-Bx$ and $X=(1,x)$ they are $\sum\hat zX^\top$, $\sum XX^\top$ and
 # $\sum(\hat z\hat z^\top+V)$.
@@ -559,26 +548,23 @@ def score(data, v, post=None):
 
 
 # %% [markdown]
-# Second derivatives are central differences of the gradient, with the sides of the bends held.
+# Second derivatives are differences of the gradient, with the sides of the bends held. Differences to one side are less
+# exact and half the work: enough to find a way uphill.
 
 # %%
-def central_differences(function, v, h=1e-4):
+def differences(function, v, h=1e-4, central=True):
     """Derivatives by each element of v, on a new last axis."""
     steps = h * xp.eye(v.shape[-1])
-    both = ((function(v + step), function(v - step)) for step in steps)
-    return xp.stack([(up - down) / (2 * h) for up, down in both], axis=-1)
-
-
-def forward_differences(function, v, h=1e-4):
-    """The same, half as many evaluations and less exact: enough to find a way uphill."""
+    if central:
+        return xp.stack([(function(v + e) - function(v - e)) / (2 * h) for e in steps], axis=-1)
     base = function(v)
-    return xp.stack([(function(v + step) - base) / h for step in h * xp.eye(v.shape[-1])], axis=-1)
+    return xp.stack([(function(v + e) - base) / h for e in steps], axis=-1)
 
 
-def information(data, v, post=None, differences=central_differences):
+def information(data, v, post=None, central=True):
     """The observed information; the complete-data one if the posterior is held."""
     data = data._replace(bend=unpack(v, data).gamma)
-    hessian = differences(lambda u: score(data, u, post), v)
+    hessian = differences(lambda u: score(data, u, post), v, central=central)
     return -(hessian + xp.matrix_transpose(hessian)) / 2
 
 
@@ -600,7 +586,7 @@ def newton(data, v, rounds=2, steps=12, tol=1e-3):
         if float(xp.max(xp.abs(slope))) < tol:
             break
         if step % steps == 0:
-            size, U = xp.linalg.eigh(information(data, v, differences=forward_differences))
+            size, U = xp.linalg.eigh(information(data, v, central=False))
             size = xp.clip(xp.abs(size), 1.0, None)[..., None]
         direction = (U @ (xp.matrix_transpose(U) @ slope[..., None] / size))[..., 0]
         for cut in range(5):
@@ -688,7 +674,7 @@ def natural(data, v):
 def standard_errors(quantity, data, v, complete=False):
     """Delta method, from the observed or from the complete-data information."""
     post = expect(data, unpack(v, data))[0] if complete else None
-    slopes = central_differences(lambda u: quantity(data, u), v)
+    slopes = differences(lambda u: quantity(data, u), v)
     cov = xp.linalg.solve(information(data, v, post), xp.matrix_transpose(slopes))
     return xp.sqrt(xp.sum(slopes * xp.matrix_transpose(cov), axis=-1))
 
@@ -704,10 +690,10 @@ def standard_errors(quantity, data, v, complete=False):
 def efficient_deviations(data, truth):
     """Of the original coordinates, from the outer product of the persons' gradients."""
     v = xp.broadcast_to(pack(true_parameters(truth)), (data.y.shape[0], 37))
-    s = central_differences(lambda u: expect(data, unpack(u, data))[1], v)
+    s = differences(lambda u: expect(data, unpack(u, data))[1], v)
     s = xp.reshape(s, (-1, 37))
     fisher = N * xp.matrix_transpose(s) @ s / s.shape[0]
-    slopes = central_differences(lambda u: natural(data, u), v[:1])[0]
+    slopes = differences(lambda u: natural(data, u), v[:1])[0]
     cov = xp.linalg.solve(fisher, xp.matrix_transpose(slopes))
     return to_host(xp.sqrt(xp.sum(slopes * xp.matrix_transpose(cov), axis=-1)))
 
@@ -746,15 +732,8 @@ found = recover(data, published)
 observed, complete = covered(found.error, found.se), covered(found.error, found.complete)
 
 # %% tags=["hide-input"]
-WHICH = {
-    "initial status μ₀": [0],
-    "first slope μ₁": [3],
-    "second slope μ₂": [6],
-    "effects B (6)": [1, 2, 4, 5, 7, 8],
-    "covariances Ψ (6)": [9, 10, 11, 12, 13, 14],
-    "knot γ": [15],
-    "noise θ": [16],
-}
+WHICH = {"initial status μ₀": [0], "first slope μ₁": [3], "second slope μ₂": [6], "effects B (6)": [1, 2, 4, 5, 7, 8],
+         "covariances Ψ (6)": [9, 10, 11, 12, 13, 14], "knot γ": [15], "noise θ": [16]}  # fmt: skip
 PLACES = {f"class {k + 1}: {a}": [17 * k + j for j in b] for k in (0, 1) for a, b in WHICH.items()}
 PLACES |= {"gate: intercept": [34], "gate: slopes (2)": [35, 36]}
 
@@ -764,26 +743,35 @@ def summary(found, j):
     sd, error = found.deviation[j], found.error[:, j]
     bias, rmse = np.abs(error.mean(axis=0)) / sd, np.sqrt((error**2).mean(axis=0)) / sd
     cells = [bias.mean(), rmse.mean(), (found.se[:, j].mean(axis=0) / sd).mean()]
-    return cells + [100 * covered(error, se[:, j]).mean() for se in (found.se, found.complete)]
+    cells += [100 * covered(error, se[:, j]).mean() for se in (found.se, found.complete)]
+    return [round(c, 2) for c in cells]
 
 
-# %% tags=["hide-input"]
 names = ["parameter", "truth", "|bias|", "RMSE", "mean SE", "coverage (%)", "complete-data (%)"]
+truths = ("–" if len(j) > 1 else float(found.true[j[0]]) for j in PLACES.values())
 table(
-    [
-        [name, "–" if len(j) > 1 else float(found.true[j[0]]), *(round(c, 2) for c in summary(found, j))]
-        for name, j in PLACES.items()
-    ],
+    [[name, value, *summary(found, j)] for (name, j), value in zip(PLACES.items(), truths, strict=True)],
     names,
     "Recovery of the published population. Bias, RMSE and mean standard error in units of the efficient "
     "standard deviation; coverage of the intervals from the observed and from the complete-data information.",
 )
 
+
+# %% [markdown]
+# The mean curves at the ten waves, with intervals of their own:
+
 # %%
-true_curve = curves(data, pack(true_parameters(published)))
-curve_error = to_host(curves(data, found.v) - true_curve)
-curve_se = to_host(standard_errors(curves, data, found.v))
-curve_covered = covered(curve_error, curve_se)
+def curves(data, v):
+    """Mean curves of the classes at x = 0, (R, K J)."""
+    p = unpack(v, data)
+    d = xp.arange(WAVES, dtype=xp.float64) - p.gamma[..., None]
+    mean = p.A[:, :, 0, :1] + p.A[:, :, 1, :1] * d + p.A[:, :, 2, :1] * xp.abs(d)
+    return xp.reshape(mean, (v.shape[0], -1))
+
+
+curve_error = to_host(curves(data, found.v) - curves(data, pack(true_parameters(published))))
+curve_se, short = (to_host(standard_errors(curves, data, found.v, c)) for c in (False, True))
+curve_covered, curve_short = (covered(curve_error, se).mean() for se in (curve_se, short))
 
 # %% tags=["hide-input"]
 shown = min(SETS, 32)
@@ -820,9 +808,9 @@ with figure(1, 2, alt=alt, caption=caption, height=4.2, sharex=True, sharey=True
 # %% tags=["hide-input"]
 knots = [15, 32]
 say(f"""Over {SETS} data sets the intervals from the observed information cover {observed.mean():.1%} of the parameters
-and {curve_covered.mean():.1%} of the points of the mean curves. Those from the complete-data information cover
-{complete.mean():.1%} of the parameters, and only {complete[:, knots].mean():.0%} of the knots: nobody saw which class a person
-is in, and where a curve bends is just what tells the classes apart.""")
+and {curve_covered:.1%} of the points of the mean curves, those from the complete-data information {complete.mean():.1%} and
+{curve_short:.1%}, but only {complete[:, knots].mean():.0%} of the knots. (The points of one curve are missed together, so their
+coverage varies by a few per cent from run to run. It cannot tell the two informations apart as the knots do.)""")
 
 # %%
 effects_at = [j for name, js in PLACES.items() if "μ" in name or "B" in name for j in js]
@@ -849,7 +837,7 @@ all_covered, both_knots = observed.mean(), complete[:, knots].mean()
 wide = found.se.mean(axis=0) / found.deviation
 for id, text, measured, bound, paper in (
     ("C3.a", "coverage of 95 % intervals, all 37 parameters", all_covered, {"between": (0.90, 0.98)}, "95 % (abstract)"),
-    ("C3.c", "coverage of the 95 % bands of the mean curves, all waves", curve_covered.mean(), {"at_least": 0.87}, None),
+    ("C3.c", "coverage of the 95 % bands of the mean curves, all waves", curve_covered, {"at_least": 0.87}, None),
     ("C3.d", "coverage of the knots by complete-data intervals", both_knots, {"at_most": 0.5}, None),
 ):
     claims.check(id, text, measured=measured, paper=paper, own=paper is None, **bound, **seeds)
@@ -865,32 +853,22 @@ for id, text, places, bound in (
 # The paper varies the conditions. Here are two harder ones, without a verdict: the knots lie closer, so that the classes
 # overlap more, and they fall among the measured times, where $|t-\gamma|$ puts small kinks into the likelihood.
 
-# %%
-conditions = scale(
-    default=[(f"gap {b - a:g}", Scenario(gamma=(a, b))) for a, b in ((3.75, 5.25), (4.0, 5.0))],
-    paper=[
-        (f"gap {b - a:g}, 1:{ratio}, θ = {theta:g}, {share:.0%} explained", Scenario(
-            gamma=(a, b), share=(share, share), theta=(theta, theta),
-            gate=(math.log(ratio), *published.gate[1:]),
-        ))
-        for a, b in ((4.0, 5.0), (3.75, 5.25), (3.5, 5.5))
-        for ratio in (1, 2) for theta in (1.0, 2.0) for share in (0.13, 0.26)
-    ],
-)  # fmt: skip
+# %% tags=["hide-input"]
+grid = scale(
+    default=[(gap, 1, (1, 1), published.share) for gap in (1.5, 1)],
+    paper=[(gap, r, (a, a), (b, b)) for gap, r, a, b in product((1, 1.5, 2), (1, 2), (1, 2), (0.13, 0.26))],
+)
 rows = [("gap 2, as above", found)]
-for name, truth in progress(conditions, "conditions"):
-    sets = simulate(range(scale(default=8, paper=1000)), truth)
-    rows.append((name, recover(sets, truth)))
+for gap, ratio, theta, share in progress(grid, "conditions"):
+    knot, intercept = (4.5 - gap / 2, 4.5 + gap / 2), math.log(ratio)
+    truth = Scenario(gamma=knot, share=share, theta=theta, gate=(intercept, *published.gate[1:]))
+    name = f"gap {gap:g}, 1:{ratio}, θ = {theta[0]}, {share[0]:.0%} and {share[1]:.0%} explained"
+    rows.append((name, recover(simulate(range(scale(default=8, paper=1000)), truth), truth)))
 table(
-    [[name, *(round(c, 2) for c in summary(r, list(range(37))) + summary(r, knots)[3:])] for name, r in rows],
+    [[name, *summary(r, list(range(37))), *summary(r, knots)[3:]] for name, r in rows],
     ["condition", *names[2:], "knots: coverage (%)", "complete-data (%)"],
     "Harder conditions, means over all 37 parameters; columns as in the table above.",
 )
-
-# %% tags=["hide-input"]
-worst = [min(summary(r, list(range(37)))[c] for _, r in rows) for c in (3, 4)]
-say(f"""In the worst of these conditions the intervals from the observed information cover {worst[0]:.1f} % of the
-parameters, those from the complete-data information {worst[1]:.1f} %.""")
 
 
 # %% [markdown]
@@ -901,12 +879,6 @@ parameters, those from the complete-data information {worst[1]:.1f} %.""")
 # likelier class, and the entropy index $1-\frac1{n\log2}\sum_iH(P(z_i\mid y_i))$, which is 1 when no person is in doubt.
 
 # %%
-def first(data, R):
-    """The first R data sets."""
-    t, y, x, g, z = (v[:R] for v in (data.t, data.y, data.x, data.g, data.z))
-    return Data(t, y, x, g, data.w[:, :R], z)
-
-
 def quality(data, v):
     """Accuracy and entropy index of each data set."""
     share = expect(data, unpack(v, data))[0].share
@@ -916,7 +888,7 @@ def quality(data, v):
 
 
 PAIRED = scale(default=16, paper=1000)
-some = first(data, PAIRED)
+some = simulate(range(PAIRED), published)
 MODELS = {
     "full": some,
     "expert-network": some._replace(g=some.g[..., :0]),
@@ -970,7 +942,7 @@ for id, text, measured, bound, paper in (
 
 # %%
 CONTROLS = scale(default=4, paper=100)
-few = first(data, CONTROLS)
+few = simulate(range(CONTROLS), published)
 order = to_device(generator(77).host.permutation(N))
 for ids, shuffled, rival, bound in (
     (("C5.b1", "C5.b2"), few._replace(g=few.g[:, order]), "expert-network", {"at_most": 8}),
@@ -1031,15 +1003,6 @@ claims.check(
     at_most=0.35, own=True,
 )  # fmt: skip
 
-# %% tags=["hide-input"]
-alt = """Rising curves of persons in two colours around two thick mean curves that start apart; the
-first bends earlier, the second later."""
-caption = """Second scenario: sixty persons coloured by the posterior (blue: first class likelier, vermilion: second),
-and the fitted mean curves."""
-with figure(alt=alt, caption=caption, width=6.4, height=3.6) as ax:
-    draw_persons(ax, one, expect(one, unpack(v, one))[0])
-    draw_means(ax, one, v)
-
 # %% [markdown]
 # ### A covariate that varies in time
 #
@@ -1095,7 +1058,7 @@ def one_class(data):
     """Fit a single class without covariates."""
     alone = data._replace(x=data.x[..., :0], g=data.g[..., :0], K=1)
     v, _ = fit(alone)
-    s = central_differences(lambda u: expect(alone, unpack(u, alone))[1], v)
+    s = differences(lambda u: expect(alone, unpack(u, alone))[1], v)
     L = xp.linalg.cholesky(information(alone, v) / N)
     return OneClass(alone, v, solve_triangular(L, xp.matrix_transpose(s)), L)
 
