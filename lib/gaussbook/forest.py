@@ -21,7 +21,7 @@ def score_forest_importance(
     max_depth: int = 2,
     max_features: int = 3,
 ) -> np.ndarray:
-    """Importance of covariates in a forest that is grown on the scores of a likelihood model.
+    """Rank covariates by a forest that is grown on the scores of a likelihood model.
 
     With scores whitened by the information, the gain in likelihood of splitting a node is, to
     second order, what a regression tree on them maximises; the mean of a leaf is the scoring step
