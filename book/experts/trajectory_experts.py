@@ -66,11 +66,11 @@ errors, hits = np.abs(m[..., 0] - truth), []
 for info in (sizes - slopes @ np.swapaxes(slopes, 1, 2), sizes / 0.6**2):
     se = np.sqrt(np.diagonal(np.linalg.inv(info), axis1=1, axis2=2))
     hits.append(np.mean(errors < 1.96 * se))
-say(f"""**In the miniature, intervals meant to hold the truth 95 % of the time do so {hits[0]:.0%} of the time from the
-observed data, and {hits[1]:.0%} if classes and own bends are taken as known.**""")
+say(f"""**In the miniature, intervals meant to hold the truth 95 % of the time do so {100 * hits[0]:.0f} % of the time from the
+observed data, and {100 * hits[1]:.0f} % if classes and own bends are taken as known.**""")
 
 # %% [markdown]
-# Whole curves with covariates follow. There, too, the intervals cover and the short ones do not {claims}`C3.a, C3.d`;
+# Whole curves with covariates follow. There, too, the intervals cover and the short ones do not (rows C3.a, C3.d);
 # all else of the paper that could be tested held as well.
 #
 # ## What the paper claims
