@@ -808,8 +808,7 @@ for ids, shuffled, rival, bound in (
     penalty = (v.shape[1] - fits[rival][0].shape[1]) * math.log(N)
     chance, seeds = 2 * to_host(value - fits[rival][1][:CONTROLS]), {"seeds": CONTROLS, "own": True}
     claims.check(ids[0], what, measured=chance.mean(), **bound, **seeds)
-    what = what.replace("twice the gain over", "share of data sets in which BIC prefers")
-    claims.check(ids[1], what, measured=np.mean(chance < penalty), equals=1, **seeds)
+    claims.check(ids[1], what.replace("twice the gain over", "share in which BIC prefers"), measured=np.mean(chance < penalty), equals=1, **seeds)
 
 # %% [markdown]
 # **Classify first?** The common short cut fits the finite mixture, gives each person the likelier class, and regresses
