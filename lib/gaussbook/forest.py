@@ -50,7 +50,8 @@ def score_forest_importance(
     Raises
     ------
     ValueError
-        If `X` and `scores` have not as many rows, or a size is below one.
+        If `X` and `scores` have not as many rows, or a size is below one, or more than the
+        covariates that there are.
     """
     from sklearn.ensemble import RandomForestRegressor
 
@@ -60,11 +61,11 @@ def score_forest_importance(
         check_integer(name, value, at_least=1)
         for name, value in (("n_trees", n_trees), ("max_depth", max_depth))
     )
-    max_features = check_integer("max_features", max_features, at_least=1)
+    max_features = check_integer("max_features", max_features, at_least=1, at_most=X.shape[1])
     forest = RandomForestRegressor(
         n_trees,
         max_depth=max_depth,
-        max_features=min(max_features, X.shape[1]),
+        max_features=max_features,
         random_state=int(rng.integers(2**31)),
     ).fit(X, scores)
     rise = np.zeros(X.shape[1])
