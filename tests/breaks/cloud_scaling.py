@@ -1,0 +1,85 @@
+"""Breaks of the chapter on cloud scaling."""
+
+from bookbuild.breaks import Break
+
+BREAKS = [
+    Break(
+        "Gaussians given out as the flow: densities, draws and quantiles",
+        ("C1.d", "C1.e", "C1.f", "C2.b", "C2.f", "C3.a", "C3.d", "C3.e", "C4.b", "C5.g"),
+        {
+            "    q = log_density(flow, x[None, :, :], m, mu, sigma)": (
+                "    normal = Law(xp.mean(x, axis=0), xp.std(x, axis=0)).log_density(x)\n"
+                "    q = xp.sum(normal, axis=-1)[None, :] + xp.zeros((6, 1))"
+            ),
+            "u = push(flow, mu + sigma * to_test.standard_normal((3, 100_000, n)), m)": (
+                "u = KNOWN[law][1][0] + KNOWN[law][1][1] * to_test.standard_normal((3, 100_000, n))"
+            ),
+            '"hierarchical, flow": {"flow": True}': '"hierarchical, flow": {}',
+            "**tail, **units)": "**units)",
+        },
+        competitor=True,
+    ),
+    Break(
+        "the regression with a bent error given out as the flow",
+        ("C4.b", "C7.b"),
+        {
+            "minus, ratio = (": (
+                'results = {s: r | {FLOW: r["linear, bent"]} for s, r in results.items()}\n'
+                "minus, ratio = ("
+            ),
+            "((FLOW, False), (FLAT, True))": "((FLOW, True), (FLAT, True))",
+        },
+        competitor=True,
+    ),
+    Break(
+        "the couplings' log-determinant dropped",
+        ("C1.b", "C1.c"),
+        {"log_det - ad.sum(s, axis=-1)": "log_det"},
+    ),
+    Break(
+        "the mean of a hundred draws pushed through the flow",
+        ("C2.b", "C2.f"),
+        {
+            "mu + sigma * to_test.standard_normal((3, 100_000, n))": (
+                "mu + sigma / 10 * to_test.standard_normal((3, 100_000, n))"
+            )
+        },
+    ),
+    Break(
+        "no adaptation",
+        ("C5.d",),
+        {"    if adaptive:\n        return law": "    if False:\n        return law"},
+    ),
+    Break(
+        "levels counted in twenty bins",
+        ("C5.d",),
+        {
+            "xp.minimum(u, xp.asarray(1 - 1e-9))": (
+                "xp.minimum(xp.ceil(20 * u) / 20, xp.asarray(1 - 1e-9))"
+            )
+        },
+    ),
+    Break(
+        "the rule sees the demand that it decides about",
+        ("C5.c",),
+        {
+            "age = xp.arange(first, end)[:, None] - 1 - order": (
+                "age = xp.arange(first, end)[:, None] - order"
+            )
+        },
+    ),
+    Break(
+        "a huge constant capacity",
+        ("C5.a", "C6.b"),
+        {
+            "= Law(mu_f[late], sigma_f[late], **tail, **units)": (
+                "= Law(xp.zeros(mu[late].shape), 1.0, centre=1e3)"
+            )
+        },
+    ),
+    Break(
+        "levels ignored",
+        ("C7.b",),
+        {"[1] * HOUR + list(levels)": "[1] * HOUR + list(LEVELS)"},
+    ),
+]
