@@ -187,6 +187,7 @@ def plain_capacity(X, adaptive):
 
 bought = {name: plain_capacity(X, name == "adaptive") for name in ("static", "adaptive")}
 
+
 # %% tags=["hide-input"]
 def rate_band(failed, window=5 * DAY):
     """Share of failures in the last steps, and where its Beta posterior has 90 %."""
@@ -219,7 +220,6 @@ with figure(2, 1, alt=alt, caption=caption, height=6.0) as axes:
     axes[0].legend(loc="upper left", ncols=3)
     axes[1].legend(loc="upper left")
 
-
 # %%
 PARTS = {"before": slice(FRESH, SHIFT), "after": slice(SETTLED, END)}
 
@@ -233,6 +233,7 @@ plain = {(name, part): 100 * violation(c, D, PARTS[part]) for name, c in bought.
 say(f"""Promised: at most 5 %. Before the shift the static rule breaks its promise in {plain["static", "before"]:.1f} % of the
 steps and the adaptive one in {plain["adaptive", "before"]:.1f} %. From 200 steps after it, **{plain["static", "after"]:.1f} % against
 {plain["adaptive", "after"]:.1f} %**. The promise holds where the forecast is corrected, not where it is trusted.""")
+
 
 # %% [markdown]
 # ## What the paper claims
@@ -869,6 +870,7 @@ def linear_models(X):
     return scores, bent, forecast, {k: float(xp.mean((X[start:SHIFT, :] - v) ** 2)) for k, v in known.items()}
 
 
+# %%
 TEST, PAST = slice(start - T, SHIFT - T), slice(0, N_TRAIN - T)  # rows of the windows
 results, trained, simple, service = {}, {}, {}, {}
 for seed in SEEDS:
@@ -906,6 +908,7 @@ with figure(1, 3, alt=alt, caption=caption, width=9.0, height=3.0, sharey=True) 
         ax.axhline(1, color="black", ls="--", lw=1)
         ax.set(xlabel="level u", title=name)
     axes[0].set_ylabel("density")
+
 
 # %%
 def compare(number, a, b, how):
@@ -972,6 +975,7 @@ claims.check("C7.b", "E3: change of the cascade's means when the levels are perm
              measured=changed[FLOW], at_least=0.02, own=True)  # fmt: skip
 claims.check("C7.d", "E3: the same for flat attention", measured=changed[FLAT], at_most=1e-4, own=True)
 
+
 # %% [markdown]
 # ### Keys of zeros
 #
@@ -984,18 +988,20 @@ def weight_on_zeros(params, x, levels=LEVELS):
     order, sizes, _ = by_level(levels)
     p = params["blocks"][0]["attention"]
     h = ad.take(nn.dense(params["window"], x) + params["name"], order, axis=1)
-    split = lambda a: xp.reshape(a, (*a.shape[:2], HEADS, -1))  # noqa: E731
-    ones = lambda a: ad.attention(q, K, a, heads=HEADS)  # noqa: E731
-    shares, outputs, first = [], None, 0
+    q, k, v = (nn.dense(p[name], h) for name in ("query", "key", "value"))
+    shares, seen, first = [], None, 0
     for size in sizes:
         level = slice(first, first + size)
-        q, K, V = (nn.dense(p[name], h[:, level, :]) for name in ("query", "key", "value"))
-        if outputs is not None:
-            K, V = xp.concat([outputs, K], axis=1), xp.concat([outputs, V], axis=1)
+        K, V = k[:, level, :], v[:, level, :]
+        if seen is not None:
+            K, V = xp.concat([seen, K], axis=1), xp.concat([seen, V], axis=1)
         none = xp.zeros((h.shape[0], h.shape[1] - K.shape[1], WIDTH), dtype=xp.float32)
-        K, V, there = xp.concat([K, none], axis=1), xp.concat([V, none], axis=1), xp.concat([xp.ones_like(K), none], axis=1)
-        shares.append((1 - float(xp.mean(ones(there))), none.shape[1] / h.shape[1]))
-        outputs, first = ones(V), first + size
+        there = xp.concat([xp.ones_like(K), none], axis=1)
+        K, V = xp.concat([K, none], axis=1), xp.concat([V, none], axis=1)
+        present = ad.attention(q[:, level, :], K, there, heads=HEADS)
+        seen = ad.attention(q[:, level, :], K, V, heads=HEADS)
+        shares.append((1 - float(xp.mean(present)), none.shape[1] / h.shape[1]))
+        first += size
     return shares
 
 
@@ -1010,6 +1016,7 @@ rows = [[f"level {k + 1}", 100 * share, 100 * absent] for k, (share, absent) in 
 table(rows, ["queries of", "attention on absent tokens (%)", "absent tokens (%)"], "Where attention goes when absent tokens are zeros")
 say(f"""A good part of the attention is lost on tokens that are not there. The forecasts do not suffer: the MSE is {with_zeros:.2f} times that of the cascade
 without them, as the layers behind can undo a common factor.""")
+
 
 # %% [markdown]
 # ### Buying under a promise
@@ -1106,7 +1113,7 @@ Before the shift most lie near the promise. After it the static circles lie far 
 caption = "Broken promises where 5 % are allowed (dotted). Hollow: static, full: adaptive; one mark for each seed. Left: before the shift, right: after it."
 with figure(1, 2, alt=alt, caption=caption, height=3.4, sharey=True, sharex=True) as axes:
     for ax, part in zip(axes, PARTS, strict=True):
-        for adaptive, face, colour in ((False, "none", "vermilion"), (True, "full", "blue")):
+        for adaptive, colour in ((False, "vermilion"), (True, "blue")):
             shares = [[books[seed, rule, 0.05, adaptive][part] for rule in RULES] for seed in SEEDS]
             for k, values in enumerate(shares):
                 label = ("adaptive" if adaptive else "static") if k == 0 else None
