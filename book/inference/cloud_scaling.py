@@ -677,8 +677,10 @@ claims.check("C2.c", "E2: cheapest capacity on a grid against the quantile at τ
 # **Network.** The window of $T$ steps of each indicator becomes one token, by a linear map that all share; a learned vector says which
 # indicator it is. The hour, as sine and cosine, gives two more tokens of level 1. In the *cascade*, the tokens of level 1 attend to each
 # other. Those of level 2 attend to each other and to the *outputs* of level 1, and so on. A residual, a norm and a dense part follow as usual.
-# Windows are standardised; we subtract the last value where the release subtracts the mean, since our training is a thousand
-# times shorter, and add the training variance to the window's, so that a quiet window cannot make a burst infinitely surprising.
+# Windows are standardised. Four changes of ours suit a small network and a short training (150 steps): we subtract the last value where the release subtracts the
+# mean; the training variance is added to the window's, so that a quiet window cannot make a burst infinitely surprising; the last value, squeezed
+# into $(-1,1)$, is one more input, or the network could not know how high the load stands; and the change to be forecast is measured in units of 1.5 median
+# changes, so that the bend, which begins with $\delta_j=0.5$, works where the data are.
 
 # %%
 T = scale(default=48, paper=144)
@@ -1158,7 +1160,7 @@ claims.check("C5.b", "E4: before the shift, cost of the flow's quantile over the
 claims.check("C5.f", "E4: the cost of C5.b, mean of the seeds, bounded on both sides", measured=float(np.mean(dearer)), between=(0.98, 1.3), seeds=2, own=True)
 strict = [[books[s, rule, 0.01, True]["after"] for s in SEEDS] for rule in ("network, Gaussian quantile", RULE)]
 claims.check("C5.g", "E4: promise of 1 %, after the shift, adaptive: broken promises of the Gaussian over those of the flow, smaller of the seeds",
-             measured=float(np.min(np.divide(*strict))), at_least=1.2, seeds=2)  # fmt: skip
+             measured=float(np.min(np.divide(*strict))), at_least=1.5, seeds=2)  # fmt: skip
 share = equal[RULE] / np.min([equal[rule] for rule in POINTS], axis=0)
 claims.check("C6.a", "E4: mean capacity at equal risk of the flow's quantile over that of the best point forecast with a margin, mean of the seeds",
              measured=float(np.mean(share)), at_most=0.97, seeds=2,
