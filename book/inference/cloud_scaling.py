@@ -137,9 +137,9 @@ def linear_forecast(X, lags=6, ridge=0.1):
 #
 # For a promised risk $\epsilon$ the capacity $c_t$ is not the level $1-\epsilon$ of the forecast, but the level $v$ under which a
 # share of $1-\epsilon$ of the demands has lately fallen: the smallest $v$ with $G_t(v)\ge1-\epsilon$. Observations older than 1000
-# steps have faded below $10^{-4}$ and are left out.
+# steps have faded below $10^{-4}$ and are left out. The next cell is this equation in code, for all steps at once.
 
-# %%
+# %% tags=["hide-input"]
 C_0, GAMMA = 20, 0.99
 
 
@@ -168,7 +168,7 @@ def recalibrated(u, levels, block=128, reach=1000):
 # The forecast behind the first picture is deliberately plain: ridge regression on the last six steps, and as the
 # distribution of its error the errors of the training part, sorted.
 
-# %%
+# %% tags=["hide-input"]
 EPSILON = 0.05
 X = trace(generator(SEEDS[0]))
 D = X[:, LOAD]
