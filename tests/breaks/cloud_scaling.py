@@ -15,7 +15,9 @@ BREAKS = [
                 "u = KNOWN[law][1][0] + KNOWN[law][1][1] * to_test.standard_normal((3, 100_000, n))"
             ),
             '"hierarchical, flow": {"flow": True}': '"hierarchical, flow": {}',
-            "**tail, **units)": "**units)",
+            'tail = {name: trained[FLOW, seed]["flow"][name][0, LOAD] for name in ': (
+                "tail = {name: {'epsilon': 0.0, 'log_delta': None}[name] for name in "
+            ),
         },
         competitor=True,
     ),
