@@ -905,7 +905,8 @@ table(rows, columns, "Forecasts one step ahead, all indicators scaled to 0–1, 
 # %% tags=["hide-input"]
 alt = """Three histograms of the level that the bursty indicators turned out to have, for the Gaussian regression, the hierarchical network with a
 Gaussian head and the one with the flow. The dashed line of a right forecast is at one. The first two have a hill in the middle, low sides and a
-spike in the last bin; the flow's histogram is flatter, without the spike."""
+spike in the last bin; the flow's histogram is nearly flat,
+with a smaller spike."""
 caption = "Levels $u=F(y)$ of the seven bursty indicators. A right forecast has a flat histogram (dashed); a spike at the right end means demands above all that was expected."
 with figure(1, 3, alt=alt, caption=caption, width=9.0, height=3.0, sharey=True) as axes:
     for ax, name in zip(axes, ("linear, Gaussian", "hierarchical, Gaussian", "hierarchical, flow"), strict=True):
@@ -1127,9 +1128,10 @@ with figure(1, 2, alt=alt, caption=caption, height=3.4, sharey=True, sharex=True
                 label = ("adaptive" if adaptive else "static") if k == 0 else None
                 ax.plot(values, range(len(RULES)), "o", color=PALETTE[colour], mfc=PALETTE[colour] if adaptive else "none", label=label)
         ax.axvline(5, color="black", ls=":")
-        ax.set(xlabel="broken promises (%)", title=f"{part} the shift", xlim=(0, None))
+        ax.set(xlabel="broken promises (%)", title=f"{part} the shift")
     axes[0].set_yticks(range(len(RULES)), labels=RULES)
     axes[0].set_ylabel("rule")
+    axes[1].set_xlim(left=0)
     axes[0].legend(loc="upper right")
 
 # %% [markdown]
