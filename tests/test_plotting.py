@@ -141,3 +141,52 @@ def test_an_animation_plays_once_within_five_seconds(shown):
 def test_an_animation_refuses_what_it_cannot_show(change, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         plotting.animation(**{"frames": FRAMES, **TEXTS, **change})
+
+
+def _slide(values=(1.0, 2e-7), **options):
+    def draw(ax, slope):
+        ax.plot([0, 1], [0, float(slope)])
+        ax.set(xlabel="time (s)", ylabel="length (m)")
+
+    texts = {"label": "slope", "alt": lambda v: f"A line\n of slope {v}.", "caption": "Slopes."}
+    plotting.slider(values, draw, **{**texts, **options})
+
+
+def test_a_slider_is_a_figure_with_frames(shown):
+    _slide(start=1)
+    (data, metadata), (caption, _) = shown
+    texts = metadata["image/svg+xml"]
+    frames = texts["slider"]["frames"]
+    assert [frame["value"] for frame in frames] == ["1", "2 × 10⁻⁷"]
+    assert [frame["alt"] for frame in frames] == ["A line of slope 1.0.", "A line of slope 2e-07."]
+    assert data["image/svg+xml"] == frames[1]["data"] != frames[0]["data"]
+    assert texts["alt"] == frames[1]["alt"] and texts["caption"] == "Slopes."
+    assert texts["slider"]["label"] == "slope" and texts["slider"]["start"] == 1
+    assert caption == {"text/markdown": "*Slopes.*"}
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"values": [1.0]}, "values must be at least two, got 1"),
+        ({"start": 2}, "start must be"),
+        ({"label": " "}, "label must name"),
+        ({"alt": lambda _: ""}, "alt must say"),
+        ({"caption": ""}, "caption must say"),
+    ],
+)
+def test_bad_sliders(options, words):
+    with pytest.raises(ValueError, match=f"^{words}"):
+        _slide(**options)
+    assert not plt.get_fignums()
+
+
+def test_a_slider_checks_every_frame_in_a_plain_run(shown, monkeypatch):
+    monkeypatch.setattr("gaussbook.notebook.is_running", lambda: False)
+    _slide()
+    assert shown == []
+    with pytest.raises(ValueError, match="the x axis of a panel has no label"):
+        plotting.slider(
+            [1, 2], lambda ax, _: ax.plot([0, 1]), label="x", alt=str, caption="No labels."
+        )

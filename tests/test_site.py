@@ -8,6 +8,7 @@ import functools
 import gzip
 import http.server
 import json
+import re
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -157,9 +158,9 @@ _OTHER_INK = """() => [...document.querySelectorAll("mjx-container, mjx-containe
 
 
 def images_have_text_and_load(page):
-    for source, alt, width in page.locator("main img").evaluate_all(
-        "all => all.map((each) => [each.src, each.alt, each.naturalWidth])"
-    ):
+    for source, alt, width in page.locator(
+        "main img:not(.slider-frame:not(.is-shown))"
+    ).evaluate_all("all => all.map((each) => [each.src, each.alt, each.naturalWidth])"):
         if not alt.strip():
             yield f"no alternative text: {source[-60:]}"
         if not width:
@@ -366,7 +367,9 @@ def test_a_chapter_shows_what_its_run_measured(chapter):
         for output in cell.get("outputs", [])
         for kind in IMAGES
     )
-    assert len(page.select("main figure img[alt]")) == figures > 0
+    images = page.select("main figure img[alt]")
+    hidden = [img for img in images if img.get("class") == ["slider-frame"]]
+    assert len(images) - len(hidden) == figures > 0
     assert len(page.select("main figure figcaption")) == figures
 
 
@@ -486,31 +489,62 @@ def test_the_methods_and_the_bibliography_lead_to_the_chapters():
     assert targets("book/bibliography", "main .cited-in a") >= chapters
 
 
-def _column(page, k):
-    cells = page.locator(f".scoreboard tbody tr:not([hidden]) td:nth-child({k})")
-    return cells.all_inner_texts()
+def _shown_rows(page):
+    """The rows that are left, each as the texts of its cells; those of closed groups too."""
+    return page.locator(".scoreboard tbody tr:not([hidden])").evaluate_all(
+        "rows => rows.map((row) => [...row.cells].map((cell) => cell.textContent.trim()))"
+    )
 
 
-def test_the_scoreboard_has_all_papers_sorts_and_filters(visit):
+def test_the_scoreboard_has_all_papers_and_filters(visit):
     page = visit("book/scoreboard")
     rows = json.loads((SITE / "book/scoreboard.json").read_text())
     assert {row["slug"] for row in rows} == set(PROJECT.papers)
-    assert len(_column(page, 1)) == len(rows)
-    page.get_by_role("button", name="Paper", exact=True).click()
-    ascending = _column(page, 1)
-    assert page.locator("th[aria-sort=ascending]").inner_text().startswith("Paper")
-    page.get_by_role("button", name="Paper", exact=True).click()
-    assert _column(page, 1)[0] != ascending[0]
-    assert sorted(_column(page, 1)) == sorted(ascending)
-    page.get_by_label("Verdict").select_option("holds")
-    held = sum(row["verdict"] == "holds" for row in rows)
-    assert len(_column(page, 1)) == held > 0
-    page.get_by_label("Ran on").select_option("CPU")
-    ran = [row for row in rows if row["verdict"] == "holds" and row["backend"] == "numpy"]
-    assert len(_column(page, 1)) == len(ran)
+    claims = [row for row in rows if "id" in row]
+    assert len(_shown_rows(page)) == len(claims)
+    groups = page.locator(".scoreboard details.paper-claims")
+    assert groups.count() == len(PROJECT.chapters)
+    assert page.locator(".scoreboard details[open]").count() == 0
+    for name, chosen, key in (
+        ("Verdict", "not reproduced", "verdict"), ("Kind", "our own check", "kind"),
+    ):  # fmt: skip
+        page.get_by_label(name).select_option(chosen)
+        wanted = sum(row[key] in (chosen, "own") for row in claims)
+        assert len(_shown_rows(page)) == wanted > 0
+        assert page.locator(".scoreboard details[open]").count() > 0
+        page.get_by_label(name).select_option("all")
+    page.get_by_label("Part").select_option(PARTS["experts"])
+    assert page.locator(".scoreboard details.paper-claims:not([hidden])").count() == sum(
+        chapter.part == "experts" for chapter in PROJECT.chapters
+    )
     page.get_by_label("Text").fill("no such words anywhere")
-    assert _column(page, 1) == []
-    assert page.locator(".scoreboard-controls output").inner_text() == f"0 of {len(rows)} rows"
+    assert _shown_rows(page) == []
+    status = page.locator(".scoreboard-controls output").inner_text()
+    assert status == f"0 of {len(claims)} rows, 0 papers"
+
+
+def test_an_address_chooses_rows_of_the_scoreboard(visit):
+    link = _document("book/index").select_one("main a[href*='verdict=']")["href"]
+    name, _, query = link.partition("?")
+    page = visit(f"book/{name.removesuffix('.html')}", query=f"?{query}")
+    rows = _shown_rows(page)
+    assert rows and all("not reproduced" in row[0] for row in rows)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_verdict_of_the_scoreboard_stands_first_on_one_line_and_leads_to_its_row(visit, width):
+    page = visit("book/scoreboard", query="?verdict=not+reproduced")
+    page.set_viewport_size({"width": width, "height": 900})
+    verdict = page.locator(".scoreboard tr:not([hidden]) .verdict").first
+    box = verdict.bounding_box()
+    line = verdict.evaluate("each => parseFloat(getComputedStyle(each).lineHeight)")
+    assert box["height"] < 1.5 * line and box["x"] + box["width"] < width
+    link = page.locator(".scoreboard tr:not([hidden]) td:nth-child(2) a").first
+    claim = link.inner_text()
+    with page.expect_navigation():
+        link.click()
+    assert page.url.endswith(f"#{claim}")
+    expect(page.locator(f"tr[id='{claim}']")).to_be_in_viewport(timeout=1000 * PATIENCE)
 
 
 def test_the_scoreboard_stands_without_javascript(site, chromium):
@@ -518,11 +552,113 @@ def test_the_scoreboard_stands_without_javascript(site, chromium):
     page = context.new_page()
     page.goto(f"{site}/book/scoreboard.html", timeout=1000 * PATIENCE)
     rows = json.loads((SITE / "book/scoreboard.json").read_text())
-    assert page.locator(".scoreboard tbody tr").count() == len(rows)
+    assert page.locator(".scoreboard tbody tr").count() == sum("id" in row for row in rows)
+    page.locator(".scoreboard summary").first.click()
+    expect(page.locator(".scoreboard tbody tr").first).to_be_visible(timeout=1000 * PATIENCE)
     context.close()
 
 
-def test_search_finds_a_method(visit):
-    page = visit("search", query="?q=Slepian")
-    results = page.locator("#search-results")
-    expect(results).to_contain_text("Persistency", timeout=1000 * PATIENCE)
+def test_every_page_names_licence_and_source_and_where_to_report_an_error():
+    for name in PAGES:
+        foot = _document(name).select_one("footer .colophon")
+        links = {link.get_text(): link["href"] for link in foot.select("a")}
+        assert {"BSD 3-Clause licence", "Run it yourself"} < set(links), name
+        assert any(words.startswith("report an error") for words in links), name
+
+
+@CHAPTERS
+def test_a_part_shows_each_chapter_with_a_figure_and_its_verdict(chapter):
+    gallery = _document(f"book/{chapter.part}/index")
+    (card,) = [
+        card
+        for card in gallery.select("main .sd-card")
+        if card.select_one("a")["href"] == f"{chapter.slug}.html"
+    ]
+    assert card.select_one("img[alt]") and chapter.title in card.get_text()
+    assert "claims hold" in card.get_text() or "claim holds" in card.get_text()
+
+
+_RAW = re.compile(r"\{[a-z][\w:-]*\}`[^`]|^[`:]{3,}\{|^\([\w-]+\)=|\$\$ *\([\w-]+\)", re.MULTILINE)
+
+
+@CHAPTERS
+def test_a_downloaded_notebook_has_no_words_that_only_the_press_understands(chapter):
+    notebook = nbformat.read(SITE / f"{chapter.docname}.ipynb", as_version=4)
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert [found for text in texts for found in _RAW.findall(text)] == []
+    assert sum(r"\tag{" in text for text in texts) > 0 or "{eq}" not in chapter.markdown.read_text()
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("EM algorithm", "Methods"),
+        ("not reproduced", "Scoreboard"),
+        ("calibration", "Temperature scaling"),
+        ("Kalman", "A Kalman filter"),
+        ("Slepian", "Persistency of Gaussian signals"),
+    ],
+)
+def test_search_leads_to_the_page_that_a_reader_means(visit, query, first):
+    page = visit("search", query=f"?q={query}")
+    page.wait_for_function("document.querySelectorAll('#search-results li').length > 2")
+    page.wait_for_function("!document.querySelector('#search-progress')?.textContent")
+    titles = page.locator("#search-results li > a").all_inner_texts()
+    assert any(title.startswith(first) for title in titles[:2]), titles[:3]
+    functions = [k for k, title in enumerate(titles) if title.startswith("gaussbook.")]
+    chapters = [k for k, title in enumerate(titles) if title.startswith(first)]
+    assert not functions or min(functions) > chapters[0]
+
+
+SLIDERS = [chapter for chapter in PROJECT.chapters if "slider(" in chapter.script.read_text()]
+
+
+@pytest.mark.parametrize("chapter", SLIDERS, ids=lambda c: c.slug)
+def test_a_slider_goes_through_its_figures_by_the_keyboard(visit, chapter):
+    page = visit(chapter.docname)
+    control = page.locator(".slider-control input").first
+    figure = page.locator("figure:has(.slider-control)").first
+    shown = figure.locator("img.is-shown")
+    control.focus()
+    page.keyboard.press("Home")
+    seen = set()
+    for _ in range(int(control.get_attribute("max")) + 1):
+        page.wait_for_function(
+            "() => { const each = document.querySelector('img.is-shown');"
+            " return each.complete && each.naturalWidth > 0; }"
+        )
+        assert shown.count() == 1 and shown.get_attribute("alt").strip()
+        said = control.get_attribute("aria-valuetext")
+        assert said == figure.locator("output").inner_text()
+        seen.add((said, shown.get_attribute("src")))
+        page.keyboard.press("ArrowRight")
+    assert len(seen) == int(control.get_attribute("max")) + 1
+
+
+def test_without_javascript_a_slider_is_one_figure(site, chromium):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    for chapter in SLIDERS:
+        page.goto(f"{site}/{chapter.docname}.html", timeout=1000 * PATIENCE)
+        figure = page.locator("figure:has(.slider-control)").first
+        assert figure.locator("img:visible").count() == 1
+        assert not figure.locator(".slider-control").is_visible()
+    context.close()
+
+
+def test_a_figure_can_be_enlarged_on_a_phone(visit):
+    page = visit(PROJECT.chapters[0].docname)
+    page.set_viewport_size({"width": 390, "height": 800})
+    button = page.locator("figure button.enlarge").first
+    button.click()
+    dialog = page.locator("dialog.enlarged")
+    expect(dialog).to_be_visible(timeout=1000 * PATIENCE)
+    assert dialog.locator("img").bounding_box()["width"] > 700
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden(timeout=1000 * PATIENCE)
+
+
+def test_no_page_has_an_address_that_is_not_absolute():
+    for path, document in _documents().items():
+        for tag in document.find_all(property="og:url"):
+            assert tag["content"].startswith("http"), path

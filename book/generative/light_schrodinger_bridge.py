@@ -148,6 +148,7 @@
 # ## The method in code
 
 # %%
+import math
 from itertools import product
 from time import process_time
 
@@ -190,7 +191,7 @@ def log_potential_terms(x1, theta, eps):
     """log[alpha_k N(x1 | r_k, eps S_k)] of every point (rows) and component (columns)."""
     r, S = theta["r"], xp.exp(theta["log_S"])
     squares = x1**2 @ T(1 / S) - 2 * (x1 @ T(r / S)) + xp.sum(r**2 / S, axis=-1)[..., None, :]
-    log_det = xp.sum(theta["log_S"], axis=-1) + r.shape[-1] * np.log(2 * np.pi * eps)
+    log_det = xp.sum(theta["log_S"], axis=-1) + r.shape[-1] * math.log(2 * math.pi * eps)
     return (theta["log_alpha"] - log_det / 2)[..., None, :] - squares / (2 * eps)
 
 
@@ -292,11 +293,12 @@ table(rows, ["quantity", "our formula", "reference", "difference"], "Formulas ag
 # %%
 def fit(x0, x1, eps, K, steps, learning_rate, rng, s0=1.0, batch=256, keep=()):
     """Minimise L by Adam; return theta after the steps in `keep` and, last, at the end."""
+    x0, x1 = xp.astype(x0, xp.float32), xp.astype(x1, xp.float32)
     r = x1[..., rng.integers(x1.shape[-2], size=K), :]
     theta = {
-        "log_alpha": xp.full(r.shape[:-1], -np.log(K)),
+        "log_alpha": xp.full(r.shape[:-1], -math.log(K), dtype=xp.float32),
         "r": r,
-        "log_S": xp.full(r.shape, np.log(s0)),
+        "log_S": xp.full(r.shape, math.log(s0), dtype=xp.float32),
     }
     adam, kept = Adam(learning_rate, multipliers={"log_alpha": 1 / eps}), []
     for step in progress(range(steps), f"K = {K}, ε = {eps:g}"):
@@ -305,7 +307,7 @@ def fit(x0, x1, eps, K, steps, learning_rate, rng, s0=1.0, batch=256, keep=()):
         batch0 = x0[..., rng.integers(x0.shape[-2], size=batch), :]
         batch1 = x1[..., rng.integers(x1.shape[-2], size=batch), :]
         theta = adam.step(theta, gradient(batch0, batch1, theta, eps))
-    return [*kept, theta]
+    return [{name: xp.astype(v, xp.float64) for name, v in th.items()} for th in (*kept, theta)]
 
 
 # %% [markdown]

@@ -141,7 +141,7 @@ from gaussbook.gp.exact import condition_on_data, log_marginal_likelihood
 from gaussbook.metrics import expected_calibration_error
 from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay, minimize_lbfgs, warm_up
-from gaussbook.plotting import PALETTE, figure
+from gaussbook.plotting import PALETTE, figure, slider
 from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
@@ -561,45 +561,58 @@ with figure(alt=alt, caption=caption, width=6.0, height=3.2) as ax:
 # %% [markdown]
 # The network never touches the Gaussian process's formulas, and yet draws nearly the same picture, least well
 # where it has little to go by. Below
-# it answers 120 queries in one pass, for three datasets it has not met.
+# it answers 120 queries in one pass, for a dataset it has not met, of which it sees more and more points.
 
 # %%
-contexts = (2, 5, 9)
+contexts = range(1, 10)
 t = xp.linspace(-np.sqrt(3), np.sqrt(3), 120)[:, None]  # along the first feature
 grid = xp.concat([t, xp.zeros((120, FEATURES - 1))], axis=1)
-bands = []
-for i, n in enumerate(contexts):
-    points = xp.concat([x[i, :n, :], grid])[None, ...]
-    answers = xp.concat([y[i, :n], xp.zeros(120)])[None, :]
+bands = {}
+for n in contexts:
+    points = xp.concat([x[2, :n, :], grid])[None, ...]
+    answers = xp.concat([y[2, :n], xp.zeros(120)])[None, :]
     mean, variance = gaussian_prediction(gp_covariance(points), answers, n)
     spread = stats.norm.ppf(0.975) * xp.sqrt(variance)
     logits = pfn(trained[0][-1], points, answers, n)
     low, high = (riemann_quantile(logits, b_gp, level) for level in (0.025, 0.975))
     curves = mean, mean - spread, mean + spread, riemann_mean(logits, b_gp), low, high
-    bands.append([to_host(curve[0, :]) for curve in curves])
+    bands[n] = [to_host(curve[0, :]) for curve in curves]
 
 # %% tags=["hide-input"]
-alt = """Three panels with 2, 5 and 9 context points. The network's mean and 95 %
-band lie close to those of the exact Gaussian process: wide away from the points and
-narrow near them. The network's band is somewhat wider close to the points."""
 caption = """Posterior mean and 95 % band of an answer: exact Gaussian process (black,
-dashed band) and PFN (blue). The network has never seen these datasets; each panel is
+dashed band) and PFN (blue). The network has never seen this dataset; each picture is
 one forward pass."""
-with figure(1, 3, alt=alt, caption=caption, width=8.4, height=2.7, sharey=True) as axes:
-    for ax, i, n, curves in zip(axes, range(3), contexts, bands, strict=True):
-        mean, lower, upper, ours, low, high = curves
-        s = to_host(t)[:, 0] / np.sqrt(12) + 0.5
-        ax.fill_between(s, low, high, color=PALETTE["sky"], alpha=0.35, lw=0)
-        ax.plot(s, ours, color=PALETTE["blue"], label="PFN")
-        ax.plot(s, mean, "k-", lw=1, label="exact GP")
-        ax.plot(s, lower, "k--", lw=0.8)
-        ax.plot(s, upper, "k--", lw=0.8)
-        seen = to_host(x[i, :n, 0]) / np.sqrt(12) + 0.5
-        dots = {"ms": 4, "color": PALETTE["vermilion"], "label": "context"}
-        ax.plot(seen, to_host(y[i, :n]), "o", **dots)
-        ax.set(title=f"$n={n}$", xlabel="input $x$")
-    axes[0].set_ylabel("answer $y$")
-    axes[0].legend()
+
+
+bottom, top = np.min(bands[1]) - 0.2, np.max(bands[1]) + 0.6
+
+
+def show_posterior(ax, n):
+    """The two posteriors given the first n points of the dataset."""
+    mean, lower, upper, ours, low, high = bands[n]
+    s = to_host(t)[:, 0] / np.sqrt(12) + 0.5
+    ax.fill_between(s, low, high, color=PALETTE["sky"], alpha=0.35, lw=0)
+    ax.plot(s, ours, color=PALETTE["blue"], label="PFN")
+    ax.plot(s, mean, "k-", lw=1, label="exact GP")
+    ax.plot(s, np.transpose([lower, upper]), "k--", lw=0.8)
+    seen = to_host(x[2, :n, 0]) / np.sqrt(12) + 0.5
+    ax.plot(seen, to_host(y[2, :n]), "o", ms=5, color=PALETTE["vermilion"], label="context")
+    ax.set(xlabel="input $x$", ylabel="answer $y$", xlim=(0, 1), ylim=(bottom, top))
+    ax.legend(loc="upper left", ncols=3)
+
+
+def in_words(n):
+    """What the picture for n points shows."""
+    mean, lower, upper, ours, low, high = bands[n]
+    apart, wide = np.abs(ours - mean).max(), (np.mean(v) for v in (high - low, upper - lower))
+    network, exact = wide
+    return f"""With n = {n} the means of network and exact process are nowhere more than
+    {apart:.2f} apart; the network's 95 % band is {network:.2f} wide on average, the exact one
+    {exact:.2f}."""
+
+
+slider(contexts, show_posterior, label="context points n", start=4, width=6.0, height=3.2,
+       alt=in_words, caption=caption)  # fmt: skip
 
 # %% [markdown]
 # Two properties hold by construction, whatever the weights: the order of the context does not matter, and a

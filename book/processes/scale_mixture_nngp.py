@@ -468,16 +468,16 @@ claims.check(
 # ### Training all layers
 #
 # Now gradient descent on every weight and bias of networks with one hidden layer, $\alpha=\beta=1$ as in the paper, so that the
-# limit is a $t_2$. Since $\Theta\propto\sigma^2$, each network needs its own step, $\frac12/(\sigma^2\lambda_{\max}(\bar\Theta))$. All networks are trained at once, and those
-# whose errors have fallen below $10^{-3}$ leave the batch.
+# limit is a $t_2$. Since $\Theta\propto\sigma^2$, each network needs its own step, $\frac12/(\sigma^2\lambda_{\max}(\bar\Theta))$. All networks are trained at once, in
+# single precision, and those whose errors have fallen below $10^{-3}$ leave the batch.
 
 # %%
 def network(p: tuple, x: Array) -> tuple[Array, Array, Array]:
-    """f = sigma / sqrt(n) v' erf(h), h = w W x + b u; returns f, erf(h), h."""
+    """f = sigma / sqrt(n) erf(h) v, h = w x W' + b u'; returns f, erf(h), h."""
     sigma, W, u, v = p
-    h = 8.0 * W[..., None] * x + 4.0 * u[..., None]
+    h = 8.0 * x[:, None] * W[:, None, :] + 4.0 * u[:, None, :]
     phi = erf(h)
-    f = sigma / math.sqrt(W.shape[1]) * (v[:, None, :] @ phi)[:, 0, :]
+    f = sigma / math.sqrt(W.shape[1]) * (phi @ v[..., None])[..., 0]
     return f, phi, h
 
 
@@ -486,11 +486,11 @@ def descend(p: tuple, X: Array, y: Array, step: Array) -> tuple[tuple, Array]:
     sigma, W, u, v = p
     f, phi, h = network(p, X)
     gain = step * sigma / math.sqrt(W.shape[1])
-    error = (gain * (y - f))[..., None]
-    slope = 2 / math.sqrt(math.pi) * xp.exp(-h * h)
-    back = v[..., None] * slope * xp.matrix_transpose(error)
-    W_new, u_new = W + 8.0 * (back @ X), u + 4.0 * xp.sum(back, axis=-1)
-    moved = (sigma, W_new, u_new, v + (phi @ error)[..., 0])
+    error = gain * (y - f)
+    inputs = 2 / math.sqrt(math.pi) * xp.stack([8.0 * X * error, 4.0 * error], axis=1)
+    back = inputs @ xp.exp(-h * h)  # for W and for u, still without v
+    W_new, u_new = W + back[:, 0, :] * v, u + back[:, 1, :] * v
+    moved = (sigma, W_new, u_new, v + (error[:, None, :] @ phi)[:, 0, :])
     return moved, xp.max(xp.abs(y - f), axis=1)
 
 
@@ -499,7 +499,8 @@ def train_all(M: int, n: int, X: Array, y: Array, top: float, rng) -> tuple:
     """Train M networks until every error is below 1e-3; returns their parameters."""
     sigma = xp.sqrt(1 / rng.gamma(1.0, size=(M, 1)))
     p = (sigma, *(rng.standard_normal((M, n)) for _ in range(3)))
-    done = []
+    p = tuple(xp.astype(a, xp.float32) for a in p)
+    X, y, done = xp.astype(X, xp.float32), xp.astype(y, xp.float32), []
     while len(p[0]):
         step = 0.5 / (p[0] ** 2 * top)
         for _ in range(20):
@@ -507,7 +508,8 @@ def train_all(M: int, n: int, X: Array, y: Array, top: float, rng) -> tuple:
         ready = largest < 1e-3
         done.append(tuple(a[ready, ...] for a in p))
         p = tuple(a[~ready, ...] for a in p)
-    return tuple(xp.concat(parts) for parts in zip(*done, strict=True))
+    trained = (xp.concat(parts) for parts in zip(*done, strict=True))
+    return tuple(xp.astype(a, xp.float64) for a in trained)
 
 
 # %% [markdown]
@@ -1208,26 +1210,31 @@ relu = NeuralNetwork(3, "relu", 1.0, 2.0, 0.01)
 steps, draws = scale(default=300, paper=3000), 32
 
 
-def fit(model: str, A: Array, v0: Array, y: Array, K_inv: Array, rng) -> dict:
+def fit(models, A: Array, v0: Array, y: Array, K_inv: Array, rng) -> dict[str, dict]:
     """Variational parameters after `steps` of Adam; y holds one-hot labels (N, C)."""
-    N, C = y.shape
+    (N, C), p, adam = y.shape, {}, {name: Adam(0.1) for name in models}
     spread = -xp.log(xp.linalg.diagonal(K_inv))[:, None] * xp.ones((1, C))
-    p = {"m": xp.zeros(spread.shape), "log_S": spread}
-    p |= {name: to_device(value) for name, value in STARTS[model].items()}
-    adam = Adam(0.1)
+    for model in models:
+        p[model] = {"m": xp.zeros(spread.shape), "log_S": spread}
+        p[model] |= {name: to_device(value) for name, value in STARTS[model].items()}
     for _ in range(steps):
         i = rng.integers(0, N, 200)
         u = (xp.arange(draws) + rng.random(draws)) / draws
         Z = rng.standard_normal((draws, 200, C))
-        p = adam.step(p, loss_gradient(p, A[i, :], v0[i], y[i, :], K_inv, N, u, Z))
+        for m, q in p.items():
+            slope = loss_gradient(q, A[i, :], v0[i], y[i, :], K_inv, N, u, Z)
+            p[m] = adam[m].step(q, slope)
     return p
 
 
 # %%
-def classify(p: dict, A: Array, v0: Array, rng) -> Array:
+def predictive_draws(n: int, C: int, rng) -> tuple[Array, Array]:
+    """128 levels of the scale, and normal numbers for the logits of n points."""
+    return (xp.arange(128) + rng.random(128)) / 128, rng.standard_normal((128, n, C))
+
+
+def classify(p: dict, A: Array, v0: Array, u: Array, Z: Array) -> Array:
     """Mean of softmax over 128 samples of scale and logits, each point by itself."""
-    u = (xp.arange(128) + rng.random(128)) / 128
-    Z = rng.standard_normal((128, A.shape[0], p["m"].shape[1]))
     return xp.mean(softmax(logits(p, A, v0, draw_scale(p, u)[0], Z)[0]), axis=0)
 
 
@@ -1297,10 +1304,11 @@ for seed in progress(seeds6, "digits"):
         sets[name] = project(images)
     sets["raw grey values"] = project(pictures[test], standardised=False)
     one_hot = to_device(np.eye(10)[labels[train]])
-    for model in STARTS:
-        p = fit(model, *project(pictures[train]), one_hot, K_inv, generator(seed))
+    fitted = fit(STARTS, *project(pictures[train]), one_hot, K_inv, generator(seed))
+    u, Z = predictive_draws(len(test), 10, generator(seed))
+    for model, p in fitted.items():
         for name, (A, v0) in sets.items():
-            score = judge(classify(p, A, v0, generator(seed)), labels[test])
+            score = judge(classify(p, A, v0, u, Z), labels[test])
             outcome.setdefault((model, name), []).append(score)
 
 # %%
@@ -1407,12 +1415,13 @@ for seed in scale(default=range(1), paper=range(3)):
     train, test, foreign = known[:900], known[900:], np.flatnonzero(labels >= 7)
     project, K_inv = prepare(train, 7)
     one_hot = to_device(np.eye(7)[labels[train]])
-    for model in STARTS:
-        p = fit(model, *project(pictures[train]), one_hot, K_inv, generator(seed))
-        both = np.concatenate([test, foreign])
-        P = to_host(classify(p, *project(pictures[both]), generator(seed)))
+    fitted = fit(STARTS, *project(pictures[train]), one_hot, K_inv, generator(seed))
+    both = np.concatenate([test, foreign])
+    is_foreign = np.arange(len(both)) >= len(test)
+    shown, draws_7 = project(pictures[both]), predictive_draws(len(both), 7, generator(seed))
+    for model, p in fitted.items():
+        P = to_host(classify(p, *shown, *draws_7))
         entropy = -np.sum(P * np.log(P + 1e-300), axis=1)
-        is_foreign = np.arange(len(both)) >= len(test)
         price = -np.log1p(-P[is_foreign].max(axis=1)).mean()
         accuracy, loss = judge(P[~is_foreign], labels[test])
         auroc = roc_auc_score(is_foreign, entropy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,27 @@ class Board:
         """Count the claims of all chapters."""
         return sum((tally(b["claims"]) for b in self.bundles.values()), Tally())
 
+    def title(self, slug: str) -> str:
+        """Return a chapter's own title, or that of a paper without a chapter."""
+        chapter = self.chapters.get(slug)
+        return chapter.title if chapter is not None else self.papers[slug].title
+
+    def picture(self, slug: str, number: int = 1) -> tuple[str, str] | None:
+        """Write a figure of a chapter's run where Sphinx finds it; return its address and text.
+
+        None if the run has no such figure.
+        """
+        figures = self.figures(slug) if slug in self.runs else []
+        if not 1 <= number <= len(figures):
+            return None
+        ending, data, alt = figures[number - 1]
+        path = self.project.build / "cards" / f"{slug}-{number}.{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = data.encode() if ending == "svg" else base64.b64decode(data)
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
+        return f"/_build/cards/{path.name}", alt
+
     def verdict(self, slug: str) -> str:
         """Return a chapter's verdict in words."""
         if slug not in self.chapters:
@@ -65,7 +87,12 @@ class Board:
         rows = []
         for slug, paper in self.papers.items():
             bundle = self.bundles.get(slug)
-            facts = {"slug": slug, "part": paper.part, "title": paper.title, "year": paper.year}
+            facts = {
+                "slug": slug,
+                "part": paper.part,
+                "title": self.title(slug),
+                "year": paper.year,
+            }
             if bundle is not None:
                 ran = {name: bundle[name] for name in ("scale", "backend", "device", "seconds")}
                 ran["date"] = self.runs[slug].stamp["date"]

@@ -6,18 +6,24 @@ executed notebooks (what was measured).
 
 from __future__ import annotations
 
-import base64
 import re
+import runpy
+from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlencode
 
 import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
+from sphinx import addnodes
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from bookbuild import runs
 from bookbuild.board import Board, board
+from bookbuild.breaks import Break
 from bookbuild.project import PARTS, Chapter, Paper
+
+_WORDS_A_MINUTE = 200  # of a text with equations
 
 
 class BoardDirective(SphinxDirective):
@@ -43,6 +49,12 @@ class BoardDirective(SphinxDirective):
             self.env.note_dependency(str(runs.shown_file(chapter, self.board.project)))
 
 
+def found_as(names: Iterable[str], *, main: bool = True) -> addnodes.index:
+    """Return index entries: a search for one of the names leads to the page they stand on."""
+    mark = "main" if main else ""
+    return addnodes.index(entries=[("single", name, "", mark, None) for name in names])
+
+
 class PaperCard(BoardDirective):
     """The facts of a chapter's paper and of its last run; its claims; how to cite and download."""
 
@@ -62,18 +74,26 @@ class PaperCard(BoardDirective):
             run = self.board.runs[slug]
             lines += [
                 f"**[{run if not run.failure else self.board.verdict(slug)}](#verdict)** · "
-                f"{bundle['scale']} scale, {run.seconds:.0f} s with {bundle['backend']} on "
-                f"{plain(bundle['device'])}, {run.stamp['date']}",
+                f"{_minutes_to_read(self.board.chapters[slug])} to read · "
+                f"{run.seconds:.0f} s to run at {bundle['scale']} scale with {bundle['backend']} "
+                f"on {plain(bundle['device'])}, {run.stamp['date']}",
                 "",
                 f"```{{claims-at-a-glance}} {slug}",
                 "```",
             ]
         card = nodes.container(classes=["paper-card"])
+        card += found_as([paper.title, *paper.methods])
         if slug in self.board.failures:
             card += _failure(self.board.failures[slug])
         card += self.markdown([*lines, *_citation(paper)])
         card += nodes.raw("", _chapter_downloads(slug, bundle is not None), format="html")
         return [card]
+
+
+def _minutes_to_read(chapter: Chapter) -> str:
+    words = sum(len(block.split()) for block in chapter.paragraphs if not block.startswith("```"))
+    minutes = max(1, round(words / _WORDS_A_MINUTE))
+    return f"{minutes} minute{'s' * (minutes > 1)}"
 
 
 def _failure(text: str) -> nodes.admonition:
@@ -152,7 +172,7 @@ class PartCards(BoardDirective):
             page = f"/book/{name}/index" if name in PARTS else f"/book/{name}"
             lines += [f"```{{grid-item-card}} {PARTS.get(name, name.capitalize())}"]
             lines += [f":link: {page}", ":link-type: doc"]
-            lines += self._picture(name, *entry["figure"].split()) if "figure" in entry else []
+            lines += self._picture(*entry["figure"].split()) if "figure" in entry else []
             lines += [entry["text"], *self._count(name), "```", ""]
         return self.markdown([*lines, "````"])
 
@@ -163,58 +183,88 @@ class PartCards(BoardDirective):
         chapters = sum(chapter.part == part for chapter in self.board.chapters.values())
         return ["", f"*{chapters} of {papers} papers have their chapter*"]
 
-    def _picture(self, name: str, slug: str, number: str) -> list[str]:
-        """Write the figure where Sphinx finds it, and return the card's options."""
+    def _picture(self, slug: str, number: str) -> list[str]:
+        """Return a card's options that show a figure."""
         run = self.board.runs.get(slug)
-        figures = self.board.figures(slug) if run else []
-        if run is None or (run.failure and int(number) > len(figures)):
-            return []  # the figure may come with a run that ends well
-        if not 1 <= int(number) <= len(figures):
-            raise self.error(f"{slug} has {len(figures)} figures, not a figure {number}")
-        ending, data, alt = figures[int(number) - 1]
-        path = self.board.project.build / "cards" / f"{name}.{ending}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = data.encode() if ending == "svg" else base64.b64decode(data)
-        if not path.exists() or path.read_bytes() != content:
-            path.write_bytes(content)
-        return [f":img-top: /_build/cards/{path.name}", f":img-alt: {alt}"]
+        if run is None:
+            return []
+        picture = self.board.picture(slug, int(number))
+        if picture is None:
+            if run.failure:
+                return []  # the figure may come with a run that ends well
+            count = len(self.board.figures(slug))
+            raise self.error(f"{slug} has {count} figures, not a figure {number}")
+        return [f":img-top: {picture[0]}", f":img-alt: {picture[1]}"]
 
 
 class PartPapers(BoardDirective):
-    """The papers of one part, with links to the chapters that are written."""
+    """The gallery of one part: its chapters with a figure, what they say, and their verdicts."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return the table."""
+        """Return the cards, and a list of the papers that have no chapter."""
         part = self.arguments[0]
         if part not in PARTS:
             raise self.error(f"{part!r} is no part; the parts are {', '.join(PARTS)}")
         self.rests_on(list(self.board.chapters.values()))
-        lines = ["| Paper | Year | Verdict |", "| --- | --- | --- |"]
-        for paper in self.board.papers.values():
-            if paper.part == part:
-                verdict = self.board.verdict(paper.slug)
-                lines.append(f"| {_title(paper, self.board)} | {paper.year} | {verdict} |")
-        return self.markdown(lines)
+        papers = [paper for paper in self.board.papers.values() if paper.part == part]
+        waiting = [paper for paper in papers if paper.slug not in self.board.chapters]
+        lines = ["````{grid} 1 2 2 2", ":gutter: 3", ""]
+        for paper in papers:
+            if paper not in waiting:
+                lines += self._card(paper)
+        lines.append("````")
+        if waiting:
+            lines += ["", "Without a chapter yet:", ""]
+            lines += [f"- {_title(paper, self.board)}, {paper.year}" for paper in waiting]
+        return self.markdown(lines if len(waiting) < len(papers) else lines[4:])
+
+    def _card(self, paper: Paper) -> list[str]:
+        chapter = self.board.chapters[paper.slug]
+        picture = self.board.picture(paper.slug)
+        shown = [f":img-top: {picture[0]}", f":img-alt: {picture[1]}"] if picture else []
+        return [
+            f"```{{grid-item-card}} {chapter.title}",
+            f":link: /{chapter.docname}",
+            ":link-type: doc",
+            *shown,
+            chapter.opening,
+            "",
+            f"*{plain(paper.title)}*, {paper.year}" if paper.title != chapter.title else paper.year,
+            "",
+            f"**{self.board.verdict(paper.slug)}**",
+            "```",
+            "",
+        ]
 
 
 class MethodIndex(BoardDirective):
-    """Every method that the bibliography names, with the chapters that use it."""
+    """Every method that the bibliography names, with the chapters that use it.
+
+    The content is YAML, one line for each method that has other names: ``Method: name, name``.
+    """
+
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         """Return the list."""
         self.rests_on(list(self.board.chapters.values()))
+        others: dict[str, str] = yaml.safe_load("\n".join(self.content)) or {}
         chapters: dict[str, list[str]] = {}
         for slug in self.board.chapters:
             paper = self.board.papers[slug]
             for method in paper.methods:
                 chapters.setdefault(method, []).append(_title(paper, self.board))
+        unknown = sorted(set(others) - {m for p in self.board.papers.values() for m in p.methods})
+        if unknown:
+            raise self.error(f"no paper has the method {unknown[0]!r}")
         lines = []
         for method in sorted(chapters, key=str.casefold):
-            first, *others = chapters[method]
-            lines += [method, f": {first}", *(f": {other}" for other in others), ""]
-        return self.markdown(lines)
+            also = f" ({others[method]})" if method in others else ""
+            lines += [f"{method}{also}", *(f": {title}" for title in chapters[method]), ""]
+        names = [name.strip() for also in others.values() for name in also.split(",")]
+        return [found_as(names), found_as(chapters, main=False), *self.markdown(lines)]
 
 
 def table_row(cells: list[str]) -> str:
@@ -224,7 +274,7 @@ def table_row(cells: list[str]) -> str:
 
 
 def _title(paper: Paper, facts: Board) -> str:
-    title = plain(paper.title)
+    title = plain(facts.title(paper.slug))
     if paper.slug in facts.chapters:
         return f"[{title}](/book/{paper.part}/{paper.slug}.md)"
     return f"{title} {{cite}}`{paper.slug}`"
@@ -244,12 +294,54 @@ class Totals(BoardDirective):
         return [*self.markdown([" · ".join(filter(None, parts))]), *failed_chapters(self.board)]
 
 
+class Trust(BoardDirective):
+    """Why a reader may believe the verdicts, with the counts of this build."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the list."""
+        self.rests_on(list(self.board.chapters.values()))
+        kept = [each for chapter in self.board.chapters.values() for each in self._breaks(chapter)]
+        competitors = sum(each.competitor for each in kept)
+        count = self.board.tally()
+        items = [
+            "**Measured, not typed.** Every number of a verdict was printed by the run that made "
+            f"this page: {count.rows} rows in {len(self.board.bundles)} chapters.",
+            "**Thresholds are not fitted.** They are the paper's, or come from random numbers "
+            "other than those that judge.",
+            "**A broken method is noticed.** Of every chapter we keep versions that are broken on "
+            f"purpose, {len(kept)} in all; {competitors} of them hand in a competitor's result as "
+            "the method's own. Each must turn a claim red.",
+            "**The same on every machine.** Verdicts are asked again with the arithmetic of old "
+            "processors, with more threads, and with seeds that nobody had seen.",
+            f"**What does not hold stays.** {{board-link}}`{count.not_reproduced} claims were not "
+            "reproduced <verdict=not reproduced>`, each with its number and the reason.",
+        ]
+        return self.markdown([f"- {item}" for item in items])
+
+    def _breaks(self, chapter: Chapter) -> list[Break]:
+        path = self.board.project.root / "tests" / "breaks" / f"{chapter.slug}.py"
+        self.env.note_dependency(str(path))
+        return runpy.run_path(str(path))["BREAKS"] if path.exists() else []
+
+
+class BoardLink(SphinxRole):
+    """A link to the scoreboard that shows some rows only: ``words <verdict=not reproduced>``."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the link; its address is known when pages are written."""
+        words, _, query = self.text.rstrip(">").rpartition(" <")
+        link = nodes.reference("", words, refuri="")
+        link["chapter"] = "book/scoreboard", ""
+        link["query"] = "?" + urlencode(dict([query.split("=", 1)]))
+        return [link], []
+
+
 def failed_chapters(facts: Board) -> list[nodes.Node]:
     """Return a red sentence that counts and names what failed, if anything did."""
     if not facts.failures:
         return []
     count = len(facts.failures)
-    names = ", ".join(facts.papers[slug].title for slug in facts.failures if slug in facts.papers)
+    names = ", ".join(facts.title(slug) for slug in facts.failures if slug in facts.papers)
     text = f"{count} chapter{'s fail' if count > 1 else ' fails'} on this machine: {names}."
     return [nodes.paragraph("", "", nodes.strong("", text), classes=["failure"])]
 
@@ -260,4 +352,5 @@ ALL = {
     "part-papers": PartPapers,
     "method-index": MethodIndex,
     "totals": Totals,
+    "trust": Trust,
 }

@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 
 from bookbuild import pairing, runs
 from bookbuild.board import board
+from bookbuild.portable import portable
 
 
 def write(app: Sphinx, error: Exception | None) -> None:
@@ -30,6 +31,7 @@ def write(app: Sphinx, error: Exception | None) -> None:
             if chapter.script.exists():  # not if Markdown cannot be carried to it
                 shutil.copyfile(chapter.script, page.with_suffix(".py"))
             notebook = pairing.read(runs.shown_file(chapter, facts.project))
+            notebook = portable(notebook, chapter.slug, facts)
             if repository:
                 notebook.cells.insert(0, _installation(repository))
             nbformat.write(notebook, page.with_suffix(".ipynb"))

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -43,6 +44,25 @@ _KEPT = ("PYTHONHOME", "CUPY_CACHE_DIR")  # where things are, not what they do
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, and what it took of the machine.
+
+    Parameters
+    ----------
+    stopped : str or None
+        Why the run was ended before its last cell, if not by an error in a cell.
+    processor : float
+        Seconds of processor time of the kernel, and of the programs that it waited for.
+    memory : int
+        The most memory that the kernel held at once, in bytes.
+    """
+
+    stopped: str | None
+    processor: float
+    memory: int
+
+
 def cell_limit() -> float:
     """Return the processor time that one cell may take, ``GAUSSBOOK_CELL_LIMIT`` if it is set."""
     paper = os.environ.get("GAUSSBOOK_SCALE") == "paper"
@@ -53,7 +73,7 @@ def cell_limit() -> float:
 
 def run(
     notebook: NotebookNode, library: Path, scratch: Path, interrupt: threading.Event | None = None
-) -> str | None:
+) -> Outcome:
     """Execute the code cells in order and put what they give into `notebook`.
 
     Parameters
@@ -69,8 +89,8 @@ def run(
 
     Returns
     -------
-    str or None
-        Why the run was ended before its last cell, if not by an error in a cell.
+    Outcome
+        How it ended, and what it took.
 
     Raises
     ------
@@ -106,7 +126,7 @@ async def _run(
     folder: Path,
     scratch: Path,
     interrupt: threading.Event | None,
-) -> str | None:
+) -> Outcome:
     client = _Client(
         v4.new_notebook(cells=cells),
         timeout=None,
@@ -134,12 +154,14 @@ async def _run(
     try:
         work.result()
     except CellControlSignal:  # an error in a cell: its outputs say which
-        return None
+        stopped = None
     except (DeadKernelError, RuntimeError) as error:
         if interrupt is not None and interrupt.is_set():
             raise KeyboardInterrupt from error
-        return f"stopped in {watch.place(len(cells))}: {watch.reason or _why_dead(client)}"
-    return None
+        stopped = f"stopped in {watch.place(len(cells))}: {watch.reason or _why_dead(client)}"
+    else:
+        stopped = None
+    return Outcome(stopped, watch.processor, watch.memory)
 
 
 class _Client(NotebookClient):
@@ -164,13 +186,14 @@ class _Client(NotebookClient):
 
 
 class _Watch:
-    """Ends a kernel whose present cell takes too long."""
+    """Ends a kernel whose present cell takes too long; remembers what the kernel has taken."""
 
     def __init__(self, client: _Client, limit: float):
         self.client = client
         self.limit = limit
         self.reason: str | None = None
         self.cell: int | None = None
+        self.processor, self.memory = 0.0, 0
 
     def begin(self, cell: NotebookNode, cell_index: int) -> None:
         """Note when a cell begins."""
@@ -182,6 +205,8 @@ class _Watch:
         """End the kernel if its cell is over a limit."""
         if self.cell is None or self.reason is not None:
             return
+        with contextlib.suppress(psutil.Error):
+            self.memory = max(self.memory, self.client.process.memory_info().rss)
         if self._processor_time() - self.spent > self.limit:
             self.end(f"over {self.limit:g} seconds of processor time")
         elif time.monotonic() - self.began > self.limit * PATIENCE:
@@ -202,11 +227,10 @@ class _Watch:
         return f"code cell {self.cell + 1} of {count} ({line[:60]})"
 
     def _processor_time(self) -> float:
-        try:
-            times = self.client.process.cpu_times()
-        except psutil.Error:
-            return 0.0
-        return times.user + times.system
+        """Return what the kernel and what it waited for have taken, also once it has ended."""
+        with contextlib.suppress(psutil.Error):
+            self.processor = sum(self.client.process.cpu_times()[:4])
+        return self.processor
 
 
 def _why_dead(client: _Client) -> str:

@@ -11,6 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from bookbuild import (
+    address,
     declared,
     directives,
     downloads,
@@ -42,6 +43,7 @@ def _bring_our_files(app: Sphinx, config: Config) -> None:
     """Name the folders of the press to Sphinx."""
     config.nb_execution_cache_path = str(board(app).project.build / "jupyter-cache")
     config.html_static_path = [*config.html_static_path, str(_STATIC)]
+    config.html_search_scorer = str(_STATIC / "scorer.js")
     config.templates_path = [*config.templates_path, str(_TEMPLATES)]
     config.gaussbook_press = _press_digest()
 
@@ -100,11 +102,14 @@ def _describe_to_others(app: Sphinx) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives and the steps around the build."""
-    for name, directive in {**directives.ALL, **scoreboard.ALL, **performance.ALL}.items():
-        app.add_directive(name, directive)
+    for module in (directives, scoreboard, performance, address):
+        for name, directive in module.ALL.items():
+            app.add_directive(name, directive)
     app.add_role("claims", declared.ClaimsRole())
+    app.add_role("board-link", directives.BoardLink())
     app.add_config_value("gaussbook_press", "", "env")
     app.add_config_value("gaussbook_launch", {}, "html")
+    app.add_config_value("gaussbook_contact", "", "html")
     app.add_css_file("book.css")
     app.add_js_file("book.js", loading_method="defer")
     app.connect("config-inited", _without_thebe)
@@ -118,8 +123,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-updated", pages.redraw_bibliography)
     app.connect("doctree-resolved", pages.fold_long_cells)
     app.connect("doctree-resolved", pages.link_back)
+    app.connect("doctree-resolved", scoreboard.link_rows)
     app.connect("html-page-context", links.link_code)
     app.connect("html-page-context", pages.finish_page, priority=900)
+    app.connect("html-page-context", address.on_every_page)
     app.connect("build-finished", downloads.write)
+    app.connect("build-finished", address.write_licence)
     _describe_to_others(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

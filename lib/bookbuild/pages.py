@@ -6,12 +6,15 @@ Sphinx calls these functions once the pages are parsed; none of them changes wha
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
+_OG_URL = re.compile(r'<meta property="og:url"[^>]*>\n?')
+_FRAME = 'class="slider-frame'
 LONG_CELL = 15  # lines of code above which a reader may fold a cell
 PUBLISHED_BRANCH = "gh-pages"  # where the workflow puts the built site, notebooks included
 
@@ -71,6 +74,10 @@ def finish_page(
     if "body" in context:
         # docutils: a list (role) whose entries are no list items, with a role ARIA has withdrawn
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        # the figures of a slider are fetched when the reader comes to them
+        context["body"] = context["body"].replace(_FRAME, f'loading="lazy" {_FRAME}')
+    if not app.config.html_baseurl:  # an address that is not absolute is none
+        context["metatags"] = _OG_URL.sub("", context.get("metatags", ""))
     for group in context.get("header_buttons", []):
         for button in group.get("buttons", []) if group.get("label") == "launch-buttons" else []:
             if button.get("text") == "Colab":

@@ -10,7 +10,7 @@ import matplotlib
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from bookbuild.directives import BoardDirective, table_row
+from bookbuild.directives import BoardDirective, plain, table_row
 from gaussbook.plotting import STYLE
 
 
@@ -30,6 +30,32 @@ class Benchmarks(BoardDirective):
                 lines += _growth(record["growth"], root / "_build" / "performance" / path.stem)
         if not lines:
             raise self.error("there are no results; make some with: make bench")
+        return self.markdown(lines)
+
+
+class BookCosts(BoardDirective):
+    """What the book itself takes: processor time and memory of each chapter, the longest first."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a sentence and the table."""
+        facts = self.board
+        self.rests_on(list(facts.chapters.values()))
+        costs = {slug: run.cost for slug, run in facts.runs.items() if run.cost is not None}
+        if not costs:
+            return self.markdown(["No run of a chapter has been measured yet."])
+        total = sum(seconds for seconds, _ in costs.values())
+        memory = max(memory for _, memory in costs.values())
+        lines = [
+            f"All {len(costs)} chapters together: {total / 60:.0f} minutes of processor time, at "
+            f"most {memory / 1000:.1f} GB of memory for one ({facts.last_run()}).",
+            "",
+            table_row(["Chapter", "Processor time (s)", "Share (%)", "Memory (MB)"]),
+            table_row(["---"] * 4),
+        ]
+        for slug, (seconds, held) in sorted(costs.items(), key=lambda each: -each[1][0]):
+            title = f"[{plain(facts.title(slug))}](/{facts.chapters[slug].docname}.md)"
+            share = f"{100 * seconds / total:.1f}"
+            lines.append(table_row([title, f"{seconds:.1f}", share, str(held)]))
         return self.markdown(lines)
 
 
@@ -96,4 +122,4 @@ def _slope(curve: dict[str, Any]) -> float:
     return log(t1 / t0) / log(x1 / x0)
 
 
-ALL: dict[str, type[SphinxDirective]] = {"benchmarks": Benchmarks}
+ALL: dict[str, type[SphinxDirective]] = {"benchmarks": Benchmarks, "book-costs": BookCosts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,8 @@ PARTS = {
     "generative": "Generative models and transport",
 }
 """The book's parts in reading order: folder and title."""
+
+_SHORT = 90  # characters of a sentence that is too short to stand alone
 
 
 class BookError(Exception):
@@ -45,6 +48,29 @@ class Chapter:
     def docname(self) -> str:
         """Sphinx's name of the page."""
         return f"book/{self.part}/{self.slug}"
+
+    @cached_property
+    def paragraphs(self) -> list[str]:
+        """The page's blocks of text, title and directives among them, without its header."""
+        text = self.markdown.read_text(encoding="utf-8", errors="replace")
+        text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+        return [" ".join(block.split()) for block in text.split("\n\n") if block.strip()]
+
+    @property
+    def title(self) -> str:
+        """The page's title; its name while it has none."""
+        titles = [block for block in self.paragraphs if block.startswith("# ")]
+        return titles[0].removeprefix("# ").strip() if titles else self.slug
+
+    @property
+    def opening(self) -> str:
+        """Its first sentence, and the second if that is short: what a reader is told on a card."""
+        texts = [b for b in self.paragraphs if b[0].isalnum() or b[0] in '*_“"$']
+        if not texts:
+            return ""
+        first, *others = re.split(r"(?<=[.?!])\s+(?=[^a-z])", texts[0])
+        longer = len(first) < _SHORT and others and "{" not in others[0]
+        return f"{first} {others[0]}" if longer else first
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import html
+import json
 from typing import ClassVar
 
 from docutils import nodes
@@ -10,6 +13,28 @@ from myst_nb.core.render import MimeData, MimeRenderPlugin, NbElementRenderer, c
 from gaussbook.claims import MIME_TYPE
 
 IMAGES = ("image/svg+xml", "image/png", "image/gif")
+
+
+def _frames(renderer: NbElementRenderer, data: MimeData, slider: dict) -> list[nodes.Element]:
+    """Return the images of a slider, all but the first one hidden, and its control.
+
+    The control is native and does nothing without JavaScript, which shows it: see ``book.js``.
+    """
+    images = []
+    for k, frame in enumerate(slider["frames"]):
+        one = dataclasses.replace(data, mime_type=frame["kind"], content=frame["data"])
+        (image,) = renderer.render_image(one)
+        image["alt"], image["classes"] = frame["alt"], ["slider-frame"]
+        if k == slider["start"]:
+            image["classes"].append("is-shown")
+        images.append(image)
+    values = html.escape(json.dumps([frame["value"] for frame in slider["frames"]]))
+    control = (
+        f'<label class="slider-control" hidden>{html.escape(slider["label"])} '
+        f'<input type="range" min="0" max="{len(images) - 1}" step="1" value="{slider["start"]}" '
+        f'data-values="{values}"> <output></output></label>'
+    )
+    return [*images, nodes.raw("", control, format="html")]
 
 
 class Renderer(MimeRenderPlugin):
@@ -31,10 +56,11 @@ class Renderer(MimeRenderPlugin):
             return None
         (image,) = renderer.render_image(data)
         image["alt"] = texts["alt"]
+        images = _frames(renderer, data, texts["slider"]) if "slider" in texts else [image]
         holder = nodes.Element()
         with (
             renderer.renderer.current_node_context(holder),
             create_figure_context(renderer.renderer, {"caption": texts["caption"]}, data.line or 0),
         ):
-            renderer.renderer.current_node.append(image)
+            renderer.renderer.current_node.extend(images)
         return list(holder.children)

@@ -52,6 +52,12 @@ class Run:
         return self.stamp["seconds"]
 
     @property
+    def cost(self) -> tuple[float, int] | None:
+        """Seconds of processor time and megabytes of memory, or None if nobody measured them."""
+        known = "processor" in self.stamp
+        return (self.stamp["processor"], self.stamp["memory"]) if known else None
+
+    @property
     def failure(self) -> Failure | None:
         """Why it is no verified run, or None."""
         facts = self.stamp.get("failure")
@@ -186,10 +192,11 @@ def _run_now(chapter: Chapter, project: Project, interrupt: threading.Event | No
     state = freshness.library_state(notebook, library)
     freshness.compile_by_content(notebook, library)
     started = time.perf_counter()
-    stopped = execution.run(notebook, library, project.build / "kernels", interrupt)
+    outcome = execution.run(notebook, library, project.build / "kernels", interrupt)
     seconds = time.perf_counter() - started
     scale = freshness.setting()["scale"]
-    failure = Failure(stopped) if stopped else verification.failure(notebook, chapter.slug, scale)
+    failure = Failure(outcome.stopped) if outcome.stopped else None
+    failure = failure or verification.failure(notebook, chapter.slug, scale)
     present = _read(chapter.notebook) or notebook
     if freshness.execution_key(present, library, freshness.setting()) != key:
         failure = Failure("the chapter or the library was changed while it ran; run it again")
@@ -199,10 +206,16 @@ def _run_now(chapter: Chapter, project: Project, interrupt: threading.Event | No
         return _keep_failure(chapter, project, notebook, failure, seconds)
     execution.put_outputs(present, notebook.cells)  # its prose may have been edited meanwhile
     freshness.stamp(present, key, seconds)
+    present.metadata[STAMP] |= _cost(outcome)
     pairing.write(chapter.notebook, present)
     failed_file(chapter, project).unlink(missing_ok=True)
     sharing.give(present)
     return Run(present, kept=False)
+
+
+def _cost(outcome: execution.Outcome) -> dict[str, float]:
+    """Return what a stamp says of a run's cost: seconds of processor time, and megabytes."""
+    return {"processor": round(outcome.processor, 1), "memory": outcome.memory // 10**6}
 
 
 def _keep_failure(

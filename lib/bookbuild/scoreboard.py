@@ -6,15 +6,16 @@ as it is, escaped once, by Sphinx.
 
 from __future__ import annotations
 
+import html
+from collections import Counter
 from typing import Any
 
 from docutils import nodes
-from sphinx import addnodes
+from sphinx.application import Sphinx
 
-from bookbuild.board import Board
-from bookbuild.directives import BoardDirective, failed_chapters
+from bookbuild.directives import BoardDirective, failed_chapters, found_as, plain
 from bookbuild.project import PARTS
-from gaussbook.claims import Claim
+from gaussbook.claims import KINDS, SIGNS, Claim
 
 _DOWNLOADS = (  # written beside the page when the build ends, so Sphinx cannot link them
     '<p>The same table as <a href="scoreboard.json" download>JSON</a> and as '
@@ -84,54 +85,108 @@ def _glance(claim: Claim) -> list[Cell]:
 
 
 class Scoreboard(BoardDirective):
-    """Every paper and every claim, with the paper's number and ours."""
+    """Every paper and every claim: one foldable group for each paper, its rows inside."""
 
     columns = (
-        "Paper", "Part", "Claim", "What is measured", "Paper's number", "Measured here",
-        "Threshold", "Verdict", "Ran on",
+        "Verdict", "Claim", "What is measured", "Paper", "Measured here", "Threshold", "What it is",
     )  # fmt: skip
 
     def run(self) -> list[nodes.Node]:
-        """Return totals, downloads and the table."""
+        """Return totals, downloads and the groups."""
         self.rests_on(list(self.board.chapters.values()))
-        papers, chapters = len(self.board.papers), len(self.board.chapters)
-        counts = f"{papers} papers, {chapters} of them with a chapter; {self.board.tally()}."
         box = nodes.container(classes=["scoreboard"])
-        box += nodes.paragraph("", "", nodes.strong("", counts))
+        box += found_as(("not reproduced", "claims", "verdicts", "thresholds"))
+        box += nodes.paragraph("", "", nodes.strong("", self._totals()))
         box += failed_chapters(self.board)
-        box += claims_table(
-            list(self.columns), [self._cells(row) for row in self.board.rows()], "all-claims"
-        )
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for row in self.board.rows():
+            groups.setdefault(row["slug"], []).append(row)
+        waiting = [slug for slug in groups if slug not in self.board.chapters]
+        for slug, rows in groups.items():
+            if slug in self.board.chapters:
+                box += self._group(slug, rows)
+        if waiting:
+            box += self._without_chapter(waiting)
         return [nodes.raw("", _DOWNLOADS, format="html"), box]
 
+    def _totals(self) -> str:
+        papers, chapters = len(self.board.papers), len(self.board.chapters)
+        rows = [row for bundle in self.board.bundles.values() for row in bundle["claims"]]
+        kinds = Counter(row["kind"] for row in rows)
+        behind = "; ".join(f"{kinds[kind]} {words}" for kind, words in KINDS.items() if kinds[kind])
+        return (
+            f"{papers} papers, {chapters} of them with a chapter; {self.board.tally()}"
+            f"{f' ({behind})' if behind else ''}."
+        )
+
+    def _group(self, slug: str, rows: list[dict[str, Any]]) -> list[nodes.Node]:
+        paper = self.board.papers[slug]
+        marks = html.escape(PARTS[paper.part]), html.escape(self.board.title(slug))
+        head = (
+            f'<details class="paper-claims" data-part="{marks[0]}"><summary>'
+            f'<span class="paper-title">{marks[1]}</span> '
+            f'<span class="paper-verdict">{html.escape(self.board.verdict(slug))}</span></summary>'
+        )
+        return [
+            nodes.raw("", head, format="html"),
+            nodes.paragraph("", "", *self._facts(slug)),
+            *self._table(rows),
+            nodes.raw("", "</details>", format="html"),
+        ]
+
+    def _facts(self, slug: str) -> list[nodes.Node]:
+        """Return a link to the chapter, and when and how it ran."""
+        link = nodes.reference("", "Read the chapter", refuri="")
+        link["chapter"] = self.board.chapters[slug].docname, ""
+        words = ["", PARTS[self.board.papers[slug].part]]
+        if slug in self.board.bundles:
+            bundle, day = self.board.bundles[slug], self.board.runs[slug].stamp["date"]
+            device = "GPU" if bundle["backend"] == "cupy" else "CPU"
+            words += [f"{bundle['scale']} scale", f"on the {device}", f"run on {day}"]
+        return [link, nodes.Text(" · ".join(words))]
+
+    def _table(self, rows: list[dict[str, Any]]) -> list[nodes.Node]:
+        if any("id" not in row for row in rows):
+            words = rows[0].get("reason") or rows[0]["verdict"]
+            return [nodes.paragraph("", words, support_smartquotes=False)]
+        cells = [self._cells(row) for row in rows]
+        return [claims_table(list(self.columns), cells, "all-claims")]
+
     def _cells(self, row: dict[str, Any]) -> list[Cell]:
-        paper = _paper(self, self.board, row["slug"])
-        reason = f": {row['reason']}" if row.get("reason") else ""
-        verdict, part = row["verdict"] + reason, PARTS[row["part"]]
-        if "id" not in row:
-            return [paper, part, "", "", "", "", "", verdict, ""]
         claim = Claim(**{name: row[name] for name in Claim.__dataclass_fields__})
+        link = nodes.reference("", claim.id, refuri="")
+        link["chapter"] = self.board.chapters[row["slug"]].docname, claim.id
+        verdict = nodes.inline("", f"{SIGNS[claim.verdict]} {claim.verdict}")
+        verdict["classes"] = ["verdict", claim.verdict.replace(" ", "-")]
+        reason = f" ({claim.reason})" if claim.reason else ""
         numbers = [claim.paper or "–", claim.measured_text(), claim.threshold_text()]
-        device = "GPU" if row["backend"] == "cupy" else "CPU"
-        return [paper, part, claim.id, claim.statement, *numbers, verdict, device]
+        return [verdict, link, claim.statement + reason, *numbers, KINDS[claim.kind]]
+
+    def _without_chapter(self, slugs: list[str]) -> list[nodes.Node]:
+        """Return the papers that nobody has reproduced here yet, by part."""
+        count = f"{len(slugs)} paper{'s' * (len(slugs) > 1)} without a chapter yet"
+        listed = []
+        for slug in slugs:
+            title = plain(self.board.papers[slug].title)
+            listed.append(f"- {title} {{cite}}`{slug}`, {PARTS[self.board.papers[slug].part]}")
+        head = f'<details class="paper-waiting"><summary>{count}</summary>'
+        return [
+            nodes.raw("", head, format="html"),
+            *self.markdown(listed),
+            nodes.raw("", "</details>", format="html"),
+        ]
 
 
-def _paper(directive: BoardDirective, facts: Board, slug: str) -> nodes.Node:
-    """Return a paper's title with a link to its chapter, or to its entry in the bibliography."""
-    title = facts.papers[slug].title
-    if slug not in facts.chapters:
-        (citation,) = directive.markdown([f"{{cite}}`{slug}`"])
-        return nodes.inline("", f"{title} ", *citation.children)
-    return addnodes.pending_xref(
-        "",
-        nodes.inline("", title),
-        refdomain="std",
-        reftype="doc",
-        reftarget=f"/{facts.chapters[slug].docname}",
-        refdoc=directive.env.docname,
-        refexplicit=True,
-        refwarn=True,
-    )
+def link_rows(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Give the links to chapters and their rows their addresses, which depend on the builder."""
+    for reference in doctree.findall(nodes.reference):
+        if "chapter" in reference:
+            target, row = reference["chapter"]
+            address = app.builder.get_relative_uri(docname, target)
+            anchored = row and app.builder.name == "html"  # on one page, C2 is everywhere
+            address += reference.get("query", "") if app.builder.name == "html" else ""
+            reference["refuri"] = f"{address}#{row}" if anchored else address
+            reference["internal"] = True
 
 
 ALL = {"claims-at-a-glance": Glance, "scoreboard": Scoreboard}

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import distributions
 from pathlib import Path
@@ -67,6 +68,8 @@ def build(project: Project, only: str | None = None) -> Path:
         page = _typeset(project, chapters, known, lock)
     if only:
         page = (page.parent / chosen[0].docname).with_suffix(".html")
+    if not only:
+        print(_longest(last))
     print(f"built in {time.perf_counter() - started:.0f} s; open {page} (or: make serve)")
     runs_of_chosen = {chapter.slug: last[chapter.slug] for chapter in chosen}
     failed = {slug: run for slug, run in runs_of_chosen.items() if run is None or run.failure}
@@ -75,6 +78,14 @@ def build(project: Project, only: str | None = None) -> Path:
         count = f"{len(failed)} chapter{'s' * (len(failed) > 1)}"
         raise BookError(f"{count} failed on this machine; the pages say so:{lines}")
     return page
+
+
+def _longest(last: Mapping[str, Run | None]) -> str:
+    """Name the three chapters that take the most processor time."""
+    costs = {slug: run.cost[0] for slug, run in last.items() if run is not None and run.cost}
+    longest = sorted(costs, key=lambda slug: -costs[slug])[:3]
+    named = [f"{slug} ({costs[slug]:.0f} s)" for slug in longest]
+    return f"the longest chapters, in processor time: {', '.join(named) or 'none was measured'}"
 
 
 def is_complete(project: Project) -> bool:

@@ -24,7 +24,7 @@ from gaussbook.arrays import to_host
 from gaussbook.scale import current_scale
 from gaussbook.tables import format_number, html_table, text_table
 
-__all__ = ["KINDS", "MIME_TYPE", "Claim", "ClaimError", "Claims"]
+__all__ = ["KINDS", "MIME_TYPE", "SIGNS", "Claim", "ClaimError", "Claims"]
 
 MIME_TYPE = "application/vnd.gaussbook.claims+json"
 
@@ -39,6 +39,9 @@ KINDS = {
     "own": "our own check",
 }
 """What a row tests, in words."""
+
+SIGNS = {HOLDS: "✓", FAILS: "✗", NOT_REPRODUCED: "○", REPORTED: "·"}
+"""The sign before a verdict."""
 
 
 class ClaimError(AssertionError):
@@ -410,7 +413,7 @@ def _apart(value: float, others: Sequence[float]) -> str:
 
 
 def _digits(value: float, digits: int) -> str:
-    return format_number(value) if digits == 4 else f"{value:.{digits}g}"
+    return format_number(value, digits)
 
 
 def _with_unit(text: str, unit: str) -> str:
@@ -421,7 +424,6 @@ _CAPTION = "The claims and what was measured"
 _COLUMNS = (
     "Claim", "What is measured", "What it is", "Paper", "Measured here", "Threshold", "Verdict",
 )  # fmt: skip
-_SIGNS = {HOLDS: "✓", FAILS: "✗", NOT_REPRODUCED: "○", REPORTED: "·"}
 
 
 def _cells(claim: Claim) -> tuple[str, ...]:
@@ -435,5 +437,5 @@ def _cells(claim: Claim) -> tuple[str, ...]:
         claim.paper or "–",
         claim.measured_text() + seeds,
         claim.threshold_text() + (f" ({slack})" if slack else ""),
-        f"{_SIGNS[claim.verdict]} {claim.verdict}{reason}",
+        f"{SIGNS[claim.verdict]} {claim.verdict}{reason}",
     )

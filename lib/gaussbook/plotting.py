@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
@@ -18,9 +18,10 @@ import numpy as np
 
 from gaussbook import notebook
 from gaussbook.arrays import Array, to_host
+from gaussbook.tables import format_number
 from gaussbook.validation import check_array, check_integer, check_scalar
 
-__all__ = ["PALETTE", "STYLE", "animation", "figure"]
+__all__ = ["PALETTE", "STYLE", "animation", "figure", "slider"]
 
 PALETTE = {
     "blue": "#0072B2",
@@ -131,6 +132,82 @@ def animation(
         _publish("image/gif", base64.b64encode(buffer.getvalue()).decode(), alt, caption)
 
 
+def slider(
+    values: Sequence[Any],
+    draw: Callable[[Any, Any], None],
+    *,
+    label: str,
+    alt: Callable[[Any], str],
+    caption: str,
+    start: int = 0,
+    rows: int = 1,
+    columns: int = 1,
+    width: float = 7.2,
+    height: float | None = None,
+    **subplots: Any,
+) -> None:
+    """Show one figure for each value, and a control with which the reader goes through them.
+
+    The page shows one of them at a time, with a range input below; in a notebook, in print and
+    without JavaScript it is the figure of `values[start]`.
+
+    Parameters
+    ----------
+    values : sequence
+        The values of the one quantity that tells the story, in order: numbers, or texts.
+    draw : callable
+        ``draw(axes, value)`` draws the figure of one value on empty panels.  Axes should keep their
+        limits from value to value, or the reader compares scales.
+    label : str
+        The quantity's name, with its unit.
+    alt : callable
+        ``alt(value)`` is the figure's alternative text.
+    caption : str
+        The sentence below all figures (Markdown and ``$formulas$`` allowed).
+    start : int
+        Index of the value that is shown first.
+    rows, columns, width, height, **subplots
+        As for `figure`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two values, `start` is none of them, a text is missing, or an axis
+        of data has no label.
+    """
+    values = list(values)
+    if len(values) < 2:
+        raise ValueError(f"values must be at least two, got {len(values)}")
+    start = check_integer("start", start, at_least=0, at_most=len(values) - 1)
+    if not isinstance(label, str) or not label.strip():
+        raise ValueError("label must name the quantity that the reader changes")
+    import matplotlib.pyplot as plt
+
+    images, alts = [], []
+    with matplotlib.style.context(STYLE):
+        for value in values:
+            alts.append(alt(value))
+            _check_texts(alts[-1], caption)
+            fig, axes = plt.subplots(
+                rows, columns, figsize=(width, height or 3.0 * rows), **subplots
+            )
+            try:
+                draw(axes, value)
+                _check_labels(fig)
+                images.append(_image(fig))
+            finally:
+                plt.close(fig)
+    if notebook.is_running():
+        words = [v if isinstance(v, str) else format_number(float(v)) for v in values]
+        frames = [
+            {"kind": kind, "data": data, "alt": " ".join(text.split()), "value": word}
+            for (kind, data), text, word in zip(images, alts, words, strict=True)
+        ]
+        first = frames[start]
+        more = {"slider": {"label": label, "start": start, "frames": frames}}
+        _publish(first["kind"], first["data"], first["alt"], caption, more)
+
+
 def _check_texts(alt: str, caption: str) -> None:
     for name, text in (("alt", alt), ("caption", caption)):
         if not isinstance(text, str) or not text.strip():
@@ -159,21 +236,29 @@ def _labels_are_shared(ax: Any, axis: Any) -> bool:
 
 def _show(fig: Any, alt: str, caption: str) -> None:
     """Display the figure as SVG where that is small, else as PNG; do nothing outside Jupyter."""
+    kind, data = _image(fig)
+    if notebook.is_running():
+        _publish(kind, data, alt, caption)
+
+
+def _image(fig: Any) -> tuple[str, str]:
+    """Return a figure's kind of data and the data; outside Jupyter draw it for its errors only."""
     if not notebook.is_running():
-        fig.canvas.draw()  # a plain run still meets every error of drawing
-        return
+        fig.canvas.draw()
+        return "", ""
     image = _render(fig, "svg")
-    kind, data = "image/svg+xml", image.decode()
     if len(image) > _LARGEST_SVG:
-        kind, data = "image/png", base64.b64encode(_render(fig, "png")).decode()
-    _publish(kind, data, alt, caption)
+        return "image/png", base64.b64encode(_render(fig, "png")).decode()
+    return "image/svg+xml", image.decode()
 
 
-def _publish(kind: str, data: str, alt: str, caption: str) -> None:
+def _publish(
+    kind: str, data: str, alt: str, caption: str, more: dict[str, Any] | None = None
+) -> None:
     """Attach an image with its texts to the running cell."""
     texts = {"alt": " ".join(alt.split()), "caption": " ".join(caption.split())}
     plain = f"Figure: {texts['caption']}"
-    notebook.publish({kind: data, "text/plain": plain}, {kind: texts})
+    notebook.publish({kind: data, "text/plain": plain}, {kind: {**texts, **(more or {})}})
     # Jupyter shows no caption of its own; the website knows this output and drops it.
     markdown = {"text/markdown": f"*{texts['caption']}*"}
     notebook.publish(markdown, {"text/markdown": {"caption": True}})

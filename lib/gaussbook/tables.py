@@ -54,11 +54,29 @@ def _cell(value: Any) -> str:
     return format_number(float(value))
 
 
-def format_number(value: float) -> str:
-    """Return a number with four significant digits, without an exponent where it reads well."""
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def format_number(value: float, digits: int = 4) -> str:
+    """Return a number as people write it: ``0.0123``, ``66000``, ``−1.649 × 10⁻¹³``.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    digits : int
+        How many significant digits it is rounded to; below a million, whole numbers keep all.
+    """
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    return f"{value:.0f}" if 1e4 <= abs(value) < 1e6 else f"{value:.4g}"
+    if 10**digits <= abs(value) < 1e6:
+        return f"{value:.0f}".replace("-", "−")
+    value += 0.0  # a zero has no sign
+    mantissa, e, exponent = f"{value:.{digits}g}".replace("-", "−", value < 0).partition("e")
+    if not e:
+        return mantissa
+    power = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return f"{mantissa} × {power}" if mantissa.strip("−") != "1" else mantissa.replace("1", power)
 
 
 def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -271,8 +271,18 @@ def test_a_cell_that_only_waits_is_ended_after_ten_times_the_limit(mini, monkeyp
         cells=[nbformat.v4.new_code_cell("import time\ntime.sleep(1000)")]
     )
     monkeypatch.setenv("GAUSSBOOK_CELL_LIMIT", "0.2")
-    reason = execution.run(notebook, mini.root / "lib", mini.root / "_build/kernels")
-    assert "no end after 2 seconds" in reason
+    outcome = execution.run(notebook, mini.root / "lib", mini.root / "_build/kernels")
+    assert "no end after 2 seconds" in outcome.stopped
+
+
+def test_a_run_knows_what_it_took(mini):
+    work = "import time\nheld = bytearray(300_000_000)\n"
+    work += "while time.process_time() < 1.5: pass\ntime.sleep(0.3)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(work)])
+    outcome = execution.run(notebook, mini.root / "lib", mini.root / "_build/kernels")
+    assert outcome.stopped is None
+    assert 1.5 <= outcome.processor < 30
+    assert 3e8 <= outcome.memory < 3e9
 
 
 def test_an_interrupt_ends_the_run(run, mini):
