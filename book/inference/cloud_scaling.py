@@ -23,14 +23,14 @@
 #
 # A cloud service buys machines before it knows what its users will ask for. Too few, and requests fail; too many, and
 # money burns. The provider promises: demand exceeds what was bought in at most five of a hundred steps. A forecast of
-# *the* demand cannot keep such a promise. A forecast of the whole *distribution* can: buy its 95 per cent quantile.
+# *the* demand cannot keep such a promise; a forecast of its whole *distribution* can: buy its 95 per cent quantile.
 # {cite:t}`cloud_scaling` forecast many indicators at once with a hierarchical attention network, bend its Gaussian
 # outputs with a normalising flow, and let Bayesian decision theory buy. Their claim: resources are saved and the
 # promise holds, also when conditions change.
 #
-# Conditions do change. In the picture, a made-up service runs for thirty days, and then its bursts become four times as
-# frequent and its processors twice as noisy. The *static* rule keeps buying by the distribution that it learned. The
-# *adaptive* one compares the past forecasts with what happened, and corrects the risk that it aims at.
+# Conditions do change. In the picture the bursts of a made-up service become four times as frequent, and its processors
+# twice as noisy. The *static* rule keeps buying by the distribution that it learned. The *adaptive* one compares
+# the past forecasts with what happened, and corrects the risk that it aims at.
 
 # %% tags=["hide-input"]
 import math
@@ -38,9 +38,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
-from scipy.signal import lfilter
-from scipy.special import entr, ndtr, ndtri
+from scipy.special import betaincinv, entr, ndtr, ndtri
 
 from gaussbook import autodiff as ad
 from gaussbook import nn
@@ -51,68 +49,49 @@ from gaussbook.optim import Adam, cosine_decay, minimize_lbfgs
 from gaussbook.plotting import PALETTE, figure
 from gaussbook.scale import scale
 from gaussbook.tables import table
+from gaussbook.traces import DAY, INDICATORS, service_trace
 
-claims = Claims("cloud_scaling")
-xp = backend()
+claims, xp = Claims("cloud_scaling"), backend()
 SEEDS = (0, 1)
-DAY = 144  # steps of ten minutes
 N_TRAIN, N_VAL = 21 * DAY, 3 * DAY
-FRESH = 30 * DAY  # the first of 60 days on which decisions are judged
-SHIFT, END = FRESH + 30 * DAY, FRESH + 60 * DAY
-SETTLED = SHIFT + 200  # the adaptive rule needs some steps to see what has happened
+start = N_TRAIN + N_VAL  # of the test; then 30 fresh days, the shift, and 30 more
+FRESH, SHIFT, END = 30 * DAY, 60 * DAY, 90 * DAY
+PARTS = {"before": slice(FRESH, SHIFT), "after": slice(SHIFT + 200, END)}  # 200 steps to adapt
 
 # %% tags=["hide-input"]
-NAMES = ["rate A", "rate B", "CPU A", "CPU B", "network", "disk", "memory", "constant",
-         "load A", "latency", "queue", "load B"]  # fmt: skip
-LEVELS = (1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3)
+NAMES, LEVELS = list(INDICATORS), tuple(INDICATORS.values())
 N, LOAD = len(NAMES), NAMES.index("load A")
-BURSTY = [NAMES.index(name) for name in ("rate A", "rate B", "CPU A", "CPU B", "load A", "latency", "load B")]
+C_0, GAMMA = 20, 0.99
 
 
-def smooth(x, keep):
-    """y_t = keep y_{t-1} + x_t."""
-    return lfilter([1.0], [1.0, -keep], x, axis=0)
-
-
-# %% tags=["hide-input"]
-def trace(rng, steps=END, shift=SHIFT):
-    """A made-up service: steps x 12 indicators, the world changing at one step."""
-    rng, t = rng.host, np.arange(steps)[:, None]
-    later = t >= shift
-    a = smooth(0.15 * math.sqrt(1 - 0.9**2) * rng.standard_normal((steps, 2)), 0.9)
-    starts = rng.uniform(size=(steps, 2)) < np.where(later, 0.04, 0.01)
-    bursts = smooth(starts * rng.gamma(2, 0.8, (steps, 2)), 0.7)
-    day = 0.6 * np.sin(2 * np.pi * t / DAY - np.array([0, 0.5]))
-    r = np.exp(day + 0.25 * np.sin(2 * np.pi * t / (7 * DAY)) + a) + bursts
-    noise = np.where(later, 0.5, 0.25) * rng.standard_normal((steps, 2))
-    cpu = (0.6 * r + 0.3 * np.concatenate([r[:1], r[:-1]])) * np.exp(noise)
-    rho = np.minimum(0.95, cpu / 5)
-    load = smooth(0.3 * rho / (1 - rho), 0.7)
-    wobble = np.exp([0.1, 0.3, 0.1, 0.1] * rng.standard_normal((steps, 4)))
-    memory, constant = rng.standard_normal((2, steps))
-    columns = [*r.T, *cpu.T, r.sum(axis=1) * wobble[:, 0], wobble[:, 1], 0.02 * memory.cumsum(),
-               1 + 1e-3 * constant, load[:, 0], wobble[:, 2] / (1 - rho[:, 0]), wobble[:, 3] * rho[:, 0],
-               load[:, 1]]  # fmt: skip
-    return to_device(np.stack(columns, axis=1))
-
+def recalibrated(u, levels, block=128, reach=1000):
+    """For each of the levels (L,) and each t the smallest v with G_t(v) >= level; shape (L, n)."""
+    u, n, found = xp.minimum(u, xp.asarray(1 - 1e-9)), u.shape[0], []
+    for first in range(0, n, block):
+        begin, end = max(0, first - reach), min(n, first + block)
+        order = xp.argsort(u[begin:end])
+        i, t = xp.astype(begin + order, xp.float64), xp.arange(first, end, dtype=xp.float64)[:, None]
+        weight = xp.where(i < t, GAMMA ** (t - first) * GAMMA ** (first - 1 - i), xp.asarray(0.0))
+        below = xp.cumulative_sum(weight, axis=1, include_initial=True)
+        v = xp.concat([xp.take(u[begin:end], order), xp.ones(1)])
+        at_jumps = C_0 * v[:-1] + below[:, 1:]
+        for level in levels:
+            mass = level * (C_0 + below[:, -1:])
+            k = xp.sum(xp.astype(at_jumps < mass, xp.int64), axis=1)
+            before = xp.take_along_axis(below, k[:, None], axis=1)
+            found.append(xp.minimum(xp.take(v, k), ((mass - before) / C_0)[:, 0]))
+    return xp.stack([xp.concat(found[k :: len(levels)]) for k in range(len(levels))])
 
 # %% tags=["hide-input"]
 def lagged(X, T, first):
-    """The windows X[t-T:t] for t = first, first + 1, ...; shape (steps, T, N)."""
-    rows = xp.arange(first - T, X.shape[0] - T)[:, None] + xp.arange(T)
-    return xp.reshape(xp.take(X, xp.reshape(rows, (-1,)), axis=0), (*rows.shape, X.shape[1]))
+    """The windows X[t-T:t] for t = first, first + 1, ...; shape (steps, N, T)."""
+    return xp.stack([X[first - T + k : X.shape[0] - T + k, :] for k in range(T)], axis=2)
 
 
 def clock(steps):
     """Sine and cosine of the hour of each step."""
     hour = 2 * math.pi / DAY * xp.arange(steps, dtype=xp.float64)[:, None]
     return xp.concat([xp.sin(hour), xp.cos(hour)], axis=1)
-
-
-def scaled(X):
-    """Each indicator from 0 to 1 on the training part."""
-    low, high = xp.min(X[:N_TRAIN, :], axis=0), xp.max(X[:N_TRAIN, :], axis=0)
-    return (X - low) / (high - low)
 
 
 def linear_forecast(X, lags=6, ridge=0.1):
@@ -123,60 +102,14 @@ def linear_forecast(X, lags=6, ridge=0.1):
     gram = xp.matrix_transpose(known) @ known + ridge * xp.eye(A.shape[1])
     return xp.concat([X[:lags, :], A @ xp.linalg.solve(gram, xp.matrix_transpose(known) @ target)])
 
-
-# %% [markdown]
-# The correction is one equation. Let $F_i$ be the forecast distribution of the demand $D_i$ and $u_i=F_i(D_i)$, the level
-# that the demand turned out to have. If the forecasts are right, the $u_i$ are uniform between 0 and 1. If they are not,
-# we learn how they are distributed, by a *Dirichlet process*: a belief about a distribution that starts as uniform, with
-# the weight of $c_0=20$ observations, and in which old observations fade by $\gamma=0.99$ a step. Its mean is
-#
-# $$
-# G_t(u)=\frac{c_0u+\sum_{i<t}\gamma^{t-1-i}\,1[u_i\le u]}{c_0+\sum_{i<t}\gamma^{t-1-i}},
-# \qquad c_t=F_t^{-1}\bigl(G_t^{-1}(1-\epsilon)\bigr).
-# $$ (eq-cs-recalibrate)
-#
-# For a promised risk $\epsilon$ the capacity $c_t$ is not the level $1-\epsilon$ of the forecast, but the level $v$ under which a
-# share of $1-\epsilon$ of the demands has lately fallen: the smallest $v$ with $G_t(v)\ge1-\epsilon$. Observations older than 1000
-# steps have faded below $10^{-4}$ and are left out. The next cell is this equation in code, for all steps at once.
-
-# %% tags=["hide-input"]
-C_0, GAMMA = 20, 0.99
-
-
-def recalibrated(u, levels, block=128, reach=1000):
-    """For each of the levels (L,) and each t the smallest v with G_t(v) >= level; shape (L, n)."""
-    u, n, found = xp.minimum(u, xp.asarray(1 - 1e-9)), u.shape[0], []
-    fading = xp.concat([GAMMA ** xp.arange(block + reach, dtype=xp.float64), xp.zeros(1)])
-    for first in range(0, n, block):
-        begin, end = max(0, first - reach), min(n, first + block)
-        order = begin + xp.argsort(u[begin:end])
-        age = xp.arange(first, end)[:, None] - 1 - order
-        age = xp.where(age < 0, block + reach, age)  # not yet seen: the last entry, 0
-        weight = xp.reshape(xp.take(fading, xp.reshape(age, (-1,))), age.shape)
-        below = xp.cumulative_sum(weight, axis=1, include_initial=True)
-        v = xp.concat([xp.take(u, order), xp.ones(1)])
-        for level in levels:
-            mass = level * (C_0 + below[:, -1:])
-            reached = C_0 * v[:-1] + below[:, 1:] >= mass  # at the jumps of G_t
-            k = xp.sum(xp.astype(~reached, xp.int64), axis=1)
-            before = xp.take_along_axis(below, k[:, None], axis=1)
-            found.append(xp.minimum(xp.take(v, k), ((mass - before) / C_0)[:, 0]))
-    return xp.stack([xp.concat(found[k :: len(levels)]) for k in range(len(levels))])
-
-
-# %% [markdown]
-# The forecast behind the first picture is deliberately plain: ridge regression on the last six steps, and as the
-# distribution of its error the errors of the training part, sorted.
-
 # %% tags=["hide-input"]
 EPSILON = 0.05
-X = trace(generator(SEEDS[0]))
+X = service_trace(generator(SEEDS[0]), END, SHIFT)
 D = X[:, LOAD]
-start = N_TRAIN + N_VAL
 
 
 def plain_capacity(X, adaptive):
-    """Forecast plus a quantile of the sorted training errors, from `start` on."""
+    """Regression plus a quantile of its sorted training errors, from `start` on."""
     forecast = linear_forecast(X)[:, LOAD]
     errors = xp.sort((X[:, LOAD] - forecast)[6:N_TRAIN])
     u = xp.searchsorted(errors, (X[:, LOAD] - forecast)[start:]) / errors.shape[0]
@@ -185,35 +118,31 @@ def plain_capacity(X, adaptive):
     return forecast[start:] + xp.take(errors, ranks)
 
 
+def violation(c, D, part):
+    """How often, in per cent, demand exceeded capacity in a part."""
+    return 100 * float(xp.mean(xp.astype(D[part] > c[part.start - start : part.stop - start], xp.float64)))
+
+
 bought = {name: plain_capacity(X, name == "adaptive") for name in ("static", "adaptive")}
-
-
-# %% tags=["hide-input"]
-def rate_band(failed, window=5 * DAY):
-    """Share of failures in the last steps, and where its Beta posterior has 90 %."""
-    k = np.convolve(to_host(failed), np.ones(window), "valid")
-    ends = [stats.beta.ppf(q, 1 + k, 1 + window - k) for q in (0.05, 0.95)]
-    return np.arange(window, len(failed) + 1), k / window, *ends
-
 
 # %% tags=["hide-input"]
 alt = """Two panels over time around a shift. Above, a spiky demand and two capacities just above it. Before the shift the two
 lie on each other; after it the demand jumps over the static one often, while the adaptive one moves up. Below, the share of
 broken promises of the last five days: both near the promise before; afterwards the static rule climbs far above
 its promise and stays there, and the adaptive rule rises a little and comes back."""
-caption = r"""Above: demand (load of service A) and the capacity bought, from a day before the shift to two days after. Below: share
-of steps in which demand exceeded capacity, over the last five days, with the central 90 % of its Beta posterior; the dotted
-line is the promise."""
+caption = """Above: demand (load of service A) and the capacity bought, from a day before the shift to two days after. Below: share
+of steps in which demand exceeded capacity, over the last five days, with the central 90 % of its Beta posterior; dotted: the promise."""
 with figure(2, 1, alt=alt, caption=caption, height=6.0) as axes:
-    near = slice(SHIFT - DAY, SHIFT + 2 * DAY)
+    near, window = slice(SHIFT - DAY, SHIFT + 2 * DAY), 5 * DAY
     days = (np.arange(near.start, near.stop) - SHIFT) / DAY
     axes[0].fill_between(days, to_host(D[near]), color="gray", alpha=0.5, lw=0, label="demand")
     for (name, c), colour in zip(bought.items(), ("vermilion", "blue"), strict=True):
         axes[0].step(days, to_host(c[near.start - start : near.stop - start]), color=PALETTE[colour], lw=1, label=name)
-        steps, rate, low, high = rate_band(xp.astype(D[start:] > c, xp.float64))
-        when = (steps + start - SHIFT) / DAY
-        axes[1].plot(when, 100 * rate, color=PALETTE[colour], label=name)
-        axes[1].fill_between(when, 100 * low, 100 * high, color=PALETTE[colour], alpha=0.25, lw=0)
+        k = np.convolve(to_host(D[start:] > c).astype(float), np.ones(window), "valid")
+        low, high = (100 * betaincinv(1 + k, 1 + window - k, q) for q in (0.05, 0.95))
+        when = (np.arange(window, len(c) + 1) + start - SHIFT) / DAY
+        axes[1].plot(when, 100 * k / window, color=PALETTE[colour], label=name)
+        axes[1].fill_between(when, low, high, color=PALETTE[colour], alpha=0.25, lw=0)
     axes[1].axhline(100 * EPSILON, color="black", ls=":")
     axes[0].set(xlabel="days after the shift", ylabel="load (requests waiting)", yscale="log")
     axes[1].set(xlabel="days after the shift", ylabel="broken promises (%)", ylim=(0, None))
@@ -221,31 +150,37 @@ with figure(2, 1, alt=alt, caption=caption, height=6.0) as axes:
     axes[1].legend(loc="upper left")
 
 # %%
-PARTS = {"before": slice(FRESH, SHIFT), "after": slice(SETTLED, END)}
-
-
-def violation(c, D, part):
-    """Share of the steps of a part in which demand exceeded capacity."""
-    return float(xp.mean(xp.astype(D[part] > c[part.start - start : part.stop - start], xp.float64)))
-
-
-plain = {(name, part): 100 * violation(c, D, PARTS[part]) for name, c in bought.items() for part in PARTS}
+plain = {(name, part): violation(c, D, PARTS[part]) for name, c in bought.items() for part in PARTS}
 say(f"""Promised: at most 5 %. Before the shift the static rule breaks its promise in {plain["static", "before"]:.1f} % of the
 steps and the adaptive one in {plain["adaptive", "before"]:.1f} %. From 200 steps after it, **{plain["static", "after"]:.1f} % against
 {plain["adaptive", "after"]:.1f} %**. The promise holds where the forecast is corrected, not where it is trusted.""")
-
 
 # %% [markdown]
 # So it is with every forecast that we tried (claims C5). Flows do give better distributions than Gaussian outputs (C1 to C3), and where only
 # 1 % is allowed this decides (C5.g). At 5 % they buy no cheaper than a margin on the last value (C5.b, C6.a), and the hierarchy of
 # levels brought nothing here (C7.a).
 #
+# The forecast of the picture is plain: ridge regression, with its sorted training errors as the distribution. The correction is one
+# equation. Let $F_i$ be the forecast distribution of the demand $D_i$ and $u_i=F_i(D_i)$, the level that the demand turned out to
+# have. If the forecasts are right, the $u_i$ are uniform between 0 and 1. If not,
+# we learn how they are distributed, by a *Dirichlet process*: a belief about a distribution that starts as uniform, with
+# the weight of $c_0=20$ observations, and in which old observations fade by $\gamma=0.99$ a step. Its mean is
+#
+# $$
+# G_t(u)=\frac{c_0u+\sum_{i<t}\gamma^{t-1-i}\,1[u_i\le u]}{c_0+\sum_{i<t}\gamma^{t-1-i}},
+# \qquad c_t=F_t^{-1}\bigl(G_t^{-1}(1-\epsilon)\bigr).
+# $$ (eq-cs-recalibrate)
+#
+# For a promised risk $\epsilon$ we buy the level $v$ under which a share of $1-\epsilon$ of the demands has lately fallen:
+# the smallest $v$ with $G_t(v)\ge1-\epsilon$. The second hidden cell, `recalibrated`, computes it for all steps at once; what is
+# older than 1000 steps has faded below $10^{-4}$ and is left out.
+#
 # ## What the paper claims
 #
 # 1. Normalising flows turn Gaussian outputs into distributions that need not be Gaussian.
 #    {claims}`C1.a, C1.b, C1.c, C1.d, C1.e, C1.f`
 # 2. A Bayesian decision on the full predictive distribution buys the right capacity, where one on a Gaussian does not.
-#    {claims}`C2.a, C2.b, C2.c, C2.d, C2.e, C2.f, C2.g`
+#    {claims}`C2.a, C2.b, C2.c, C2.d, C2.e, C2.f`
 # 3. The flow improves the forecast. {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f`
 # 4. The network forecasts better than the baselines (nine, on four data sets; names and numbers were not found).
 #    {claims}`C4.a, C4.b, C4.c, C4.d`
@@ -309,8 +244,7 @@ steps and the adaptive one in {plain["adaptive", "before"]:.1f} %. From 200 step
 # %%
 def asinh(x):
     """The inverse of sinh, without cancellation for negative x."""
-    size = ad.abs(x)
-    return ad.where(x < 0, -1.0, 1.0) * ad.log(size + ad.sqrt(x * x + 1))
+    return ad.where(x < 0, -1.0, 1.0) * ad.log(ad.abs(x) + ad.sqrt(x * x + 1))
 
 
 def sinh(x):
@@ -400,13 +334,14 @@ def flow_init(rng, N, lead=(), delta=1.0):
     return {"couplings": couplings, "epsilon": xp.zeros((*lead, 1, N)), "log_delta": xp.full((*lead, 1, N), math.log(delta))}
 
 
-def s_and_t(coupling, z):
-    """The log-scale s, bounded by tanh, and the shift t of one coupling."""
+def s_and_t(coupling, m, z):
+    """The log-scale s, bounded by tanh, and the shift t of one coupling; 0 where m = 1."""
+    z = m * z
     for layer in coupling[:-1]:
         z = ad.tanh(ad.matmul(z, layer["W"]) + layer["b"])
     out = ad.matmul(z, coupling[-1]["W"]) + coupling[-1]["b"]
     half = out.shape[-1] // 2
-    return ad.tanh(out[..., :half]), out[..., half:]
+    return (1 - m) * ad.tanh(out[..., :half]), (1 - m) * out[..., half:]
 
 
 # %% [markdown]
@@ -416,20 +351,18 @@ def s_and_t(coupling, z):
 def push(flow, z, m):
     """u = T(z): the couplings, then the bend."""
     for coupling, m_k in zip(flow["couplings"], m, strict=True):
-        s, t = s_and_t(coupling, m_k * z)
-        z = m_k * z + (1 - m_k) * (z * ad.exp(s) + t)
+        s, t = s_and_t(coupling, m_k, z)
+        z = z * ad.exp(s) + t
     return bend(z, flow["epsilon"], flow["log_delta"])
 
 
 def pull(flow, u, m):
     """z = T^{-1}(u) and ln |det dz/du|."""
-    z, slope = unbend(u, flow["epsilon"], flow["log_delta"])
-    log_det = ad.sum(slope, axis=-1)
+    z, log_det = unbend(u, flow["epsilon"], flow["log_delta"])
     for coupling, m_k in zip(flow["couplings"][::-1], xp.flip(m, axis=0), strict=True):
-        s, t = s_and_t(coupling, m_k * z)
-        s = (1 - m_k) * s
-        z, log_det = m_k * z + (1 - m_k) * (z - t) * ad.exp(-s), log_det - ad.sum(s, axis=-1)
-    return z, log_det
+        s, t = s_and_t(coupling, m_k, z)
+        z, log_det = (z - t) * ad.exp(-s), log_det - s
+    return z, ad.sum(log_det, axis=-1)
 
 
 def log_density(flow, u, m, mu, sigma):
@@ -467,11 +400,14 @@ def log_normal(x):
     return -(x**2) / 2 - math.log(2 * math.pi) / 2
 
 
+def log_burst(x):
+    return xp.log(0.9 * xp.exp(log_normal(x)) + 0.1 * xp.exp(log_normal(x - 6)))
+
+
 TRUTH = {  # the logarithms of the true densities
     "lognormals": lambda x: xp.sum(log_normal(2 * xp.log(x)) + math.log(2) - xp.log(x), axis=-1),
     "banana": lambda x: log_normal(x[..., 0]) + log_normal(x[..., 1] - x[..., 0] ** 2),
-    "bursts": lambda x: xp.log(0.9 * xp.exp(log_normal(x[..., 0])) + 0.1 * xp.exp(log_normal(x[..., 0] - 6)))
-    + log_normal(x[..., 1]),
+    "bursts": lambda x: log_burst(x[..., 0]) + log_normal(x[..., 1]),
 }
 
 
@@ -524,20 +460,16 @@ def gaps(law):
 
 
 gap = {law: gaps(law) for law in fits}
-line = np.linspace(-12, 20, 6401)
-burst_density = 0.9 * stats.norm.pdf(line) + 0.1 * stats.norm.pdf(line - 6)
-burst_entropy = np.trapezoid(entr(burst_density), line)
+burst_entropy = 0.005 * np.sum(entr(np.exp(to_host(log_burst(to_device(np.linspace(-12, 20, 6401)))))))
 VARIANCE = {"lognormals": (math.exp(0.25) - 1) * math.exp(0.25), "bursts": 1 + 0.09 * 36}
 gaussian_gap = {
     "lognormals": 4 * 0.5 * math.log(VARIANCE["lognormals"] / 0.25),
     "bursts": 0.5 * math.log(2 * math.pi * math.e * VARIANCE["bursts"]) - burst_entropy,
     "banana": 0.5 * math.log(3),
 }
-rows = []
-for law, n in (("lognormals", 3), ("bursts", 3), ("banana", 1)):
-    rows.append([law, gaussian_gap[law], float(np.max(gap[law][n:])), float(np.max(gap[law][:n]))])
-columns = ["law", "Gaussian", "Real-NVP", "Real-NVP and bend"]
-table(rows, columns, "Gap to the truth on held-out points (nats, all dimensions); with the bend the worst of three seeds, banana one")
+with_bend = {"lognormals": 3, "bursts": 3, "banana": 1}
+rows = [[law, gaussian_gap[law], float(np.max(gap[law][n:])), float(np.max(gap[law][:n]))] for law, n in with_bend.items()]
+table(rows, ["law", "Gaussian", "Real-NVP", "Real-NVP and bend"], "Gap to the truth on held-out points (nats, all dimensions); with the bend the worst of three seeds, banana one")
 
 # %% [markdown]
 # On joint laws the couplings come far without the bend: they use the other coordinates as a source of shapes. What remains of the
@@ -573,8 +505,8 @@ claims.check("C1.b", "E1: integral of a fitted density over the plane",
 # ### What a promise costs under a known law
 #
 # For the lognormal and for the bursts we know the capacity that keeps the promise exactly. What do a Gaussian of the right mean
-# and variance, and the fitted flows, buy instead? Their true violations are closed forms too; the flow's own quantile comes from
-# 100 000 of its draws.
+# and variance, the fitted flows, and a bend alone, without couplings, buy instead? The true violations are closed forms; the flow's own
+# quantile comes from 100 000 of its draws.
 
 # %%
 KNOWN = {
@@ -582,11 +514,12 @@ KNOWN = {
     "bursts": (lambda c: 0.9 * ndtr(-c) + 0.1 * ndtr(6 - c), (0.6, VARIANCE["bursts"] ** 0.5)),
 }
 LEVEL = np.array([0.95, 0.99])
-capacities = np.linspace(0.5, 12, 1_150_001)
-exact, gaussian, flow_buys, samples = {}, {}, {}, {}
-for law, (tail, (mean, sd)) in KNOWN.items():
-    exact[law] = np.interp(-(1 - LEVEL), -tail(capacities), capacities)
+line = np.linspace(0.5, 12, 1_150_001)
+exact, gaussian, bend_buys, flow_buys, samples = {}, {}, {}, {}, {}
+for (law, (tail, (mean, sd))), x in zip(KNOWN.items(), held_out.values(), strict=False):
+    exact[law] = np.interp(LEVEL - 1, -tail(line), line)
     gaussian[law] = mean + sd * ndtri(LEVEL)
+    bend_buys[law] = to_host(fit_law(x[:, :1]).quantile(to_device(LEVEL)))
 for law, (flow, mu, sigma), m, n in (("lognormal", four, M4, 4), ("bursts", two, M2, 2)):
     flow, mu, sigma = (ad.tree_map(lambda a: a[:3], part) for part in (flow, mu, sigma))
     samples[law] = u = push(flow, mu + sigma * to_test.standard_normal((3, 100_000, n)), m)
@@ -597,9 +530,9 @@ rows = []
 for law, (tail, _) in KNOWN.items():
     for k, level in enumerate(LEVEL):
         flows = 100 * tail(flow_buys[law][k])
-        rows.append([law, f"{100 * (1 - level):.0f} %", exact[law][k], gaussian[law][k], 100 * tail(gaussian[law][k]),
-                     float(np.median(flow_buys[law][k])), f"{flows.min():.2f} to {flows.max():.2f}"])  # fmt: skip
-columns = ["law", "promise", "exact capacity", "Gaussian buys", "Gaussian breaks (%)", "flow buys (median)", "flows break (%)"]
+        rows.append([law, f"{100 * (1 - level):.0f} %", exact[law][k], gaussian[law][k], float(np.median(flow_buys[law][k])),
+                     100 * tail(gaussian[law][k]), 100 * tail(bend_buys[law][k]), f"{flows.min():.2f} to {flows.max():.2f}"])  # fmt: skip
+columns = ["law", "promise", "exact capacity", "Gaussian buys", "flow buys (median)", "Gaussian breaks (%)", "bend alone breaks (%)", "flows break (%)"]
 table(rows, columns, "Capacities for a promised risk, and the true violations")
 
 # %% tags=["hide-input"]
@@ -608,13 +541,12 @@ stands left of the exact one, on which the flow's stands. Right, the bursts: the
 tail that runs through the hole and the second bump. The flow's capacity stands between that of the Gaussian and the exact one at 6."""
 caption = """Densities on a logarithmic scale, and the capacity that each law buys for a promise of 5 % (vertical lines). The exact one is dotted."""
 with figure(1, 2, alt=alt, caption=caption, height=3.6) as axes:
-    true = (lambda x: stats.lognorm.pdf(x, 0.5), lambda x: np.exp(to_host(TRUTH["bursts"](to_device(np.stack([x, 0 * x], axis=-1))))) * math.sqrt(2 * math.pi))
-    for ax, (law, (_, (mean, sd))), pdf, ends in zip(axes, KNOWN.items(), true, ((0.01, 5), (-4, 11)), strict=True):
-        x = np.linspace(*ends, 400)
-        drawn = to_host(samples[law])[0, :, 0]
-        ax.hist(drawn, 80, range=ends, density=True, color=PALETTE["sky"], alpha=0.6, label="flow")
-        ax.plot(x, pdf(x), color="black", label="truth")
-        ax.plot(x, stats.norm.pdf(x, mean, sd), color=PALETTE["vermilion"], label="Gaussian")
+    true = (lambda x: TRUTH["lognormals"](x[:, None]), log_burst)
+    for ax, (law, (_, (mean, sd))), log_p, ends in zip(axes, KNOWN.items(), true, ((0.01, 5), (-4, 11)), strict=True):
+        x = to_device(np.linspace(*ends, 400))
+        ax.hist(to_host(samples[law])[0, :, 0], 80, range=ends, density=True, color=PALETTE["sky"], alpha=0.6, label="flow")
+        for name, colour, log_q in (("truth", "black", log_p(x)), ("Gaussian", "vermilion", Law(mean, sd).log_density(x))):
+            ax.plot(to_host(x), np.exp(to_host(log_q)), color=PALETTE[colour], label=name)
         for c, colour, dash in ((exact[law][0], "black", ":"), (gaussian[law][0], "vermilion", "-"), (flow_buys[law][0, 0, 0], "blue", "-")):
             ax.axvline(c, color=PALETTE[colour], ls=dash)
         ax.set(xlabel=f"demand ({law})", ylabel="density", yscale="log", ylim=(1e-4, 3), xlim=ends)
@@ -625,21 +557,11 @@ BY_HAND = {"lognormal": (2.276, 3.200, 2.126, 2.538), "bursts": (6.000, 7.282, 3
 off = [np.concatenate([exact[law], gaussian[law]]) / BY_HAND[law] - 1 for law in KNOWN]
 claims.check("C2.a", "E2: eight capacities against those computed by hand, largest relative distance",
              measured=100 * float(np.max(np.abs(off))), at_most=0.5, unit="%", own=True)  # fmt: skip
-million = {"lognormal": lognormals(to_test, (250_000,)), "bursts": bursts(to_test, (1_000_000,))[:, 0]}
-ordered = {law: np.sort(to_host(x), axis=None) for law, x in million.items()}
-
-
-def share_above(law, c):
-    """Share of a million draws above c, in per cent."""
-    return 100 * (1 - np.searchsorted(ordered[law], c) / 1e6)
-
-
-broken = {law: share_above(law, gaussian[law]) for law in KNOWN}
-claims.check("C2.d", "E2: how often the Gaussian's capacity is exceeded where 1 % is promised, smaller of both laws",
-             measured=min(broken["lognormal"][1], broken["bursts"][1]), between=(2.97, 3.27), unit="%", own=True)  # fmt: skip
-claims.check("C2.e", "E2: sampled against exact violations of all capacities, largest distance",
-             measured=max(float(np.max(np.abs(share_above(law, c) - 100 * KNOWN[law][0](c)))) for law in KNOWN for c in (exact[law], gaussian[law])),
-             at_most=0.15, unit="points", own=True)  # fmt: skip
+draws = {"lognormal": lognormals(to_test, (250_000,)), "bursts": bursts(to_test, (1_000_000,))[:, 0]}
+ordered = {law: np.sort(to_host(x), axis=None) for law, x in draws.items()}
+shares = {law: 100 - np.searchsorted(ordered[law], gaussian[law]) / 1e4 for law in KNOWN}
+claims.check("C2.d", "E2: share of a million draws above the Gaussian's capacities against 6.57, 3.12, 9.78 and 7.29 % by hand, largest distance",
+             measured=float(np.max(np.abs([shares["lognormal"] - (6.57, 3.12), shares["bursts"] - (9.78, 7.29)]))), at_most=0.15, unit="points", own=True)  # fmt: skip
 
 # %%
 flows = 100 * KNOWN["lognormal"][0](flow_buys["lognormal"]).mean(axis=-1)  # of four coordinates
@@ -647,7 +569,7 @@ for id, k, bounds in (("C2.b", 0, (4.0, 6.0)), ("C2.f", 1, (0.6, 1.9))):
     promise = 100 * (1 - LEVEL[k])
     claims.check(id, f"E2: lognormal, how often the flow's capacity is exceeded where {promise:.0f} % is promised, farthest seed",
                  measured=float(max(flows[k], key=lambda v: abs(v - promise))), between=bounds, unit="%", seeds=3)  # fmt: skip
-claims.check("C2.g", "E2: bursts, how often the flow's capacity is exceeded where 5 % is promised, mean of the seeds",
+claims.check("C2.e", "E2: bursts, how often the flow's capacity is exceeded where 5 % is promised, mean of the seeds",
              measured=100 * float(np.mean(KNOWN["bursts"][0](flow_buys["bursts"][0]))), at_least=6, unit="%", seeds=3, own=True)  # fmt: skip
 
 
@@ -671,8 +593,9 @@ claims.check("C2.c", "E2: cheapest capacity on a grid against the quantile at τ
 # ### Forecasting twelve indicators
 #
 # **Data.** Two services share a machine: request rates with a daily and a weekly rhythm and bursts (level 1); processors, network, disk,
-# memory and a constant (level 2); the load, which is the smoothed $\rho/(1-\rho)$ of a queue with utilisation $\rho$, latency and queue (level 3). Each
-# indicator is scaled from 0 to 1 on the training part. The constant carries a little noise, or its likelihood would be infinite.
+# memory and a constant (level 2); the load, which is the smoothed $\rho/(1-\rho)$ of a queue with utilisation $\rho$, a latency, and the
+# utilisation, which stands for the queue's length (level 3). Each indicator is scaled from 0 to 1 on the training part. The constant carries a
+# little noise, or its likelihood would be infinite.
 #
 # **Network.** The window of $T$ steps of each indicator becomes one token, by a linear map that all share; a learned vector says which
 # indicator it is. The hour, as sine and cosine, gives two more tokens of level 1. In the *cascade*, the tokens of level 1 attend to each
@@ -700,7 +623,7 @@ def network_init(rng):
 
 
 # %%
-def cascade(p, h, sizes, zeros=False):
+def cascade(p, h, sizes, zeros=False, lost=None):
     """Attention level by level; each level also sees the outputs of the one before."""
     q, k, v = (nn.dense(p[name], h) for name in ("query", "key", "value"))
     outputs, first = [], 0
@@ -711,7 +634,11 @@ def cascade(p, h, sizes, zeros=False):
             K, V = (ad.concat([outputs[-1], x], axis=1) for x in (K, V))
         if zeros:  # the released code keeps all other tokens, as zeros
             none = xp.zeros((h.shape[0], h.shape[1] - K.shape[1], WIDTH), dtype=xp.float32)
+            there = xp.concat([xp.ones(K.shape, dtype=xp.float32), none], axis=1)
             K, V = (ad.concat([x, none], axis=1) for x in (K, V))
+            if lost is not None:  # the weight on what is not there, and its share of the tokens
+                present = ad.attention(q[:, level, :], K, there, heads=HEADS)
+                lost.append((1 - float(xp.mean(present)), none.shape[1] / h.shape[1]))
         outputs.append(ad.attention(q[:, level, :], K, V, heads=HEADS))
         first += size
     return nn.dense(p["output"], ad.concat(outputs, axis=1))
@@ -726,7 +653,7 @@ def by_level(levels):
     return to_device(order), sizes, to_device(np.argsort(order)[HOUR:])
 
 
-def network(params, x, levels=LEVELS, flat=False, zeros=False):
+def network(params, x, levels=LEVELS, flat=False, **absent):
     """mu and sigma of every indicator from standardised windows x (B, HOUR + N, T)."""
     order, sizes, back = by_level(levels)
     h = ad.take(nn.dense(params["window"], x) + params["name"], order, axis=1)
@@ -734,7 +661,7 @@ def network(params, x, levels=LEVELS, flat=False, zeros=False):
         if flat:
             seen = nn.multi_head_attention(p["attention"], h, heads=HEADS)
         else:
-            seen = cascade(p["attention"], h, sizes, zeros)
+            seen = cascade(p["attention"], h, sizes, **absent)
         h = nn.layer_norm(p["attention_norm"], h + seen)
         h = nn.layer_norm(p["dense_norm"], h + nn.dense(p["down"], nn.dense(p["up"], h, "gelu")))
     out = ad.astype(ad.take(nn.dense(params["head"], h), back, axis=1), xp.float64)
@@ -750,19 +677,23 @@ def network(params, x, levels=LEVELS, flat=False, zeros=False):
 M_LOAD = masks(N, keep=(LOAD,))
 
 
+def scaled(X):
+    """Each indicator from 0 to 1 on the training part."""
+    low, high = xp.min(X[:N_TRAIN, :], axis=0), xp.max(X[:N_TRAIN, :], axis=0)
+    return (X - low) / (high - low)
+
+
 def standardised(X):
     """Windows in their own units, the values that follow, and these units (last value, deviation)."""
-    x = lagged(X, T, T)
-    last, sd = x[:, -1, :], xp.sqrt(xp.var(x, axis=1) + xp.var(X[:N_TRAIN, :], axis=0))
-    train = X[:N_TRAIN, :]
-    height = ((last - xp.mean(train, axis=0)) / xp.std(train, axis=0))[:, None, :]
+    x, train = lagged(X, T, T), X[:N_TRAIN, :]
+    last, sd = x[:, :, -1], xp.sqrt(xp.var(x, axis=2) + xp.var(train, axis=0))
+    height = (last - xp.mean(train, axis=0)) / xp.std(train, axis=0)
     height = height / (1 + xp.abs(height))
-    windows = xp.concat([(x - last[:, None, :]) / sd[:, None, :], height], axis=1)
-    time = lagged(clock(X.shape[0] + 1), T + 1, T + 1)
-    windows = xp.concat([time, windows], axis=2)
+    windows = xp.concat([(x - last[:, :, None]) / sd[:, :, None], height[:, :, None]], axis=2)
+    windows = xp.concat([lagged(clock(X.shape[0] + 1), T + 1, T + 1), windows], axis=1)
     change = X[T:, :] - last
     unit = 1.5 * sd * to_device(np.median(to_host(xp.abs(change / sd))[: N_TRAIN - T, :], axis=0))
-    return xp.astype(xp.permute_dims(windows, (0, 2, 1)), xp.float32), change / unit, last, unit
+    return xp.astype(windows, xp.float32), change / unit, last, unit
 
 
 # %%
@@ -793,6 +724,7 @@ KINDS = {
     "hierarchical, flow": {"flow": True},
 }
 DRAWS = 99
+BURSTY = [NAMES.index(name) for name in ("rate A", "rate B", "CPU A", "CPU B", "load A", "latency", "load B")]
 
 
 def crps_gaussian(y, mu, sigma):
@@ -812,10 +744,10 @@ def crps_draws(draws, y):
 
 # %%
 def flow_draws(flow, mu, sigma, M, rng):
-    """M draws of all indicators, in single precision."""
+    """M draws of all indicators, nine at a time, in single precision."""
     small = ad.tree_map(lambda a: xp.astype(a, xp.float32), (flow, mu, sigma, M_LOAD))
-    e = to_device(rng.host.standard_normal((M, *mu.shape), dtype=np.float32))
-    return push(small[0], small[1] + small[2] * e, small[3])
+    draw = lambda: to_device(rng.host.standard_normal((9, *mu.shape), dtype=np.float32))  # noqa: E731
+    return xp.concat([push(small[0], small[1] + small[2] * draw(), small[3]) for _ in range(M // 9)])
 
 
 def exceeds_top(flow, mu, sigma, y, draws, rng):
@@ -871,22 +803,23 @@ def linear_models(X):
         "linear, Gaussian": score_law(normal, e, crps_gaussian(e, 0.0, normal.sigma), 0.0),
         "linear, bent": score_law(bent, e, crps_draws(bent.quantile(spaced), e), 0.0),
     }
-    day = xp.mean(lagged(X, DAY, start), axis=1)[: SHIFT - start, :]
+    day = xp.mean(lagged(X, DAY, start), axis=2)[: SHIFT - start, :]
     known = {"last value": X[start - 1 : SHIFT - 1, :], "mean of the last day": day}
     return scores, bent, forecast, {k: float(xp.mean((X[start:SHIFT, :] - v) ** 2)) for k, v in known.items()}
 
 
 # %%
 TEST, PAST = slice(start - T, SHIFT - T), slice(0, N_TRAIN - T)  # rows of the windows
-results, trained, simple, service = {}, {}, {}, {}
+results, trained, said, simple, service = {}, {}, {}, {}, {}
 for seed in SEEDS:
-    X = trace(generator(seed))
+    X = service_trace(generator(seed), END, SHIFT)
     x, y, last, unit = standardised(scaled(X))
     results[seed], bent, forecast, simple[seed] = linear_models(scaled(X))
     rngs = generator(seed + 10).spawn(2 * len(KINDS))
     for k, (name, kind) in enumerate(KINDS.items()):
         p = trained[name, seed] = train(x[PAST, ...], y[PAST, :], rngs[2 * k], **kind)
-        mu, sigma = network(p["network"], x[TEST, ...], flat=kind.get("flat", False))
+        said[name, seed] = network(p["network"], x[N_TRAIN - T :, ...], flat=kind.get("flat", False))
+        mu, sigma = (a[N_VAL : SHIFT - N_TRAIN, :] for a in said[name, seed])
         if "flow" in kind:
             results[seed][name] = score_flow(p["flow"], mu, sigma, y[TEST, :], unit[TEST, :], rngs[2 * k + 1])
         else:
@@ -927,8 +860,8 @@ GAUSS, FLOW, FLAT = "hierarchical, Gaussian", "hierarchical, flow", "flat, Gauss
 minus, ratio = (lambda a, b: a - b), (lambda a, b: a / b)
 claims.check("C3.a", "E3: NLL of the Gaussian head minus that of the flow, smaller of the seeds",
              measured=min(compare("NLL", GAUSS, FLOW, minus)), at_least=0.05, unit="nats/dim", seeds=2)  # fmt: skip
-claims.check("C3.c", "E3: CRPS of the flow over that of the Gaussian head, mean of the seeds",
-             measured=float(np.mean(compare("CRPS", FLOW, GAUSS, ratio))), at_most=1.01, seeds=2)  # fmt: skip
+claims.check("C3.c", "E3: CRPS of the flow over that of the Gaussian head, larger of the seeds",
+             measured=max(compare("CRPS", FLOW, GAUSS, ratio)), at_most=1.01, seeds=2)  # fmt: skip
 claims.check("C3.d", "E3: NLL of the median step, Gaussian head minus flow, smaller of the seeds", measured=min(compare("median NLL", GAUSS, FLOW, minus)),
              at_least=0.1, unit="nats/dim", seeds=2, own=True)  # fmt: skip
 claims.check("C3.b", "E3: how often the bursty indicators exceed the flow's 0.1 % quantile, smaller of the seeds",
@@ -943,7 +876,7 @@ claims.check("C3.f", "E3: how often the bursty indicators exceed the Gaussian he
 claims.check("C4.a", "E3: MSE of a network over that of the last value, largest of networks and seeds",
              measured=max(results[s][name]["MSE"] / simple[s]["last value"] for s in SEEDS for name in KINDS), at_most=0.9, seeds=2)  # fmt: skip
 claims.check("C4.b", "E3: NLL of the flow minus that of the regression with a bent error, mean of the seeds",
-             measured=float(np.mean(compare("NLL", FLOW, "linear, bent", minus))), between=(-0.6, -0.1), unit="nats/dim", seeds=2, own=True)  # fmt: skip
+             measured=float(np.mean(compare("NLL", FLOW, "linear, bent", minus))), between=(-0.5, -0.1), unit="nats/dim", seeds=2, own=True)  # fmt: skip
 claims.check("C4.c", "E3: MSE of the hierarchical network over that of the regression, smaller of the seeds",
              measured=min(compare("MSE", GAUSS, "linear, bent", ratio)), at_most=1, seeds=2,
              not_reproduced="networks trained for seconds, where the regression is solved; see the text for the released scores")  # fmt: skip
@@ -992,36 +925,13 @@ claims.check("C7.d", "E3: change of the flat network's means when the levels are
 # score of zero still has the weight $e^0$. What falls on them is lost. We train the cascade in this way too, and read off the weights.
 
 # %%
-def weight_on_zeros(params, x, levels=LEVELS):
-    """Share of the attention of the first block that falls on absent tokens, by level."""
-    order, sizes, _ = by_level(levels)
-    p = params["blocks"][0]["attention"]
-    h = ad.take(nn.dense(params["window"], x) + params["name"], order, axis=1)
-    q, k, v = (nn.dense(p[name], h) for name in ("query", "key", "value"))
-    shares, seen, first = [], None, 0
-    for size in sizes:
-        level = slice(first, first + size)
-        K, V = k[:, level, :], v[:, level, :]
-        if seen is not None:
-            K, V = xp.concat([seen, K], axis=1), xp.concat([seen, V], axis=1)
-        none = xp.zeros((h.shape[0], h.shape[1] - K.shape[1], WIDTH), dtype=xp.float32)
-        there = xp.concat([xp.ones_like(K), none], axis=1)
-        K, V = xp.concat([K, none], axis=1), xp.concat([V, none], axis=1)
-        present = ad.attention(q[:, level, :], K, there, heads=HEADS)
-        seen = ad.attention(q[:, level, :], K, V, heads=HEADS)
-        shares.append((1 - float(xp.mean(present)), none.shape[1] / h.shape[1]))
-        first += size
-    return shares
-
-
-# %%
 X, x, last, unit, *_ = service[0]
 y = (scaled(X)[T:, :] - last) / unit
 p = train(x[PAST, ...], y[PAST, :], generator(10).spawn(3)[2], zeros=True)
-mu, sigma = network(p["network"], x[TEST, ...], zeros=True)
+lost = []
+mu, sigma = network(p["network"], x[TEST, ...], zeros=True, lost=lost)
 with_zeros = float(xp.mean(((y[TEST, :] - mu) * unit[TEST, :]) ** 2)) / results[0][GAUSS]["MSE"]
-shares = weight_on_zeros(p["network"], x[TEST, ...])
-rows = [[f"level {k + 1}", 100 * share, 100 * absent] for k, (share, absent) in enumerate(shares)]
+rows = [[f"level {k + 1}", 100 * share, 100 * absent] for k, (share, absent) in enumerate(lost[:3])]
 table(rows, ["queries of", "attention on absent tokens (%)", "absent tokens (%)"], "Where attention goes when absent tokens are zeros")
 say(f"""A good part of the attention is lost on tokens that are not there. The forecasts do not suffer: the MSE is {with_zeros:.2f} times that of the cascade
 without them, as the layers behind can undo a common factor.""")
@@ -1053,21 +963,20 @@ class Margin:
 # %%
 def laws_of_demand(seed):
     """The six forecast distributions of the load from `start` on, in its own units, and the load."""
-    X, x, last, unit, bent, forecast = service[seed]
+    X, _, last, unit, bent, forecast = service[seed]
     D, known = X[:, LOAD], X[:N_TRAIN, LOAD]
     low, span = xp.min(known), xp.max(known) - xp.min(known)
-    late, valid = slice(start - T, None), slice(N_TRAIN - T, start - T)
-    units = {"centre": (low + span * last[:, LOAD])[late], "width": span * unit[late, LOAD]}
-    (mu, sigma), (mu_f, sigma_f) = (
-        [a[:, LOAD] for a in network(trained[name, seed]["network"], x)] for name in (GAUSS, FLOW)
-    )
-    points = {"last value": last[:, LOAD], "regression": forecast[:, LOAD], "network": last[:, LOAD] + unit[:, LOAD] * mu}
+    late, valid = slice(N_VAL, None), slice(0, N_VAL)  # of all that follows the training part
+    last, unit, forecast = (a[N_TRAIN - T :, LOAD] for a in (last, unit, forecast))
+    units = {"centre": (low + span * last)[late], "width": span * unit[late]}
+    (mu, sigma), (mu_f, sigma_f) = ([a[:, LOAD] for a in said[name, seed]] for name in (GAUSS, FLOW))
+    points = {"last value": last, "regression": forecast, "network": last + unit * mu}
     laws = {}
     for name, point in points.items():
         point = low + span * xp.maximum(point, xp.asarray(0.0))  # no forecast below all loads seen
-        laws[f"{name} × margin"] = Margin(point[late], fit_law(xp.log(D[T:] / point)[valid, None]))
+        laws[f"{name} × margin"] = Margin(point[late], fit_law(xp.log(D[N_TRAIN:] / point)[valid, None]))
     error = bent.column(LOAD)
-    centre = low + span * (forecast[late, LOAD] + error.centre)
+    centre = low + span * (forecast[late] + error.centre)
     laws["regression, bent quantile"] = replace(error, centre=centre, width=span * error.width)
     laws["network, Gaussian quantile"] = Law(mu[late], sigma[late], **units)
     tail = {name: trained[FLOW, seed]["flow"][name][0, LOAD] for name in ("epsilon", "log_delta")}
@@ -1094,7 +1003,7 @@ def account(c, D, epsilon):
     ratio = (1 - epsilon) / epsilon
     cost = xp.where(had > now, had - now, ratio * (now - had))
     factor = float(np.quantile(to_host(now / had), 1 - epsilon))
-    shares = {part: 100 * violation(c, D, PARTS[part]) for part in PARTS}
+    shares = {part: violation(c, D, PARTS[part]) for part in PARTS}
     return shares | {"cost": float(xp.mean(cost)), "capacity": float(xp.mean(had)), "equal": factor * float(xp.mean(had))}
 
 
@@ -1115,24 +1024,6 @@ for epsilon in (0.05, 0.01):
         rows.append([rule, mean(s, "before"), mean(a, "before"), mean(s, "after"), mean(a, "after"), mean(s, "cost"), mean(s, "capacity"), mean(s, "equal")])
     columns = ["rule", "before, static (%)", "adaptive (%)", "after, static (%)", "adaptive (%)", "cost before", "capacity before", "capacity at equal risk"]
     table(rows, columns, f"Promise of {100 * epsilon:.0f} %: broken promises before and after the shift; static rules' cost and capacity (units of load), means of two seeds")
-
-# %% tags=["hide-input"]
-alt = """For each of six rules, before and after the shift, the share of broken promises of the static rule (hollow circle) and the adaptive one (full circle).
-Before the shift most lie near the promise. After it the static circles lie far to the right, the adaptive ones just right of the promise."""
-caption = "Broken promises where 5 % are allowed (dotted). Hollow: static, full: adaptive; one mark for each seed. Left: before the shift, right: after it."
-with figure(1, 2, alt=alt, caption=caption, height=3.4, sharey=True, sharex=True) as axes:
-    for ax, part in zip(axes, PARTS, strict=True):
-        for adaptive, colour in ((False, "vermilion"), (True, "blue")):
-            shares = [[books[seed, rule, 0.05, adaptive][part] for rule in RULES] for seed in SEEDS]
-            for k, values in enumerate(shares):
-                label = ("adaptive" if adaptive else "static") if k == 0 else None
-                ax.plot(values, range(len(RULES)), "o", color=PALETTE[colour], mfc=PALETTE[colour] if adaptive else "none", label=label)
-        ax.axvline(5, color="black", ls=":")
-        ax.set(xlabel="broken promises (%)", title=f"{part} the shift")
-    axes[0].set_yticks(range(len(RULES)), labels=RULES)
-    axes[0].set_ylabel("rule")
-    axes[1].set_xlim(left=0)
-    axes[0].legend(loc="upper right")
 
 # %% [markdown]
 # Before the shift every adaptive rule is near its promise, also where the static one is not, such as the margin on the regression. After it the static rules break
