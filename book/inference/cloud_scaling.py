@@ -44,6 +44,7 @@ from gaussbook import autodiff as ad
 from gaussbook import nn
 from gaussbook.arrays import backend, generator, to_device, to_host
 from gaussbook.claims import Claims
+from gaussbook.metrics import crps_gaussian, crps_samples
 from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay, minimize_lbfgs
 from gaussbook.plotting import PALETTE, figure
@@ -62,7 +63,6 @@ PARTS = {"before": slice(FRESH, SHIFT), "after": slice(SHIFT + 200, END)}  # 200
 NAMES, LEVELS = list(INDICATORS), tuple(INDICATORS.values())
 N, LOAD = len(NAMES), NAMES.index("load A")
 C_0, GAMMA = 20, 0.99
-
 
 def recalibrated(u, levels, block=128, reach=1000):
     """For each of the levels (L,) and each t the smallest v with G_t(v) >= level; shape (L, n)."""
@@ -87,12 +87,10 @@ def lagged(X, T, first):
     """The windows X[t-T:t] for t = first, first + 1, ...; shape (steps, N, T)."""
     return xp.stack([X[first - T + k : X.shape[0] - T + k, :] for k in range(T)], axis=2)
 
-
 def clock(steps):
     """Sine and cosine of the hour of each step."""
     hour = 2 * math.pi / DAY * xp.arange(steps, dtype=xp.float64)[:, None]
     return xp.concat([xp.sin(hour), xp.cos(hour)], axis=1)
-
 
 def linear_forecast(X, lags=6, ridge=0.1):
     """Ridge regression of X_t on the last six steps of all indicators and the hour."""
@@ -107,7 +105,6 @@ EPSILON = 0.05
 X = service_trace(generator(SEEDS[0]), END, SHIFT)
 D = X[:, LOAD]
 
-
 def plain_capacity(X, adaptive):
     """Regression plus a quantile of its sorted training errors, from `start` on."""
     forecast = linear_forecast(X)[:, LOAD]
@@ -117,11 +114,9 @@ def plain_capacity(X, adaptive):
     ranks = xp.astype(xp.ceil(level * errors.shape[0]), xp.int64) - 1
     return forecast[start:] + xp.take(errors, ranks)
 
-
 def violation(c, D, part):
     """How often, in per cent, demand exceeded capacity in a part."""
     return 100 * float(xp.mean(xp.astype(D[part] > c[part.start - start : part.stop - start], xp.float64)))
-
 
 bought = {name: plain_capacity(X, name == "adaptive") for name in ("static", "adaptive")}
 
@@ -178,10 +173,10 @@ steps and the adaptive one in {plain["adaptive", "before"]:.1f} %. From 200 step
 # ## What the paper claims
 #
 # 1. Normalising flows turn Gaussian outputs into distributions that need not be Gaussian.
-#    {claims}`C1.a, C1.b, C1.c, C1.d, C1.e, C1.f`
+#    {claims}`C1.a, C1.b, C1.c, C1.d, C1.e`
 # 2. A Bayesian decision on the full predictive distribution buys the right capacity, where one on a Gaussian does not.
 #    {claims}`C2.a, C2.b, C2.c, C2.d, C2.e, C2.f`
-# 3. The flow improves the forecast. {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f`
+# 3. The flow improves the forecast. {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f, C3.g`
 # 4. The network forecasts better than the baselines (nine, on four data sets; names and numbers were not found).
 #    {claims}`C4.a, C4.b, C4.c, C4.d`
 # 5. The promise (the service-level agreement, SLA) is kept under changing conditions, at a lower cost.
@@ -246,21 +241,17 @@ def asinh(x):
     """The inverse of sinh, without cancellation for negative x."""
     return ad.where(x < 0, -1.0, 1.0) * ad.log(ad.abs(x) + ad.sqrt(x * x + 1))
 
-
 def sinh(x):
     return (ad.exp(x) - ad.exp(-x)) / 2
-
 
 def bend(z, epsilon, log_delta):
     """u = sinh((asinh z + epsilon) / delta)."""
     return sinh((asinh(z) + epsilon) * ad.exp(-log_delta))
 
-
 def unbend(u, epsilon, log_delta):
     """z = sinh(delta asinh u - epsilon) and ln dz/du."""
     z = sinh(ad.exp(log_delta) * asinh(u) - epsilon)
     return z, log_delta + (ad.log(1 + z * z) - ad.log(1 + u * u)) / 2
-
 
 # %%
 @dataclass(frozen=True)
@@ -294,7 +285,6 @@ class Law:
         u = z if self.log_delta is None else bend(z, self.epsilon, self.log_delta)
         return self.centre + self.width * u
 
-
 # %%
 def fit_law(y):
     """Maximum likelihood, one bent law for each column of y (n, k)."""
@@ -306,13 +296,11 @@ def fit_law(y):
     start = {name: xp.zeros_like(centre) for name in ("mu", "log_sigma", "epsilon", "log_delta")}
     return law(minimize_lbfgs(lambda p: -ad.mean(law(p).log_density(y)), start, tolerance=1e-4).params)
 
-
 # %% [markdown]
 # **The couplings**, equation {eq}`eq-cs-coupling`. Leading axes of the weights are separate flows, trained side by side.
 
 # %%
 HIDDEN = scale(default=16, paper=64)
-
 
 def masks(N, keep=()):
     """Four alternating masks; the coordinates `keep` are never changed."""
@@ -321,18 +309,13 @@ def masks(N, keep=()):
     m[:, list(keep)] = 1.0
     return to_device(m)
 
-
 def flow_init(rng, N, lead=(), delta=1.0):
     """Four couplings that begin as the identity, and a bend that does if delta is 1."""
     widths = [(N, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2 * N)]
     sizes = [N**-0.5, HIDDEN**-0.5, 0.0]
-    couplings = [
-        [{"W": size * rng.standard_normal((*lead, n, m)), "b": xp.zeros((*lead, 1, m))}
-         for (n, m), size in zip(widths, sizes, strict=True)]
-        for _ in range(4)
-    ]  # fmt: skip
+    layer = lambda n, m, size: {"W": size * rng.standard_normal((*lead, n, m)), "b": xp.zeros((*lead, 1, m))}  # noqa: E731
+    couplings = [[layer(*shape, size) for shape, size in zip(widths, sizes, strict=True)] for _ in range(4)]
     return {"couplings": couplings, "epsilon": xp.zeros((*lead, 1, N)), "log_delta": xp.full((*lead, 1, N), math.log(delta))}
-
 
 def s_and_t(coupling, m, z):
     """The log-scale s, bounded by tanh, and the shift t of one coupling; 0 where m = 1."""
@@ -342,7 +325,6 @@ def s_and_t(coupling, m, z):
     out = ad.matmul(z, coupling[-1]["W"]) + coupling[-1]["b"]
     half = out.shape[-1] // 2
     return (1 - m) * ad.tanh(out[..., :half]), (1 - m) * out[..., half:]
-
 
 # %% [markdown]
 # `push` is $T$, and `pull` returns $T^{-1}$ with its log-determinant, for equation {eq}`eq-cs-flow`.
@@ -355,7 +337,6 @@ def push(flow, z, m):
         z = z * ad.exp(s) + t
     return bend(z, flow["epsilon"], flow["log_delta"])
 
-
 def pull(flow, u, m):
     """z = T^{-1}(u) and ln |det dz/du|."""
     z, log_det = unbend(u, flow["epsilon"], flow["log_delta"])
@@ -364,13 +345,11 @@ def pull(flow, u, m):
         z, log_det = (z - t) * ad.exp(-s), log_det - s
     return z, ad.sum(log_det, axis=-1)
 
-
 def log_density(flow, u, m, mu, sigma):
     """ln p(u) = ln N(T^{-1} u; mu, sigma^2) + ln |det dT^{-1}|."""
     z, log_det = pull(flow, u, m)
     base = ((z - mu) / sigma) ** 2 / 2 + ad.log(sigma) + math.log(2 * math.pi) / 2
     return log_det - ad.sum(base, axis=-1)
-
 
 # %% [markdown]
 # ## Experiments
@@ -384,32 +363,26 @@ def log_density(flow, u, m, mu, sigma):
 def lognormals(rng, shape):
     return xp.exp(0.5 * rng.standard_normal((*shape, 4)))
 
-
 def banana(rng, shape):
     x = rng.standard_normal((*shape, 2))
     return xp.stack([x[..., 0], x[..., 1] + x[..., 0] ** 2], axis=-1)
-
 
 def bursts(rng, shape):
     x = rng.standard_normal((*shape, 2))
     burst = xp.astype(rng.uniform(size=shape) < 0.1, xp.float64)
     return xp.stack([x[..., 0] + 6 * burst, x[..., 1]], axis=-1)
 
-
 def log_normal(x):
     return -(x**2) / 2 - math.log(2 * math.pi) / 2
 
-
 def log_burst(x):
     return xp.log(0.9 * xp.exp(log_normal(x)) + 0.1 * xp.exp(log_normal(x - 6)))
-
 
 TRUTH = {  # the logarithms of the true densities
     "lognormals": lambda x: xp.sum(log_normal(2 * xp.log(x)) + math.log(2) - xp.log(x), axis=-1),
     "banana": lambda x: log_normal(x[..., 0]) + log_normal(x[..., 1] - x[..., 0] ** 2),
     "bursts": lambda x: log_burst(x[..., 0]) + log_normal(x[..., 1]),
 }
-
 
 # %%
 def fit_flows(draws, N, bends, rng, steps=250, batch=128):
@@ -433,7 +406,6 @@ def fit_flows(draws, N, bends, rng, steps=250, batch=128):
     fitted = nn.fit(loss, params, data, Adam(cosine_decay(1.2e-2, steps)), steps=steps, rng=rng)
     return parts(fitted.params)
 
-
 to_fit, to_test = generator(0).spawn(2)
 kinds = [1, 1, 1, 0]  # three seeds with the bend, one without
 four = fit_flows([lognormals] * 4, 4, kinds, to_fit)
@@ -450,14 +422,12 @@ held_out = {"lognormals": lognormals(to_test, (20_000,)), "bursts": bursts(to_te
 fits = {"lognormals": (four, M4), "bursts": (two, M2), "banana": (two, M2)}
 rows_of = {"lognormals": slice(0, 4), "bursts": slice(0, 4), "banana": slice(4, 6)}
 
-
 def gaps(law):
     """Gap of each network of a law, in nats."""
     (flow, mu, sigma), m = fits[law]
     x = held_out[law]
     q = log_density(flow, x[None, :, :], m, mu, sigma)
     return to_host(xp.mean(TRUTH[law](x) - q, axis=1))[rows_of[law]]
-
 
 gap = {law: gaps(law) for law in fits}
 burst_entropy = 0.005 * np.sum(entr(np.exp(to_host(log_burst(to_device(np.linspace(-12, 20, 6401)))))))
@@ -484,22 +454,18 @@ h, few = 1e-5, z[:, :50, :]
 columns = [(push(four[0], few + h * e, M4) - push(four[0], few - h * e, M4)) / (2 * h) for e in xp.eye(4)]
 by_differences = xp.linalg.slogdet(xp.stack(columns, axis=-1))[1]
 claims.check("C1.c", "E1: largest error of the log-determinant against finite differences",
-             measured=float(xp.max(xp.abs(by_differences + log_det[:, :50]))), at_most=1e-5, seeds=3, own=True)  # fmt: skip
-
-# %%
+             measured=float(xp.max(xp.abs(by_differences + log_det[:, :50]))), at_most=1e-5, seeds=3, own=True)
 claims.check("C1.d", "E1: lognormals, gap of the flow with the bend, seed farthest from 0",
-             measured=float(max(gap["lognormals"][:3], key=abs)) / 4, between=(-0.01, 0.05), unit="nats/dim", seeds=3, own=True)  # fmt: skip
-claims.check("C1.e", "E1: lognormals, gap of the moment-matched Gaussian minus that of the flow, smallest",
-             measured=gaussian_gap["lognormals"] / 4 - float(np.max(gap["lognormals"][:3])) / 4, at_least=0.1, unit="nats/dim", seeds=3)  # fmt: skip
-claims.check("C1.f", "E1: bursts, gap of the Gaussian minus that of the flow, smallest",
-             measured=gaussian_gap["bursts"] - float(np.max(gap["bursts"][:3])), at_least=0.1, unit="nats", seeds=3)  # fmt: skip
+             measured=float(max(gap["lognormals"][:3], key=abs)) / 4, between=(-0.01, 0.05), unit="nats/dim", seeds=3)
+claims.check("C1.e", "E1: bursts, gap of the Gaussian minus that of the flow, smallest",
+             measured=gaussian_gap["bursts"] - float(np.max(gap["bursts"][:3])), at_least=0.1, unit="nats", seeds=3)
 side = np.sinh(np.linspace(-5.5, 5.5, 500))  # dense in the middle, far out at the ends
 step = np.gradient(side)
 grid = to_device(np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(1, -1, 2))
 burst_flow = ad.tree_map(lambda a: a[:1], two)
 mass = xp.exp(log_density(burst_flow[0], grid, M2, *burst_flow[1:]))[0, :]
 claims.check("C1.b", "E1: integral of a fitted density over the plane",
-             measured=float(xp.sum(mass * to_device(np.outer(step, step).reshape(-1)))), between=(0.99, 1.01), own=True)  # fmt: skip
+             measured=float(xp.sum(mass * to_device(np.outer(step, step).reshape(-1)))), between=(0.99, 1.01), own=True)
 
 # %% [markdown]
 # ### What a promise costs under a known law
@@ -525,13 +491,12 @@ for law, (flow, mu, sigma), m, n in (("lognormal", four, M4, 4), ("bursts", two,
     samples[law] = u = push(flow, mu + sigma * to_test.standard_normal((3, 100_000, n)), m)
     flow_buys[law] = np.quantile(to_host(u), LEVEL, axis=1)[..., : 4 if law == "lognormal" else 1]
 
-# %% tags=["hide-input"]
 rows = []
 for law, (tail, _) in KNOWN.items():
     for k, level in enumerate(LEVEL):
         flows = 100 * tail(flow_buys[law][k])
         rows.append([law, f"{100 * (1 - level):.0f} %", exact[law][k], gaussian[law][k], float(np.median(flow_buys[law][k])),
-                     100 * tail(gaussian[law][k]), 100 * tail(bend_buys[law][k]), f"{flows.min():.2f} to {flows.max():.2f}"])  # fmt: skip
+                     100 * tail(gaussian[law][k]), 100 * tail(bend_buys[law][k]), f"{flows.min():.2f} to {flows.max():.2f}"])
 columns = ["law", "promise", "exact capacity", "Gaussian buys", "flow buys (median)", "Gaussian breaks (%)", "bend alone breaks (%)", "flows break (%)"]
 table(rows, columns, "Capacities for a promised risk, and the true violations")
 
@@ -556,34 +521,29 @@ with figure(1, 2, alt=alt, caption=caption, height=3.6) as axes:
 BY_HAND = {"lognormal": (2.276, 3.200, 2.126, 2.538), "bursts": (6.000, 7.282, 3.987, 5.390)}
 off = [np.concatenate([exact[law], gaussian[law]]) / BY_HAND[law] - 1 for law in KNOWN]
 claims.check("C2.a", "E2: eight capacities against those computed by hand, largest relative distance",
-             measured=100 * float(np.max(np.abs(off))), at_most=0.5, unit="%", own=True)  # fmt: skip
+             measured=100 * float(np.max(np.abs(off))), at_most=0.5, unit="%", own=True)
 draws = {"lognormal": lognormals(to_test, (250_000,)), "bursts": bursts(to_test, (1_000_000,))[:, 0]}
 ordered = {law: np.sort(to_host(x), axis=None) for law, x in draws.items()}
 shares = {law: 100 - np.searchsorted(ordered[law], gaussian[law]) / 1e4 for law in KNOWN}
 claims.check("C2.d", "E2: share of a million draws above the Gaussian's capacities against 6.57, 3.12, 9.78 and 7.29 % by hand, largest distance",
-             measured=float(np.max(np.abs([shares["lognormal"] - (6.57, 3.12), shares["bursts"] - (9.78, 7.29)]))), at_most=0.15, unit="points", own=True)  # fmt: skip
-
-# %%
+             measured=float(np.max(np.abs([shares["lognormal"] - (6.57, 3.12), shares["bursts"] - (9.78, 7.29)]))), at_most=0.15, unit="points", own=True)
 flows = 100 * KNOWN["lognormal"][0](flow_buys["lognormal"]).mean(axis=-1)  # of four coordinates
 for id, k, bounds in (("C2.b", 0, (4.0, 6.0)), ("C2.f", 1, (0.6, 1.9))):
     promise = 100 * (1 - LEVEL[k])
     claims.check(id, f"E2: lognormal, how often the flow's capacity is exceeded where {promise:.0f} % is promised, farthest seed",
-                 measured=float(max(flows[k], key=lambda v: abs(v - promise))), between=bounds, unit="%", seeds=3)  # fmt: skip
+                 measured=float(max(flows[k], key=lambda v: abs(v - promise))), between=bounds, unit="%", seeds=3)
 claims.check("C2.e", "E2: bursts, how often the flow's capacity is exceeded where 5 % is promised, mean of the seeds",
-             measured=100 * float(np.mean(KNOWN["bursts"][0](flow_buys["bursts"][0]))), at_least=6, unit="%", seeds=3, own=True)  # fmt: skip
+             measured=100 * float(np.mean(KNOWN["bursts"][0](flow_buys["bursts"][0]))), at_least=6, unit="%", seeds=3, own=True)
 
-
-# %%
 def mean_cost(law, c, ratio=19):
     """E (c - D)_+ + ratio E (D - c)_+ over the million draws."""
     x = ordered[law]
     k, total = np.searchsorted(x, c), np.concatenate([[0], np.cumsum(x)])
     return (c * k - total[k] + ratio * (total[-1] - total[k] - c * (len(x) - k))) / len(x)
 
-
 cheapest = {law: (grid := np.linspace(0.5, 2, 1501) * exact[law][0])[np.argmin(mean_cost(law, grid))] for law in KNOWN}
 claims.check("C2.c", "E2: cheapest capacity on a grid against the quantile at τ = 0.95, largest relative distance",
-             measured=100 * max(abs(cheapest[law] / exact[law][0] - 1) for law in KNOWN), at_most=2, unit="%", own=True)  # fmt: skip
+             measured=100 * max(abs(cheapest[law] / exact[law][0] - 1) for law in KNOWN), at_most=2, unit="%", own=True)
 
 # %% [markdown]
 # The Gaussian fails by the shape: on a law with a light left and a heavy right side it buys too little for a strict promise. The flow's
@@ -611,16 +571,11 @@ WIDTH, HEADS, LAYERS = scale(default=(32, 4, 1), paper=(512, 8, 2))
 STEPS, BATCH, RATE = scale(default=(150, 64, 8e-3), paper=(250, 128, 1e-4))
 HOUR = 2  # tokens of the clock
 
-
 def network_init(rng):
     """A map of windows, a vector for each token, attention blocks, a head."""
-    return {
-        "window": nn.dense_init(rng, T + 1, WIDTH),
-        "name": nn.normal(rng, (HOUR + N, WIDTH), scale=0.3),
-        "blocks": [nn.transformer_block_init(rng, WIDTH, 2 * WIDTH) for _ in range(LAYERS)],
-        "head": nn.dense_init(rng, WIDTH, 2),
-    }
-
+    window, name = nn.dense_init(rng, T + 1, WIDTH), nn.normal(rng, (HOUR + N, WIDTH), scale=0.3)
+    blocks = [nn.transformer_block_init(rng, WIDTH, 2 * WIDTH) for _ in range(LAYERS)]
+    return {"window": window, "name": name, "blocks": blocks, "head": nn.dense_init(rng, WIDTH, 2)}
 
 # %%
 def cascade(p, h, sizes, zeros=False, lost=None):
@@ -643,7 +598,6 @@ def cascade(p, h, sizes, zeros=False, lost=None):
         first += size
     return nn.dense(p["output"], ad.concat(outputs, axis=1))
 
-
 # %%
 def by_level(levels):
     """Order of the tokens by level, how many each level has, and the way back."""
@@ -651,7 +605,6 @@ def by_level(levels):
     order = np.argsort(of_token, kind="stable")
     sizes = [int(np.sum(of_token == level)) for level in (1, 2, 3)]
     return to_device(order), sizes, to_device(np.argsort(order)[HOUR:])
-
 
 def network(params, x, levels=LEVELS, flat=False, **absent):
     """mu and sigma of every indicator from standardised windows x (B, HOUR + N, T)."""
@@ -667,7 +620,6 @@ def network(params, x, levels=LEVELS, flat=False, **absent):
     out = ad.astype(ad.take(nn.dense(params["head"], h), back, axis=1), xp.float64)
     return out[..., 0], ad.softplus(out[..., 1]) + 1e-3
 
-
 # %% [markdown]
 # Both heads are trained by the exact likelihood: the Gaussian one by that of $N(\mu,\sigma^2)$, the flow by equation {eq}`eq-cs-flow`. The
 # release does not do this. It averages 100 draws of the base, pushes the *average* through the flow and minimises its
@@ -676,27 +628,22 @@ def network(params, x, levels=LEVELS, flat=False, **absent):
 # %%
 M_LOAD = masks(N, keep=(LOAD,))
 
-
 def scaled(X):
     """Each indicator from 0 to 1 on the training part."""
-    low, high = xp.min(X[:N_TRAIN, :], axis=0), xp.max(X[:N_TRAIN, :], axis=0)
-    return (X - low) / (high - low)
-
+    low = xp.min(X[:N_TRAIN, :], axis=0)
+    return (X - low) / (xp.max(X[:N_TRAIN, :], axis=0) - low)
 
 def standardised(X):
     """Windows in their own units, the values that follow, and these units (last value, deviation)."""
     x, train = lagged(X, T, T), X[:N_TRAIN, :]
     last, sd = x[:, :, -1], xp.sqrt(xp.var(x, axis=2) + xp.var(train, axis=0))
     height = (last - xp.mean(train, axis=0)) / xp.std(train, axis=0)
-    height = height / (1 + xp.abs(height))
-    windows = xp.concat([(x - last[:, :, None]) / sd[:, :, None], height[:, :, None]], axis=2)
+    windows = xp.concat([(x - last[:, :, None]) / sd[:, :, None], (height / (1 + xp.abs(height)))[:, :, None]], axis=2)
     windows = xp.concat([lagged(clock(X.shape[0] + 1), T + 1, T + 1), windows], axis=1)
     change = X[T:, :] - last
     unit = 1.5 * sd * to_device(np.median(to_host(xp.abs(change / sd))[: N_TRAIN - T, :], axis=0))
     return xp.astype(windows, xp.float32), change / unit, last, unit
 
-
-# %%
 def train(x, y, rng, flow=False, **kind):
     """Maximise the likelihood of the values y after the windows x."""
     params = {"network": network_init(rng)} | ({"flow": flow_init(rng, N, delta=0.5)} if flow else {})
@@ -710,7 +657,6 @@ def train(x, y, rng, flow=False, **kind):
     adam = Adam(cosine_decay(RATE, STEPS), beta2=0.99)
     return nn.fit(loss, params, (x, y), adam, steps=STEPS, rng=rng, batch_size=BATCH, clip=1.0).params
 
-
 # %% [markdown]
 # The models are judged on the six test days and the thirty fresh days before the shift. The scores are the mean squared error (MSE); the
 # *continuous ranked probability score* $\mathrm{CRPS}=E|y'-y|-\frac12E|y'-y''|$ with $y',y''$ drawn from the forecast, which has a closed form for
@@ -718,37 +664,15 @@ def train(x, y, rng, flow=False, **kind):
 # mean of the flow is not the image of the mean.
 
 # %%
-KINDS = {
-    "flat, Gaussian": {"flat": True},
-    "hierarchical, Gaussian": {},
-    "hierarchical, flow": {"flow": True},
-}
+KINDS = {"flat, Gaussian": {"flat": True}, "hierarchical, Gaussian": {}, "hierarchical, flow": {"flow": True}}
 DRAWS = 99
 BURSTY = [NAMES.index(name) for name in ("rate A", "rate B", "CPU A", "CPU B", "load A", "latency", "load B")]
 
-
-def crps_gaussian(y, mu, sigma):
-    """sigma (zeta (2 Phi(zeta) - 1) + 2 phi(zeta) - 1 / sqrt(pi))."""
-    zeta = (y - mu) / sigma
-    Phi = to_device(ndtr(to_host(zeta)))
-    return sigma * (zeta * (2 * Phi - 1) + 2 * xp.exp(log_normal(zeta)) - math.pi**-0.5)
-
-
-def crps_draws(draws, y):
-    """E|y' - y| - E|y' - y''| / 2 from M draws along the first axis, sorted; without bias."""
-    M = draws.shape[0]
-    weight = xp.reshape(2 * xp.arange(1, M + 1, dtype=draws.dtype) - M - 1, (M,) + (1,) * y.ndim)
-    spread = xp.sum(weight * xp.sort(draws, axis=0), axis=0) / (M * (M - 1))
-    return xp.mean(xp.abs(draws - y), axis=0) - spread
-
-
-# %%
 def flow_draws(flow, mu, sigma, M, rng):
     """M draws of all indicators, nine at a time, in single precision."""
     small = ad.tree_map(lambda a: xp.astype(a, xp.float32), (flow, mu, sigma, M_LOAD))
     draw = lambda: to_device(rng.host.standard_normal((9, *mu.shape), dtype=np.float32))  # noqa: E731
     return xp.concat([push(small[0], small[1] + small[2] * draw(), small[3]) for _ in range(M // 9)])
-
 
 def exceeds_top(flow, mu, sigma, y, draws, rng):
     """Whether y is above the largest of 999 draws, a level of 0.1 %; 900 are drawn only where 99 do not decide."""
@@ -758,38 +682,29 @@ def exceeds_top(flow, mu, sigma, y, draws, rng):
     above[rows, :] = xp.take(above, rows, axis=0) & (xp.take(y, rows, axis=0) > xp.max(more, axis=0))
     return above[:, BURSTY]
 
-
 # %%
 def score(density, crps, error, u, top):
     """The numbers of one model from its log-densities, CRPS, errors and levels."""
-    inside = {q: xp.astype(xp.abs(u - 0.5) <= q / 200, xp.float64) for q in (50, 90, 95, 98)}
-    return {
-        "MSE": float(xp.mean(error**2)),
-        "CRPS": float(xp.mean(crps)),
-        "NLL": -float(xp.mean(density)),
-        "median NLL": -float(np.median(to_host(xp.mean(density, axis=1)))),
-        **{f"{q} %": 100 * float(xp.mean(share)) for q, share in inside.items()},
-        "top": 100 * float(xp.mean(xp.astype(top, xp.float64))),
-        "levels": to_host(u)[:, BURSTY],
-    }
+    inside = {f"{q} %": 100 * xp.astype(xp.abs(u - 0.5) <= q / 200, xp.float64) for q in (50, 90, 95, 98)}
+    means = {"MSE": error**2, "CRPS": crps, "NLL": -density} | inside | {"top": 100 * xp.astype(top, xp.float64)}
+    of_steps = to_host(xp.mean(density, axis=1))
+    return {k: float(xp.mean(v)) for k, v in means.items()} | {"median NLL": -float(np.median(of_steps)), "levels": to_host(u)[:, BURSTY]}
 
-
-def score_law(law, y, crps, mean, unit=1.0):
+def score_law(law, y, mean, unit=1.0):
     """The numbers of a model with a law for each indicator."""
     top = y > law.quantile(xp.full((N,), 0.999))
     density = law.log_density(y) - xp.log(unit + xp.zeros_like(y))
+    spaced = xp.reshape((xp.arange(DRAWS) + 0.5) / DRAWS, (DRAWS, 1, 1))
+    crps = crps_gaussian(y, law.mu, law.sigma) if law.log_delta is None else crps_samples(law.quantile(spaced), y)
     return score(density, crps * unit, (y - mean) * unit, law.cdf(y), top[:, BURSTY])
 
-
-# %%
 def score_flow(flow, mu, sigma, y, unit, rng):
     """The numbers of the flow, from its density and 99 draws."""
     draws = flow_draws(flow, mu, sigma, DRAWS, rng)
     density = log_density(flow, y, M_LOAD, mu, sigma)[:, None] / N - xp.log(unit)
     u = (xp.sum(xp.astype(draws < y, xp.float64), axis=0) + 0.5) / (DRAWS + 1)
     top = exceeds_top(flow, mu, sigma, y, draws, rng)
-    return score(density, crps_draws(draws, y) * unit, (y - xp.mean(draws, axis=0)) * unit, u, top)
-
+    return score(density, crps_samples(draws, y) * unit, (y - xp.mean(draws, axis=0)) * unit, u, top)
 
 # %%
 def linear_models(X):
@@ -798,15 +713,10 @@ def linear_models(X):
     error = X[T:, :] - forecast
     e, known = error[TEST, :], error[: N_TRAIN - T, :]
     normal, bent = Law(0.0, xp.std(known, axis=0)), fit_law(known)
-    spaced = xp.reshape((xp.arange(DRAWS) + 0.5) / DRAWS, (DRAWS, 1, 1))
-    scores = {
-        "linear, Gaussian": score_law(normal, e, crps_gaussian(e, 0.0, normal.sigma), 0.0),
-        "linear, bent": score_law(bent, e, crps_draws(bent.quantile(spaced), e), 0.0),
-    }
+    scores = {"linear, Gaussian": score_law(normal, e, 0.0), "linear, bent": score_law(bent, e, 0.0)}
     day = xp.mean(lagged(X, DAY, start), axis=2)[: SHIFT - start, :]
     known = {"last value": X[start - 1 : SHIFT - 1, :], "mean of the last day": day}
     return scores, bent, forecast, {k: float(xp.mean((X[start:SHIFT, :] - v) ** 2)) for k, v in known.items()}
-
 
 # %%
 TEST, PAST = slice(start - T, SHIFT - T), slice(0, N_TRAIN - T)  # rows of the windows
@@ -823,19 +733,16 @@ for seed in SEEDS:
         if "flow" in kind:
             results[seed][name] = score_flow(p["flow"], mu, sigma, y[TEST, :], unit[TEST, :], rngs[2 * k + 1])
         else:
-            crps = crps_gaussian(y[TEST, :], mu, sigma)
-            results[seed][name] = score_law(Law(mu, sigma), y[TEST, :], crps, mu, unit[TEST, :])
-    service[seed] = X, x, last, unit, bent, forecast
+            results[seed][name] = score_law(Law(mu, sigma), y[TEST, :], mu, unit[TEST, :])
+    service[seed] = X, x, y, last, unit, bent, forecast
 
 # %% tags=["hide-input"]
-names = ["linear, Gaussian", "linear, bent", *KINDS]
 rows = [[name, np.mean([simple[s][name] for s in SEEDS]), *["–"] * 7] for name in simple[0]]
-for name in names:
+for name in ("linear, Gaussian", "linear, bent", *KINDS):
     rows.append([name, *(float(np.mean([results[s][name][k] for s in SEEDS])) for k in ("MSE", "CRPS", "NLL", "median NLL", "50 %", "90 %", "95 %", "98 %"))])
 columns = ["model", "MSE", "CRPS", "NLL (nats/dim)", "median NLL", "within 50 %", "90 %", "95 %", "98 %"]
 table(rows, columns, "Forecasts one step ahead, all indicators scaled to 0–1, means of two seeds; right: how many per cent fall into the central intervals")
 
-# %% tags=["hide-input"]
 alt = """Three histograms of the level that the bursty indicators turned out to have, for the Gaussian regression, the hierarchical network with a
 Gaussian head and the one with the flow. The dashed line of a right forecast is at one. The first two have a hill in the middle, low sides and a
 spike in the last bin; the flow's histogram is nearly flat,
@@ -849,61 +756,59 @@ with figure(1, 3, alt=alt, caption=caption, width=9.0, height=3.0, sharey=True) 
         ax.set(xlabel="level u", title=name)
     axes[0].set_ylabel("density")
 
-
 # %%
 def compare(number, a, b, how):
     """A number of model a against that of model b, for each seed."""
     return [how(results[s][a][number], results[s][b][number]) for s in SEEDS]
 
-
 GAUSS, FLOW, FLAT = "hierarchical, Gaussian", "hierarchical, flow", "flat, Gaussian"
 minus, ratio = (lambda a, b: a - b), (lambda a, b: a / b)
 claims.check("C3.a", "E3: NLL of the Gaussian head minus that of the flow, smaller of the seeds",
-             measured=min(compare("NLL", GAUSS, FLOW, minus)), at_least=0.05, unit="nats/dim", seeds=2)  # fmt: skip
+             measured=min(compare("NLL", GAUSS, FLOW, minus)), at_least=0.05, unit="nats/dim", seeds=2)
 claims.check("C3.c", "E3: CRPS of the flow over that of the Gaussian head, larger of the seeds",
-             measured=max(compare("CRPS", FLOW, GAUSS, ratio)), at_most=1.01, seeds=2)  # fmt: skip
-claims.check("C3.d", "E3: NLL of the median step, Gaussian head minus flow, smaller of the seeds", measured=min(compare("median NLL", GAUSS, FLOW, minus)),
-             at_least=0.1, unit="nats/dim", seeds=2, own=True)  # fmt: skip
+             measured=max(compare("CRPS", FLOW, GAUSS, ratio)), at_most=1.01, seeds=2)
+claims.check("C3.d", "E3: NLL of the median step, Gaussian head minus flow, smaller of the seeds", measured=min(compare("median NLL", GAUSS, FLOW, minus)), at_least=0.1, unit="nats/dim", seeds=2, own=True)
 claims.check("C3.b", "E3: how often the bursty indicators exceed the flow's 0.1 % quantile, smaller of the seeds",
-             measured=min(results[s][FLOW]["top"] for s in SEEDS), at_most=0.35, unit="%", seeds=2,
-             not_reproduced="a burst comes in one step of a hundred and is larger than the tail fitted to the few seen in training")  # fmt: skip
+             measured=min(results[s][FLOW]["top"] for s in SEEDS), at_most=0.35, unit="%", seeds=2, not_reproduced="one bend for each indicator is too light for bursts, already on the training part (C3.g)")
 claims.check("C3.e", "E3: exceedance of the flow's 0.1 % quantile over that of the Gaussian head's, mean of the seeds",
-             measured=float(np.mean(compare("top", FLOW, GAUSS, ratio))), between=(0.4, 0.8), seeds=2, own=True)  # fmt: skip
+             measured=float(np.mean(compare("top", FLOW, GAUSS, ratio))), between=(0.4, 0.8), seeds=2, own=True)
 claims.check("C3.f", "E3: how often the bursty indicators exceed the Gaussian head's 0.1 % quantile, smaller of the seeds",
-             measured=min(results[s][GAUSS]["top"] for s in SEEDS), at_least=0.4, unit="%", seeds=2, own=True)  # fmt: skip
+             measured=min(results[s][GAUSS]["top"] for s in SEEDS), at_least=0.4, unit="%", seeds=2, own=True)
+_, x, y, _, unit, *_ = service[0]
+p = trained[FLOW, 0]
+known = score_flow(p["flow"], *network(p["network"], x[PAST, ...]), y[PAST, :], unit[PAST, :], generator(5))["top"]
+claims.check("C3.g", "E3: how often the bursty indicators exceed the flow's 0.1 % quantile on the training part, one seed",
+             measured=known, at_least=0.45, unit="%", own=True)
 
 # %%
 claims.check("C4.a", "E3: MSE of a network over that of the last value, largest of networks and seeds",
-             measured=max(results[s][name]["MSE"] / simple[s]["last value"] for s in SEEDS for name in KINDS), at_most=0.9, seeds=2)  # fmt: skip
+             measured=max(results[s][name]["MSE"] / simple[s]["last value"] for s in SEEDS for name in KINDS), at_most=0.9, seeds=2)
 claims.check("C4.b", "E3: NLL of the flow minus that of the regression with a bent error, mean of the seeds",
-             measured=float(np.mean(compare("NLL", FLOW, "linear, bent", minus))), between=(-0.5, -0.1), unit="nats/dim", seeds=2, own=True)  # fmt: skip
+             measured=float(np.mean(compare("NLL", FLOW, "linear, bent", minus))), between=(-0.5, -0.1), unit="nats/dim", seeds=2, own=True)
 claims.check("C4.c", "E3: MSE of the hierarchical network over that of the regression, smaller of the seeds",
-             measured=min(compare("MSE", GAUSS, "linear, bent", ratio)), at_most=1, seeds=2,
-             not_reproduced="networks trained for seconds, where the regression is solved; see the text for the released scores")  # fmt: skip
+             measured=min(compare("MSE", GAUSS, "linear, bent", ratio)), at_most=1, seeds=2, not_reproduced="networks trained for seconds, where the regression is solved; see the text for the released scores")
 claims.check("C4.d", "E3: MSE of the hierarchical network over that of the regression, mean of the seeds",
-             measured=float(np.mean(compare("MSE", GAUSS, "linear, bent", ratio))), between=(1.05, 1.4), seeds=2, own=True)  # fmt: skip
-claims.check("C7.a", "E3: MSE of hierarchical over flat attention, larger of the seeds",
-             measured=max(compare("MSE", GAUSS, FLAT, ratio)), at_most=0.95, seeds=2,
-             not_reproduced="the levels tell this network nothing that flat attention does not find")  # fmt: skip
+             measured=float(np.mean(compare("MSE", GAUSS, "linear, bent", ratio))), between=(1.05, 1.4), seeds=2, own=True)
+claims.check("C7.a", "E3: at least 5 % better: MSE of hierarchical over flat attention, larger of the seeds",
+             measured=max(compare("MSE", GAUSS, FLAT, ratio)), at_most=0.95, seeds=2, not_reproduced="the levels tell this network nothing that flat attention does not find")
 claims.check("C7.c", "E3: MSE of hierarchical over flat attention, mean of the seeds",
-             measured=float(np.mean(compare("MSE", GAUSS, FLAT, ratio))), between=(0.9, 1.1), seeds=2, own=True)  # fmt: skip
-
-# %%
+             measured=float(np.mean(compare("MSE", GAUSS, FLAT, ratio))), between=(0.9, 1.1), seeds=2, own=True)
 say(f"""In the median step the flow is {np.mean(compare("median NLL", GAUSS, FLOW, minus)):.2f} nats per dimension better than the Gaussian head. In the
 mean it is {np.mean(compare("NLL", GAUSS, FLOW, minus)):.1f}, most of which comes from a few bursts that a Gaussian calls impossible. A level that should be exceeded
 in 0.1 % of the steps is exceeded in {np.mean([results[s][FLOW]["top"] for s in SEEDS]):.2f} % (Gaussian head: {np.mean([results[s][GAUSS]["top"] for s in SEEDS]):.2f} %).""")
 
 # %% [markdown]
-# Against the Gaussian heads the flow improves every score, and its histogram is nearly flat. Its far tail is better than theirs and still too light: in three weeks it has
-# seen few bursts. The regression, which is solved and not trained, has the smaller squared error and, with the bent law, the smaller CRPS, which
-# looks at one indicator at a time. In likelihood the flow is ahead, as it alone knows how the indicators move together.
-# That a regression is hard to beat is no accident of ours. On the published
+# Against the Gaussian heads the flow improves every score, and its histogram is nearly flat. Its far tail is better than theirs and still too light, on the
+# training part as well: it is the shape, not the number of bursts seen, that is wrong. The regression, which is solved and not trained, has the smaller squared error and, with the bent law, the smaller CRPS, which
+# looks at one indicator at a time. In likelihood, which also counts how the indicators move
+# together, the flow is ahead. That a regression is hard to beat is no accident of ours. On the published
 # data, which we do not ship, the same regression has an MSE of 0.0494 and a Gaussian CRPS of 0.0832 (last value: 0.084; our own computation, one step, last
 # 20 % as the test); the released result file has 0.0453 to 0.0474 and 0.0940 to 0.1097. The network is a few per cent better in the one
 # and worse in the other.
 #
-# Does the hierarchy help? We compare with flat attention above, and ask that the labels matter at all: a permutation of the levels must change the cascade
-# and not the flat network.
+# Does the hierarchy help? The ratio to flat attention scatters around one by some 0.03, from seed to seed and even from one rounding to another. A gain of 2 % on
+# both seeds would therefore come by chance now and then; we ask for 5 % (C7.a), and for a mean within 10 % of one (C7.c). That the labels matter at all is another
+# question: their permutation must change the cascade and not the flat network.
 
 # %%
 X, x, *_ = service[0]
@@ -914,28 +819,24 @@ for name, flat in ((FLOW, False), (FLAT, True)):
     mu, moved = (network(weights, x[:500, ...], levels, flat=flat)[0] for levels in (LEVELS, shuffled))
     changed[name] = float(xp.mean(xp.abs(mu - moved)) / xp.std(mu))
 claims.check("C7.b", "E3: change of the cascade's means when the levels are permuted, in their deviations",
-             measured=changed[FLOW], at_least=0.02, own=True)  # fmt: skip
+             measured=changed[FLOW], at_least=0.02, own=True)
 claims.check("C7.d", "E3: change of the flat network's means when the levels are permuted, in their deviations", measured=changed[FLAT], at_most=1e-4, own=True)
-
 
 # %% [markdown]
 # ### Keys of zeros
 #
 # The released cascade keeps the tokens of all other levels, multiplied by zero. Their keys and values are zero, but in the softmax a
-# score of zero still has the weight $e^0$. What falls on them is lost. We train the cascade in this way too, and read off the weights.
+# score of zero still has the weight $e^0$, and what falls on them is lost. We train the cascade in this way too, and read off the weights.
 
 # %%
-X, x, last, unit, *_ = service[0]
-y = (scaled(X)[T:, :] - last) / unit
+X, x, y, last, unit, *_ = service[0]
 p = train(x[PAST, ...], y[PAST, :], generator(10).spawn(3)[2], zeros=True)
 lost = []
 mu, sigma = network(p["network"], x[TEST, ...], zeros=True, lost=lost)
 with_zeros = float(xp.mean(((y[TEST, :] - mu) * unit[TEST, :]) ** 2)) / results[0][GAUSS]["MSE"]
 rows = [[f"level {k + 1}", 100 * share, 100 * absent] for k, (share, absent) in enumerate(lost[:3])]
 table(rows, ["queries of", "attention on absent tokens (%)", "absent tokens (%)"], "Where attention goes when absent tokens are zeros")
-say(f"""A good part of the attention is lost on tokens that are not there. The forecasts do not suffer: the MSE is {with_zeros:.2f} times that of the cascade
-without them, as the layers behind can undo a common factor.""")
-
+say(f"""With these zeros the MSE is {with_zeros:.2f} times that of the cascade without them.""")
 
 # %% [markdown]
 # ### Buying under a promise
@@ -959,11 +860,10 @@ class Margin:
     def quantile(self, level):
         return self.forecast * xp.exp(self.law.quantile(level))
 
-
 # %%
 def laws_of_demand(seed):
     """The six forecast distributions of the load from `start` on, in its own units, and the load."""
-    X, _, last, unit, bent, forecast = service[seed]
+    X, _, _, last, unit, bent, forecast = service[seed]
     D, known = X[:, LOAD], X[:N_TRAIN, LOAD]
     low, span = xp.min(known), xp.max(known) - xp.min(known)
     late, valid = slice(N_VAL, None), slice(0, N_VAL)  # of all that follows the training part
@@ -983,10 +883,8 @@ def laws_of_demand(seed):
     laws["network, flow quantile"] = Law(mu_f[late], sigma_f[late], **tail, **units)
     return laws, D
 
-
 # %%
 PROMISES = (0.05, 0.01)
-
 
 def capacities(law, D, adaptive):
     """What is bought from `start` on for each promise; D enters through the levels of the past."""
@@ -994,7 +892,6 @@ def capacities(law, D, adaptive):
     if adaptive:
         return law.quantile(recalibrated(law.cdf(D[start:]), levels))
     return law.quantile(to_device(np.array(levels)[:, None]) + xp.zeros(D[start:].shape))
-
 
 def account(c, D, epsilon):
     """Violations, cost and mean capacity, and the capacity that one factor would need to keep the promise exactly."""
@@ -1005,7 +902,6 @@ def account(c, D, epsilon):
     factor = float(np.quantile(to_host(now / had), 1 - epsilon))
     shares = {part: violation(c, D, PARTS[part]) for part in PARTS}
     return shares | {"cost": float(xp.mean(cost)), "capacity": float(xp.mean(had)), "equal": factor * float(xp.mean(had))}
-
 
 books, laws_at = {}, {seed: laws_of_demand(seed) for seed in SEEDS}
 for seed, (laws, D) in laws_at.items():
@@ -1026,20 +922,21 @@ for epsilon in (0.05, 0.01):
     table(rows, columns, f"Promise of {100 * epsilon:.0f} %: broken promises before and after the shift; static rules' cost and capacity (units of load), means of two seeds")
 
 # %% [markdown]
-# Before the shift every adaptive rule is near its promise, also where the static one is not, such as the margin on the regression. After it the static rules break
-# theirs far more often, and the correction brings all of them back to a little above five per cent. Look at the second table for the
-# difference that a distribution makes.
+# Before the shift every adaptive rule is near its promise, also where the static one is not. After it the static rules break
+# theirs far more often, and the correction brings all of them back to a little above five per cent. The second table shows the
+# difference that a distribution makes. At equal risk, the capacities of the flow and of the best margin differ by less than they scatter over seeds: whether the one or the
+# other is smaller is chance, so C6.a asks for a saving of 3 %, and C6.b bounds the ratio on both sides.
 
 # %%
 RULE = "network, flow quantile"
 risk = {(part, adaptive): [books[s, RULE, 0.05, adaptive][part] for s in SEEDS] for part in PARTS for adaptive in (False, True)}
 far = lambda values: float(max(values, key=lambda v: abs(v - 5)))  # noqa: E731
 claims.check("C5.a", "E4: before the shift, broken promises of the adaptive flow rule, seed farthest from 5 %",
-             measured=far(risk["before", True]), between=(3.5, 6.5), unit="%", seeds=2)  # fmt: skip
-claims.check("C5.d", "E4: after the shift, broken promises of the adaptive flow rule, seed farthest from 5 %",
-             measured=far(risk["after", True]), between=(3, 7), unit="%", seeds=2)  # fmt: skip
+             measured=far(risk["before", True]), between=(3.5, 6.5), unit="%", seeds=2)
+claims.check("C5.d", "E4: after the shift, broken promises of the adaptive flow rule, mean of the seeds",
+             measured=float(np.mean(risk["after", True])), between=(3, 7), unit="%", seeds=2)
 claims.check("C5.e", "E4: after the shift, broken promises of the static flow rule, smaller of the seeds",
-             measured=min(risk["after", False]), at_least=8, unit="%", seeds=2, own=True)  # fmt: skip
+             measured=min(risk["after", False]), at_least=8, unit="%", seeds=2, own=True)
 
 # %%
 cost = {rule: np.array([books[s, rule, 0.05, False]["cost"] for s in SEEDS]) for rule in RULES}
@@ -1048,17 +945,15 @@ POINTS = [rule for rule in RULES if "margin" in rule]
 others = [*POINTS, "network, Gaussian quantile"]
 dearer = cost[RULE] / np.min([cost[rule] for rule in others], axis=0)
 claims.check("C5.b", "E4: before the shift, cost of the flow's quantile over the cheapest point or Gaussian rule, larger of the seeds",
-             measured=float(np.max(dearer)), at_most=1.0, seeds=2,
-             not_reproduced="the load's error grows with the load, which a margin says at once and the network has to learn")  # fmt: skip
-claims.check("C5.f", "E4: the cost of C5.b, mean of the seeds, bounded on both sides", measured=float(np.mean(dearer)), between=(0.98, 1.3), seeds=2, own=True)
+             measured=float(np.max(dearer)), at_most=1.02, seeds=2, not_reproduced="the load's error grows with the load, which a margin says at once and the network has to learn")
+claims.check("C5.f", "E4: the cost of C5.b, mean of the seeds, bounded on both sides", measured=float(np.mean(dearer)), between=(1.0, 1.25), seeds=2, own=True)
 strict = [[books[s, rule, 0.01, True]["after"] for s in SEEDS] for rule in ("network, Gaussian quantile", RULE)]
 claims.check("C5.g", "E4: promise of 1 %, after the shift, adaptive: broken promises of the Gaussian over those of the flow, smaller of the seeds",
-             measured=float(np.min(np.divide(*strict))), at_least=1.5, seeds=2)  # fmt: skip
+             measured=float(np.min(np.divide(*strict))), at_least=1.5, seeds=2)
 share = equal[RULE] / np.min([equal[rule] for rule in POINTS], axis=0)
-claims.check("C6.a", "E4: mean capacity at equal risk of the flow's quantile over that of the best point forecast with a margin, mean of the seeds",
-             measured=float(np.mean(share)), at_most=0.97, seeds=2,
-             not_reproduced="once the risk is equal, a margin on the last value needs no more capacity than any quantile here")  # fmt: skip
-claims.check("C6.b", "E4: the capacity of C6.a, bounded on both sides", measured=float(np.mean(share)), between=(0.97, 1.06), seeds=2, own=True)
+claims.check("C6.a", "E4: at least 3 % saved: mean capacity at equal risk of the flow's quantile over that of the best point forecast with a margin, mean of the seeds",
+             measured=float(np.mean(share)), at_most=0.97, seeds=2, not_reproduced="once the risk is equal, the two need the same capacity, within their scatter over seeds")
+claims.check("C6.b", "E4: the capacity of C6.a, bounded on both sides", measured=float(np.mean(share)), between=(0.97, 1.05), seeds=2, own=True)
 
 # %% [markdown]
 # An adaptive rule must not see what it decides about. We multiply one demand by ten and ask whether anything bought until then has
@@ -1072,7 +967,7 @@ pairs = [(bought["adaptive"], plain_capacity(other, True))]
 pairs += [(capacities(laws[RULE], D, True)[0, :], capacities(laws[RULE], other[:, LOAD], True)[0, :])]
 peeks = sum(int(np.sum(to_host(a != b)[: t - start + 1])) for a, b in pairs)
 claims.check("C5.c", "E4: capacities up to step t that change when the demand of step t is ten times as large",
-             measured=peeks, equals=0, own=True)  # fmt: skip
+             measured=peeks, equals=0, own=True)
 
 # %% [markdown]
 # ## Verdict
