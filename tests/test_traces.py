@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from gaussbook.arrays import generator, to_host
-from gaussbook.traces import DAY, INDICATORS, service_trace
+from gaussbook.traces import DAY, INDICATORS, clock, lagged, ridge_forecast, service_trace
 
 LOAD = list(INDICATORS).index("load A")
 
@@ -55,3 +55,57 @@ def test_the_load_is_the_average_of_a_queue():
 def test_bad_lengths_are_named(steps, shift):
     with pytest.raises(ValueError, match=r"steps|shift"):
         service_trace(generator(0), steps, shift)
+
+
+def test_the_clock_turns_once_a_day():
+    hours = to_host(clock(2 * DAY))
+    assert_allclose(hours[:DAY], hours[DAY:], atol=1e-12)
+    assert_allclose(hours[[0, DAY // 4, DAY // 2]], [[0, 1], [1, 0], [0, -1]], atol=1e-12)
+
+
+def test_windows_end_just_before_their_step(xp):
+    X = np.arange(20.0).reshape(10, 2)
+    windows = to_host(lagged(xp.asarray(X), 3, 4))
+    assert windows.shape == (6, 2, 3)
+    for k, t in enumerate(range(4, 10)):
+        assert_array_equal(windows[k], X[t - 3 : t].T)
+
+
+def test_the_forecast_is_scikit_learns_ridge(xp):
+    from sklearn.linear_model import Ridge
+
+    X, n_train, lags = trace(steps=400)[:, :4], 300, 2
+    A = np.concatenate([X[1:-1], X[:-2], to_host(clock(400))[2:], np.ones((398, 1))], axis=1)
+    peer = Ridge(0.3, fit_intercept=False).fit(A[: n_train - lags], X[lags:n_train])
+    found = to_host(ridge_forecast(xp.asarray(X), n_train, lags, 0.3))
+    assert_allclose(found[lags:], peer.predict(A), atol=1e-9)
+    assert_array_equal(found[:lags], X[:lags])
+
+
+def test_the_forecast_does_not_see_its_own_step():
+    X = trace(steps=400)
+    other = X.copy()
+    other[350] *= 10
+    same = to_host(ridge_forecast(X, 300)) == to_host(ridge_forecast(other, 300))
+    assert np.all(same[:351]) and not np.all(same[351])
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda X: clock(0), "steps"),
+        (lambda X: clock(5, 0), "period"),
+        (lambda X: lagged(X[0], 2, 3), "X"),
+        (lambda X: lagged(X, 0, 3), "width"),
+        (lambda X: lagged(X, 4, 3), "first"),
+        (lambda X: lagged(X, 4, 30), "first"),
+        (lambda X: ridge_forecast(X * np.nan, 20), "X"),
+        (lambda X: ridge_forecast(X, 6), "n_train"),
+        (lambda X: ridge_forecast(X, 30), "n_train"),
+        (lambda X: ridge_forecast(X, 20, 0), "lags"),
+        (lambda X: ridge_forecast(X, 20, ridge=0), "ridge"),
+    ],
+)
+def test_bad_arguments_are_named(call, name):
+    with pytest.raises(ValueError, match=name):
+        call(np.ones((30, 2)))

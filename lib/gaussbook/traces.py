@@ -1,4 +1,4 @@
-"""Made-up traces of a cloud service, for what is decided under a forecast."""
+"""Traces of many indicators over time: a made-up cloud service, windows, a linear forecast."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import math
 import numpy as np
 from scipy.signal import lfilter
 
-from gaussbook.arrays import Array, Generator, to_device
-from gaussbook.validation import check_integer
+from gaussbook.arrays import Array, Generator, backend, namespace, to_device
+from gaussbook.validation import check_array, check_integer, check_scalar
 
-__all__ = ["DAY", "INDICATORS", "service_trace"]
+__all__ = ["DAY", "INDICATORS", "clock", "lagged", "ridge_forecast", "service_trace"]
 
 DAY = 144
 """Steps of a day: a step is ten minutes."""
@@ -98,3 +98,95 @@ def service_trace(rng: Generator, steps: int, shift: int | None = None) -> Array
         "load B": load[:, 1],
     }
     return to_device(np.stack([columns[name] for name in INDICATORS], axis=1))
+
+
+def clock(steps: int, period: int = DAY) -> Array:
+    """Return the sine and the cosine of the time of day of each step, shape (steps, 2).
+
+    Parameters
+    ----------
+    steps, period : int
+        How many steps, from midnight, and how many a day has.
+
+    Raises
+    ------
+    ValueError
+        If an argument is no positive integer.
+    """
+    steps = check_integer("steps", steps, at_least=1)
+    period = check_integer("period", period, at_least=1)
+    xp = backend()
+    angle = 2 * math.pi / period * xp.arange(steps, dtype=xp.float64)[:, None]
+    return xp.concat([xp.sin(angle), xp.cos(angle)], axis=1)
+
+
+def lagged(X: Array, width: int, first: int) -> Array:
+    """Return the windows X[t-width:t] for t = first, first + 1, ..., up to the end.
+
+    Parameters
+    ----------
+    X : array, shape (n, N)
+        A trace.
+    width : int
+        Steps of a window.
+    first : int
+        The step that follows the first window, from `width` to n - 1.
+
+    Returns
+    -------
+    array, shape (n - first, N, width)
+        A window for each step from `first` on, which it does not contain.
+
+    Raises
+    ------
+    ValueError
+        If X is no finite matrix, or an integer is out of its range.
+    """
+    X = check_array("X", X, ndim=2)
+    width = check_integer("width", width, at_least=1)
+    n, xp = X.shape[0], namespace(X)
+    first = check_integer("first", first, at_least=width)
+    if first >= n:
+        raise ValueError(f"first must be below the number of steps, {n}, got {first}")
+    return xp.stack([X[first - width + k : n - width + k, :] for k in range(width)], axis=2)
+
+
+def ridge_forecast(X: Array, n_train: int, lags: int = 6, ridge: float = 0.1) -> Array:
+    """Forecast each step of a trace from the steps before and the time of day, by ridge regression.
+
+    Parameters
+    ----------
+    X : array, shape (n, N)
+        A trace that begins at midnight, with `DAY` steps a day.
+    n_train : int
+        The regression is fitted to the first so many steps.
+    lags : int
+        How many steps before each it sees, of all indicators.
+    ridge : float
+        Weight of the squared coefficients, the intercept's among them; positive.
+
+    Returns
+    -------
+    array, shape (n, N)
+        The forecasts one step ahead.  The first `lags` steps have none and are returned as they
+        are.
+
+    Raises
+    ------
+    ValueError
+        If X is no finite matrix, or a number is out of its range.
+    """
+    X = check_array("X", X, ndim=2)
+    n, xp = X.shape[0], namespace(X)
+    lags = check_integer("lags", lags, at_least=1)
+    n_train = check_integer("n_train", n_train, at_least=lags + 1)
+    if n_train >= n:
+        raise ValueError(f"n_train must be below the number of steps, {n}, got {n_train}")
+    ridge = check_scalar("ridge", ridge, above=0)
+    past = xp.reshape(lagged(X, lags, lags), (n - lags, -1))
+    hour = xp.asarray(clock(n)[lags:, :], dtype=X.dtype)
+    A = xp.concat([past, hour, xp.ones((n - lags, 1), dtype=X.dtype)], axis=1)
+    known, target = A[: n_train - lags, :], X[lags:n_train, :]
+    gram = xp.matrix_transpose(known) @ known + ridge * xp.eye(A.shape[1], dtype=X.dtype)
+    weights = xp.linalg.solve(gram, xp.matrix_transpose(known) @ target)
+    return xp.concat([X[:lags, :], A @ weights])

@@ -5,7 +5,7 @@ from bookbuild.breaks import Break
 BREAKS = [
     Break(
         "Gaussians given out as the flow: densities, draws and quantiles",
-        ("C1.d", "C1.e", "C1.f", "C2.b", "C2.f", "C3.a", "C3.d", "C3.e", "C4.b", "C5.g"),
+        ("C1.d", "C1.e", "C2.b", "C2.f", "C3.a", "C3.d", "C3.e", "C4.b", "C5.g"),
         {
             "    q = log_density(flow, x[None, :, :], m, mu, sigma)": (
                 "    normal = Law(xp.mean(x, axis=0), xp.std(x, axis=0)).log_density(x)\n"
@@ -81,5 +81,37 @@ BREAKS = [
         "levels ignored",
         ("C7.b",),
         {"[1] * HOUR + list(levels)": "[1] * HOUR + list(LEVELS)"},
+    ),
+    Break(
+        "the last value with a margin given out as the flow's rule",
+        ("C5.b",),
+        {
+            "RULES = list(laws)": (
+                "RULES = list(laws)\n"
+                "for key in [k for k in books if k[1] == 'network, flow quantile']:\n"
+                "    books[key] = books[key[0], 'last value × margin', *key[2:]]"
+            )
+        },
+        competitor=True,
+    ),
+    Break(
+        "past levels in a random order",
+        ("C5.d",),
+        {
+            "recalibrated(law.cdf(D[start:]), levels)": (
+                "recalibrated(to_device(generator(1).host.permutation("
+                "to_host(law.cdf(D[start:])))), levels)"
+            )
+        },
+    ),
+    Break(
+        "the flow's density in units of the windows",
+        ("C3.a", "C4.b"),
+        {"mu, sigma)[:, None] / N - xp.log(unit)": "mu, sigma)[:, None] / N + 0 * unit"},
+    ),
+    Break(
+        "the flow's CRPS from its mean alone",
+        ("C3.c",),
+        {"crps_samples(draws, y) * unit": "xp.abs(y - xp.mean(draws, axis=0)) * unit"},
     ),
 ]
