@@ -21,16 +21,13 @@
 # ```{paper-card}
 # ```
 #
-# A cloud service buys machines before it knows what its users will ask for. Too few, and requests fail; too many, and
-# money burns. The provider promises: demand exceeds what was bought in at most five of a hundred steps. A forecast of
-# *the* demand cannot keep such a promise; a forecast of its whole *distribution* can: buy its 95 per cent quantile.
-# {cite:t}`cloud_scaling` forecast many indicators at once with a hierarchical attention network, bend its Gaussian
-# outputs with a normalising flow, and let Bayesian decision theory buy. Their claim: resources are saved and the
-# promise holds, also when conditions change.
+# A cloud service buys machines before it knows what its users will ask for. Too few, and requests fail; too many, and money burns. The provider promises: demand
+# exceeds what was bought in at most five of a hundred steps. A forecast of *the* demand cannot keep such a promise; a forecast of its whole *distribution* can:
+# buy its 95 per cent quantile. {cite:t}`cloud_scaling` forecast many indicators at once with a hierarchical attention network, bend its Gaussian outputs with a
+# normalising flow, and let Bayesian decision theory buy. Their claim: resources are saved and the promise holds, also when conditions change.
 #
-# Conditions do change. In the picture the bursts of a made-up service become four times as frequent, and its processors
-# twice as noisy. The *static* rule keeps buying by the distribution that it learned. The *adaptive* one compares
-# the past forecasts with what happened, and corrects the risk that it aims at.
+# Conditions do change. In the picture the bursts of a made-up service become four times as frequent, and its processors twice as noisy. The *static* rule keeps
+# buying by the distribution that it learned. The *adaptive* one compares the past forecasts with what happened, and corrects the risk that it aims at.
 
 # %% tags=["hide-input"]
 import math
@@ -82,6 +79,7 @@ def recalibrated(u, levels, block=128, reach=1000):
             found.append(xp.minimum(xp.take(v, k), ((mass - before) / C_0)[:, 0]))
     return xp.stack([xp.concat(found[k :: len(levels)]) for k in range(len(levels))])
 
+
 # %% tags=["hide-input"]
 EPSILON = 0.05
 X = service_trace(generator(SEEDS[0]), END, SHIFT)
@@ -103,10 +101,9 @@ def violation(c, D, part):
 bought = {name: plain_capacity(X, name == "adaptive") for name in ("static", "adaptive")}
 
 # %% tags=["hide-input"]
-alt = """Two panels over time around a shift. Above, a spiky demand and two capacities just above it. Before the shift the two
-lie on each other; after it the demand jumps over the static one often, while the adaptive one moves up. Below, the share of
-broken promises of the last five days: both near the promise before; afterwards the static rule climbs far above
-its promise and stays there, and the adaptive rule rises a little and comes back."""
+alt = """Two panels over time around a shift. Above, a spiky demand and two capacities just above it. Before the shift the two lie on
+each other; after it the demand jumps over the static one often, while the adaptive one moves up. Below, the share of broken promises of the
+last five days: both near the promise before; then the static rule climbs far above it and stays there, the adaptive one rises a little and comes back."""
 caption = """Above: demand (load of service A) and the capacity bought, from a day before the shift to two days after. Below: share
 of steps in which demand exceeded capacity, over the last five days, with the central 90 % of its Beta posterior; dotted: the promise."""
 with figure(2, 1, alt=alt, caption=caption, height=6.0) as axes:
@@ -132,77 +129,70 @@ say(f"""Promised: at most 5 %. Before the shift the static rule breaks its promi
 steps and the adaptive one in {plain["adaptive", "before"]:.1f} %. From 200 steps after it, **{plain["static", "after"]:.1f} % against
 {plain["adaptive", "after"]:.1f} %**. The promise holds where the forecast is corrected, not where it is trusted.""")
 
+
 # %% [markdown]
-# So it is with every forecast that we tried (claims C5). Flows do give better distributions than Gaussian outputs (C1 to C3), and where only
-# 1 % is allowed this decides (C5.g). At 5 % they buy no cheaper than a margin on the last value (C5.b, C6.a), and the hierarchy of
-# levels brought nothing here (C7.a).
+# So it is with every forecast that we tried (claims C5). Flows do give better distributions than Gaussian outputs (C1 to C3), and where only 1 % is allowed this
+# decides (C5.g). At 5 % they buy no cheaper than a margin on the last value (C5.b, C6.a), and the hierarchy of levels brought nothing here (C7.a).
 #
-# The forecast of the picture is plain: ridge regression on the last six steps of all indicators and the hour, with its sorted
-# training errors as the distribution. The correction is one
-# equation. Let $F_i$ be the forecast distribution of the demand $D_i$ and $u_i=F_i(D_i)$, the level that the demand turned out to
-# have. If the forecasts are right, the $u_i$ are uniform between 0 and 1. If not,
-# we learn how they are distributed, by a *Dirichlet process*: a belief about a distribution that starts as uniform, with
-# the weight of $c_0=20$ observations, and in which old observations fade by $\gamma=0.99$ a step. Its mean is
+# The forecast of the picture is plain: ridge regression on the last six steps of all indicators and the hour, with its sorted training errors as the
+# distribution. The correction is one equation. Let $F_i$ be the forecast distribution of the demand $D_i$ and $u_i=F_i(D_i)$, the level that the demand turned
+# out to have. If the forecasts are right, the $u_i$ are uniform between 0 and 1. If not, we learn how they are distributed, by a *Dirichlet process*: a belief
+# about a distribution that starts as uniform, with the weight of $c_0=20$ observations, and in which old observations fade by $\gamma=0.99$ a step. Its mean is
 #
 # $$
 # G_t(u)=\frac{c_0u+\sum_{i<t}\gamma^{t-1-i}\,1[u_i\le u]}{c_0+\sum_{i<t}\gamma^{t-1-i}},
 # \qquad c_t=F_t^{-1}\bigl(G_t^{-1}(1-\epsilon)\bigr).
 # $$ (eq-cs-recalibrate)
 #
-# For a promised risk $\epsilon$ we buy the level $v$ under which a share of $1-\epsilon$ of the demands has lately fallen:
-# the smallest $v$ with $G_t(v)\ge1-\epsilon$. The second hidden cell, `recalibrated`, computes it for all steps at once; what is
-# older than 1000 steps has faded below $10^{-4}$ and is left out.
+# For a promised risk $\epsilon$ we buy the level $v$ under which a share of $1-\epsilon$ of the demands has lately fallen: the smallest $v$ with
+# $G_t(v)\ge1-\epsilon$. The second hidden cell, `recalibrated`, computes it for all steps at once; what is older than 1000 steps has faded below $10^{-4}$ and is
+# left out.
 #
 # ## What the paper claims
 #
-# 1. Normalising flows turn Gaussian outputs into distributions that need not be Gaussian.
-#    {claims}`C1.a, C1.b, C1.c, C1.d, C1.e`
-# 2. A Bayesian decision on the full predictive distribution buys the right capacity, where one on a Gaussian does not.
-#    {claims}`C2.a, C2.b, C2.c, C2.d, C2.e, C2.f`
+# 1. Normalising flows turn Gaussian outputs into distributions that need not be Gaussian. {claims}`C1.a, C1.b, C1.c, C1.d, C1.e`
+# 2. A Bayesian decision on the full predictive distribution buys the right capacity, where one on a Gaussian does not. {claims}`C2.a, C2.b, C2.c, C2.d, C2.e, C2.f`
 # 3. The flow improves the forecast. {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f, C3.g`
-# 4. The network forecasts better than the baselines (nine, on four data sets; names and numbers were not found).
-#    {claims}`C4.a, C4.b, C4.c, C4.d`
-# 5. The promise (the service-level agreement, SLA) is kept under changing conditions, at a lower cost.
-#    {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f, C5.g`
+# 4. The network forecasts better than the baselines (nine, on four data sets; names and numbers were not found). {claims}`C4.a, C4.b, C4.c, C4.d`
+# 5. The promise (the service-level agreement, SLA) is kept under changing conditions, at a lower cost. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e, C5.f, C5.g`
 # 6. Resources are saved. {claims}`C6.a, C6.b`
 # 7. Attention in a hierarchy of levels beats flat attention. {claims}`C7.a, C7.b, C7.c, C7.d`
 #
 # Not tested here: the month in production, in which over 35 000 GPU hours and more than \$100 000 were saved.
 #
-# **What our numbers rest on.** We read the abstract, a summary, and the released forecasting code with its result file; the
-# paper's full text was not available. The decision stage is not released: the rule of this chapter is the standard one that the
-# abstract implies, and its adaptive form is ours. The traces are made up, shaped after the statistics of the one published data
-# set, which carries no licence and is not bundled. All thresholds are ours.
+# **What our numbers rest on.** We read the abstract, a summary, and the released forecasting code with its result file; the paper's full text was not available.
+# The decision stage is not released: the rule of this chapter is the standard one that the abstract implies, and its adaptive form is ours. The traces are made
+# up, shaped after the statistics of the one published data set, which carries no licence and is not bundled. All thresholds are ours.
 #
 # ## The idea
 #
-# **Buying.** Idle capacity costs $c_o$ a unit, missing capacity $c_u$. With the demand's distribution function $F$ the
-# expected cost $c_oE(c-D)_++c_uE(D-c)_+$ has the derivative $c_oF(c)-c_u(1-F(c))$ and is least at
+# **Buying.** Idle capacity costs $c_o$ a unit, missing capacity $c_u$. With the demand's distribution function $F$ the expected cost $c_oE(c-D)_++c_uE(D-c)_+$
+# has the derivative $c_oF(c)-c_u(1-F(c))$ and is least at
 #
 # $$
 # c^*=F^{-1}(\tau),\qquad \tau=\frac{c_u}{c_u+c_o},
 # $$ (eq-cs-newsvendor)
 #
-# the *newsvendor* rule. The promise $P(D>c)\le\epsilon$ asks for $c\ge F^{-1}(1-\epsilon)$. These are different constraints, and the
-# larger one binds. We let both say the same: $c_u/c_o=19$ belongs to $\epsilon=0.05$ and $99$ to $0.01$.
+# the *newsvendor* rule. The promise $P(D>c)\le\epsilon$ asks for $c\ge F^{-1}(1-\epsilon)$. These are different constraints, and the larger one binds. We let
+# both say the same: $c_u/c_o=19$ belongs to $\epsilon=0.05$ and $99$ to $0.01$.
 #
-# **Bending.** Which $F$? The network says a mean $\mu_j$ and a deviation $\sigma_j$ for each indicator $j$. A *flow* takes
-# $z\sim N(\mu,\operatorname{diag}\sigma^2)$ through an invertible map $T$, and the density of $y=T(z)$ is
+# **Bending.** Which $F$? The network says a mean $\mu_j$ and a deviation $\sigma_j$ for each indicator $j$. A *flow* takes $z\sim
+# N(\mu,\operatorname{diag}\sigma^2)$ through an invertible map $T$, and the density of $y=T(z)$ is
 #
 # $$
 # \ln p(y)=\ln N(T^{-1}y;\mu,\sigma^2)+\ln\bigl|\det\partial T^{-1}(y)\bigr|.
 # $$ (eq-cs-flow)
 #
-# The paper uses Real-NVP. A *coupling* with a mask $m$ of zeros and ones leaves the coordinates with $m=1$ alone, and
-# shifts and stretches the others by what these say:
+# The paper uses Real-NVP. A *coupling* with a mask $m$ of zeros and ones leaves the coordinates with $m=1$ alone, and shifts and stretches the others by what
+# these say:
 #
 # $$
 # z'=mz+(1-m)\bigl(z\,e^{s(mz)}+t(mz)\bigr),\qquad \ln|\det|=\textstyle\sum(1-m)s .
 # $$ (eq-cs-coupling)
 #
-# Here $s$, bounded by a tanh, and $t$ are small networks, and four couplings with alternating masks follow each other. Given the
-# others a coordinate stays Gaussian, so that a lone coordinate stays Gaussian too. We
-# add a bend of each coordinate, the *sinh-arcsinh* map, with an inverse and a derivative in closed form:
+# Here $s$, bounded by a tanh, and $t$ are small networks, and four couplings with alternating masks follow each other. Given the others a coordinate stays
+# Gaussian, so that a lone coordinate stays Gaussian too. We add a bend of each coordinate, the *sinh-arcsinh* map, with an inverse and a derivative in closed
+# form:
 #
 # $$
 # u=\sinh\frac{\operatorname{asinh}z+\epsilon_j}{\delta_j},\qquad z=\sinh(\delta_j\operatorname{asinh}u-\epsilon_j),\qquad
@@ -211,9 +201,9 @@ steps and the adaptive one in {plain["adaptive", "before"]:.1f} %. From 200 step
 #
 # Positive $\epsilon_j$ lean to the right, $\delta_j<1$ makes heavy tails.
 #
-# **A demand with a law of its own.** The quantiles of one coordinate of a flow need sampling, unless no coupling changes it.
-# Any joint distribution can be written as that of the demand times that of the rest given the demand. So we set $m=1$ for the load
-# in all four couplings: the others may depend on it, and its own distribution is $\mu$, $\sigma$ and the bend, in closed form.
+# **A demand with a law of its own.** The quantiles of one coordinate of a flow need sampling, unless no coupling changes it. Any joint distribution can be
+# written as that of the demand times that of the rest given the demand. So we set $m=1$ for the load in all four couplings: the others may depend on it, and its
+# own distribution is $\mu$, $\sigma$ and the bend, in closed form.
 #
 # ## The method in code
 #
@@ -235,6 +225,7 @@ def unbend(u, epsilon, log_delta):
     """z = sinh(delta asinh u - epsilon) and ln dz/du."""
     z = sinh(ad.exp(log_delta) * asinh(u) - epsilon)
     return z, log_delta + (ad.log(1 + z * z) - ad.log(1 + u * u)) / 2
+
 
 # %%
 @dataclass(frozen=True)
@@ -268,6 +259,7 @@ class Law:
         u = z if self.log_delta is None else bend(z, self.epsilon, self.log_delta)
         return self.centre + self.width * u
 
+
 # %%
 def fit_law(y):
     """Maximum likelihood, one bent law for each column of y (n, k)."""
@@ -278,6 +270,7 @@ def fit_law(y):
 
     start = {name: xp.zeros_like(centre) for name in ("mu", "log_sigma", "epsilon", "log_delta")}
     return law(minimize_lbfgs(lambda p: -ad.mean(law(p).log_density(y)), start, tolerance=1e-4).params)
+
 
 # %% [markdown]
 # **The couplings**, equation {eq}`eq-cs-coupling`. Leading axes of the weights are separate flows, trained side by side.
@@ -309,6 +302,7 @@ def s_and_t(coupling, m, z):
     half = out.shape[-1] // 2
     return (1 - m) * ad.tanh(out[..., :half]), (1 - m) * out[..., half:]
 
+
 # %% [markdown]
 # `push` is $T$, and `pull` returns $T^{-1}$ with its log-determinant, for equation {eq}`eq-cs-flow`.
 
@@ -334,13 +328,14 @@ def log_density(flow, u, m, mu, sigma):
     base = ((z - mu) / sigma) ** 2 / 2 + ad.log(sigma) + math.log(2 * math.pi) / 2
     return log_det - ad.sum(base, axis=-1)
 
+
 # %% [markdown]
 # ## Experiments
 #
 # ### Can a flow learn a known law?
 #
-# Three laws: four independent *lognormals* $e^{0.5e}$, a *banana* $(x_1,x_2+x_1^2)$ of normals, and two coordinates of which the
-# first has *bursts*: $0.9N(0,1)+0.1N(6,1)$. Each flow sees fresh draws for 250 steps of Adam.
+# Three laws: four independent *lognormals* $e^{0.5e}$, a *banana* $(x_1,x_2+x_1^2)$ of normals, and two coordinates of which the first has *bursts*:
+# $0.9N(0,1)+0.1N(6,1)$. Each flow sees fresh draws for 250 steps of Adam.
 
 # %%
 def lognormals(rng, shape):
@@ -367,6 +362,7 @@ TRUTH = {  # the logarithms of the true densities
     "bursts": lambda x: log_burst(x[..., 0]) + log_normal(x[..., 1]),
 }
 
+
 # %%
 def fit_flows(draws, N, bends, rng, steps=250, batch=128):
     """One flow for each entry of draws and bends, all trained at once; bend 0 is Real-NVP alone."""
@@ -383,9 +379,7 @@ def fit_flows(draws, N, bends, rng, steps=250, batch=128):
         flow, mu, sigma = parts(params)
         return -ad.sum(ad.mean(log_density(flow, x, m, mu, sigma), axis=1))
 
-    def data(rng):
-        return (xp.stack([draw(rng, (batch,)) for draw in draws]),)
-
+    data = lambda rng: (xp.stack([draw(rng, (batch,)) for draw in draws]),)  # noqa: E731
     fitted = nn.fit(loss, params, data, Adam(cosine_decay(1.2e-2, steps)), steps=steps, rng=rng)
     return parts(fitted.params)
 
@@ -396,37 +390,32 @@ two = fit_flows([bursts] * 4 + [banana] * 2, 2, [*kinds, 1, 0], to_fit)
 M4, M2 = masks(4), masks(2)
 
 # %% [markdown]
-# The *gap* is the held-out negative log-likelihood (NLL) of 20 000 points minus that of the truth on the same points: an
-# estimate of the divergence, in nats. The Gaussian has the true means and covariances; its expected gap is $\frac12\ln\det$ of the
-# covariance plus the Gaussian's constant minus the entropy.
+# The *gap* is the held-out negative log-likelihood (NLL) of 20 000 points minus that of the truth on the same points: an estimate of the divergence, in nats. The
+# Gaussian has the true means and covariances; its expected gap is $\frac12\ln\det$ of the covariance plus the Gaussian's constant minus the entropy.
 
 # %%
 held_out = {"lognormals": lognormals(to_test, (20_000,)), "bursts": bursts(to_test, (20_000,)), "banana": banana(to_test, (20_000,))}
-fits = {"lognormals": (four, M4), "bursts": (two, M2), "banana": (two, M2)}
-rows_of = {"lognormals": slice(0, 4), "bursts": slice(0, 4), "banana": slice(4, 6)}
+fits = {"lognormals": (four, M4, slice(0, 4)), "bursts": (two, M2, slice(0, 4)), "banana": (two, M2, slice(4, 6))}
 
 def gaps(law):
     """Gap of each network of a law, in nats."""
-    (flow, mu, sigma), m = fits[law]
+    (flow, mu, sigma), m, rows = fits[law]
     x = held_out[law]
     q = log_density(flow, x[None, :, :], m, mu, sigma)
-    return to_host(xp.mean(TRUTH[law](x) - q, axis=1))[rows_of[law]]
+    return to_host(xp.mean(TRUTH[law](x) - q, axis=1))[rows]
 
 gap = {law: gaps(law) for law in fits}
 burst_entropy = 0.005 * np.sum(entr(np.exp(to_host(log_burst(to_device(np.linspace(-12, 20, 6401)))))))
 VARIANCE = {"lognormals": (math.exp(0.25) - 1) * math.exp(0.25), "bursts": 1 + 0.09 * 36}
-gaussian_gap = {
-    "lognormals": 4 * 0.5 * math.log(VARIANCE["lognormals"] / 0.25),
-    "bursts": 0.5 * math.log(2 * math.pi * math.e * VARIANCE["bursts"]) - burst_entropy,
-    "banana": 0.5 * math.log(3),
-}
+gaussian_gap = {"lognormals": 2 * math.log(VARIANCE["lognormals"] / 0.25), "banana": 0.5 * math.log(3)}
+gaussian_gap["bursts"] = 0.5 * math.log(2 * math.pi * math.e * VARIANCE["bursts"]) - burst_entropy
 with_bend = {"lognormals": 3, "bursts": 3, "banana": 1}
 rows = [[law, gaussian_gap[law], float(np.max(gap[law][n:])), float(np.max(gap[law][:n]))] for law, n in with_bend.items()]
 table(rows, ["law", "Gaussian", "Real-NVP", "Real-NVP and bend"], "Gap to the truth on held-out points (nats, all dimensions); with the bend the worst of three seeds, banana one")
 
 # %% [markdown]
-# On joint laws the couplings come far without the bend: they use the other coordinates as a source of shapes. What remains of the
-# bursts is the hard part, a hole between two bumps.
+# On joint laws the couplings come far without the bend: they use the other coordinates as a source of shapes. What remains of the bursts is the hard part, a hole
+# between two bumps.
 
 # %%
 z = 16 * to_test.uniform(0, 1, (4, 2000, 4)) - 8
@@ -453,9 +442,8 @@ claims.check("C1.b", "E1: integral of a fitted density over the plane",
 # %% [markdown]
 # ### What a promise costs under a known law
 #
-# For the lognormal and for the bursts we know the capacity that keeps the promise exactly. What do a Gaussian of the right mean
-# and variance, the fitted flows, and a bend alone, without couplings, buy instead? The true violations are closed forms; the flow's own
-# quantile comes from 100 000 of its draws.
+# For the lognormal and for the bursts we know the capacity that keeps the promise exactly. What do a Gaussian of the right mean and variance, the fitted flows,
+# and a bend alone, without couplings, buy instead? The true violations are closed forms; the flow's own quantile comes from 100 000 of its draws.
 
 # %%
 KNOWN = {
@@ -464,14 +452,14 @@ KNOWN = {
 }
 LEVEL = np.array([0.95, 0.99])
 line = np.linspace(0.5, 12, 1_150_001)
-exact, gaussian, bend_buys, flow_buys, samples = {}, {}, {}, {}, {}
+exact, gaussian, bend_buys, flow_buys = {}, {}, {}, {}
 for (law, (tail, (mean, sd))), x in zip(KNOWN.items(), held_out.values(), strict=False):
     exact[law] = np.interp(LEVEL - 1, -tail(line), line)
     gaussian[law] = mean + sd * ndtri(LEVEL)
     bend_buys[law] = to_host(fit_law(x[:, :1]).quantile(to_device(LEVEL)))
 for law, (flow, mu, sigma), m, n in (("lognormal", four, M4, 4), ("bursts", two, M2, 2)):
     flow, mu, sigma = (ad.tree_map(lambda a: a[:3], part) for part in (flow, mu, sigma))
-    samples[law] = u = push(flow, mu + sigma * to_test.standard_normal((3, 100_000, n)), m)
+    u = push(flow, mu + sigma * to_test.standard_normal((3, 100_000, n)), m)
     flow_buys[law] = np.quantile(to_host(u), LEVEL, axis=1)[..., : 4 if law == "lognormal" else 1]
 
 rows = []
@@ -482,23 +470,6 @@ for law, (tail, _) in KNOWN.items():
                      100 * tail(gaussian[law][k]), 100 * tail(bend_buys[law][k]), f"{flows.min():.2f} to {flows.max():.2f}"])
 columns = ["law", "promise", "exact capacity", "Gaussian buys", "flow buys (median)", "Gaussian breaks (%)", "bend alone breaks (%)", "flows break (%)"]
 table(rows, columns, "Capacities for a promised risk, and the true violations")
-
-# %% tags=["hide-input"]
-alt = """Two panels with densities. Left, the lognormal: the flow's histogram follows the true density, the Gaussian is too light on the right, and its capacity
-stands left of the exact one, on which the flow's stands. Right, the bursts: the truth has bumps at 0 and 6; the Gaussian is one broad hill; the flow is one hill with a long right
-tail that runs through the hole and the second bump. The flow's capacity stands between that of the Gaussian and the exact one at 6."""
-caption = """Densities on a logarithmic scale, and the capacity that each law buys for a promise of 5 % (vertical lines). The exact one is dotted."""
-with figure(1, 2, alt=alt, caption=caption, height=3.6) as axes:
-    true = (lambda x: TRUTH["lognormals"](x[:, None]), log_burst)
-    for ax, (law, (_, (mean, sd))), log_p, ends in zip(axes, KNOWN.items(), true, ((0.01, 5), (-4, 11)), strict=True):
-        x = to_device(np.linspace(*ends, 400))
-        ax.hist(to_host(samples[law])[0, :, 0], 80, range=ends, density=True, color=PALETTE["sky"], alpha=0.6, label="flow")
-        for name, colour, log_q in (("truth", "black", log_p(x)), ("Gaussian", "vermilion", Law(mean, sd).log_density(x))):
-            ax.plot(to_host(x), np.exp(to_host(log_q)), color=PALETTE[colour], label=name)
-        for c, colour, dash in ((exact[law][0], "black", ":"), (gaussian[law][0], "vermilion", "-"), (flow_buys[law][0, 0, 0], "blue", "-")):
-            ax.axvline(c, color=PALETTE[colour], ls=dash)
-        ax.set(xlabel=f"demand ({law})", ylabel="density", yscale="log", ylim=(1e-4, 3), xlim=ends)
-    axes[1].legend(fontsize=8)
 
 # %%
 BY_HAND = {"lognormal": (2.276, 3.200, 2.126, 2.538), "bursts": (6.000, 7.282, 3.987, 5.390)}
@@ -529,24 +500,24 @@ claims.check("C2.c", "E2: cheapest capacity on a grid against the quantile at τ
              measured=100 * max(abs(cheapest[law] / exact[law][0] - 1) for law in KNOWN), at_most=2, unit="%", own=True)
 
 # %% [markdown]
-# The Gaussian fails by the shape: on a law with a light left and a heavy right side it buys too little for a strict promise. The flow's
-# lognormal is right. Its bursts are not: with a far better likelihood than the Gaussian's, it misses the 5 per cent promise by nearly as much, because it draws
-# one long tail through the hole and the second bump. *A better likelihood is not a better quantile*, and a quantile is what one buys.
+# The Gaussian fails by the shape: on a law with a light left and a heavy right side it buys too little for a strict promise. The flow's lognormal is right. Its
+# bursts are not: with a far better likelihood than the Gaussian's, it misses the 5 % promise by nearly as much, and for 1 % it buys too much. It draws one long
+# tail through the hole between the bumps and beyond the second one, as a bend alone does. *A better likelihood is not a better quantile*, and a quantile is what
+# one buys.
 #
 # ### Forecasting twelve indicators
 #
-# **Data.** Two services share a machine: request rates with a daily and a weekly rhythm and bursts (level 1); processors, network, disk,
-# memory and a constant (level 2); the load, which is the smoothed $\rho/(1-\rho)$ of a queue with utilisation $\rho$, a latency, and the
-# utilisation, which stands for the queue's length (level 3). Each indicator is scaled from 0 to 1 on the training part. The constant carries a
-# little noise, or its likelihood would be infinite.
+# **Data.** Two services share a machine: request rates with a daily and a weekly rhythm and bursts (level 1); processors, network, disk, memory and a constant
+# (level 2); the load, which is the smoothed $\rho/(1-\rho)$ of a queue with utilisation $\rho$, a latency, and the utilisation, which stands for the queue's
+# length (level 3). Each indicator is scaled from 0 to 1 on the training part. The constant carries a little noise, or its likelihood would be infinite.
 #
-# **Network.** The window of $T$ steps of each indicator becomes one token, by a linear map that all share; a learned vector says which
-# indicator it is. The hour, as sine and cosine, gives two more tokens of level 1. In the *cascade*, the tokens of level 1 attend to each
-# other. Those of level 2 attend to each other and to the *outputs* of level 1, and so on. A residual, a norm and a dense part follow as usual.
-# Windows are standardised. Four changes of ours suit a small network and a short training (150 steps): we subtract the last value where the release subtracts the
-# mean; the training variance is added to the window's, so that a quiet window cannot make a burst infinitely surprising; the last value, squeezed
-# into $(-1,1)$, is one more input, or the network could not know how high the load stands; and the change to be forecast is measured in units of 1.5 median
-# changes, so that the bend, which begins with $\delta_j=0.5$, works where the data are.
+# **Network.** The window of $T$ steps of each indicator becomes one token, by a linear map that all share; a learned vector says which indicator it is. The hour,
+# as sine and cosine, gives two more tokens of level 1. In the *cascade*, the tokens of level 1 attend to each other. Those of level 2 attend to each other and to
+# the *outputs* of level 1, and so on. A residual, a norm and a dense part follow as usual. Windows are standardised. Four changes of ours suit a small network
+# and a short training (150 steps): we subtract the last value where the release subtracts the mean; the training variance is added to the window's, so that a
+# quiet window cannot make a burst infinitely surprising; the last value, squeezed into $(-1,1)$, is one more input, or the network could not know how high the
+# load stands; and the change to be forecast is measured in units of 1.5 median changes, so that the bend, which begins with $\delta_j=0.5$, works where the data
+# are.
 
 # %%
 T = scale(default=48, paper=144)
@@ -559,6 +530,14 @@ def network_init(rng):
     window, name = nn.dense_init(rng, T + 1, WIDTH), nn.normal(rng, (HOUR + N, WIDTH), scale=0.3)
     blocks = [nn.transformer_block_init(rng, WIDTH, 2 * WIDTH) for _ in range(LAYERS)]
     return {"window": window, "name": name, "blocks": blocks, "head": nn.dense_init(rng, WIDTH, 2)}
+
+def by_level(levels):
+    """Order of the tokens by level, how many each level has, and the way back."""
+    of_token = np.array([1] * HOUR + list(levels))
+    order = np.argsort(of_token, kind="stable")
+    sizes = [int(np.sum(of_token == level)) for level in (1, 2, 3)]
+    return to_device(order), sizes, to_device(np.argsort(order)[HOUR:])
+
 
 # %%
 def cascade(p, h, sizes, zeros=False, lost=None):
@@ -581,14 +560,8 @@ def cascade(p, h, sizes, zeros=False, lost=None):
         first += size
     return nn.dense(p["output"], ad.concat(outputs, axis=1))
 
-# %%
-def by_level(levels):
-    """Order of the tokens by level, how many each level has, and the way back."""
-    of_token = np.array([1] * HOUR + list(levels))
-    order = np.argsort(of_token, kind="stable")
-    sizes = [int(np.sum(of_token == level)) for level in (1, 2, 3)]
-    return to_device(order), sizes, to_device(np.argsort(order)[HOUR:])
 
+# %%
 def network(params, x, levels=LEVELS, flat=False, **absent):
     """mu and sigma of every indicator from standardised windows x (B, HOUR + N, T)."""
     order, sizes, back = by_level(levels)
@@ -603,10 +576,11 @@ def network(params, x, levels=LEVELS, flat=False, **absent):
     out = ad.astype(ad.take(nn.dense(params["head"], h), back, axis=1), xp.float64)
     return out[..., 0], ad.softplus(out[..., 1]) + 1e-3
 
+
 # %% [markdown]
-# Both heads are trained by the exact likelihood: the Gaussian one by that of $N(\mu,\sigma^2)$, the flow by equation {eq}`eq-cs-flow`. The
-# release does not do this. It averages 100 draws of the base, pushes the *average* through the flow and minimises its
-# squared error; the distribution it reports is the one before the flow.
+# Both heads are trained by the exact likelihood: the Gaussian one by that of $N(\mu,\sigma^2)$, the flow by equation {eq}`eq-cs-flow`. The release does not do
+# this. It averages 100 draws of the base, pushes the *average* through the flow and minimises its squared error; the distribution it reports is the one before
+# the flow.
 
 # %%
 M_LOAD = masks(N, keep=(LOAD,))
@@ -640,11 +614,11 @@ def train(x, y, rng, flow=False, **kind):
     adam = Adam(cosine_decay(RATE, STEPS), beta2=0.99)
     return nn.fit(loss, params, (x, y), adam, steps=STEPS, rng=rng, batch_size=BATCH, clip=1.0).params
 
+
 # %% [markdown]
-# The models are judged on the six test days and the thirty fresh days before the shift. The scores are the mean squared error (MSE); the
-# *continuous ranked probability score* $\mathrm{CRPS}=E|y'-y|-\frac12E|y'-y''|$ with $y',y''$ drawn from the forecast, which has a closed form for
-# Gaussians and is estimated from 99 sorted draws otherwise; and the negative log-likelihood (NLL) per dimension. *Draw, push, then average*: the
-# mean of the flow is not the image of the mean.
+# The models are judged on the six test days and the thirty fresh days before the shift. The scores are the mean squared error (MSE); the *continuous ranked
+# probability score* $\mathrm{CRPS}=E|y'-y|-\frac12E|y'-y''|$ with $y',y''$ drawn from the forecast, which has a closed form for Gaussians and is estimated from
+# 99 sorted draws otherwise; and the negative log-likelihood (NLL) per dimension. *Draw, push, then average*: the mean of the flow is not the image of the mean.
 
 # %%
 KINDS = {"flat, Gaussian": {"flat": True}, "hierarchical, Gaussian": {}, "hierarchical, flow": {"flow": True}}
@@ -664,6 +638,7 @@ def exceeds_top(flow, mu, sigma, y, draws, rng):
     more = flow_draws(flow, *(xp.take(a, rows, axis=0) for a in (mu, sigma)), 900, rng)
     above[rows, :] = xp.take(above, rows, axis=0) & (xp.take(y, rows, axis=0) > xp.max(more, axis=0))
     return above[:, BURSTY]
+
 
 # %%
 def score(density, crps, error, u, top):
@@ -689,6 +664,7 @@ def score_flow(flow, mu, sigma, y, unit, rng):
     top = exceeds_top(flow, mu, sigma, y, draws, rng)
     return score(density, crps_samples(draws, y) * unit, (y - xp.mean(draws, axis=0)) * unit, u, top)
 
+
 # %%
 def linear_models(X):
     """The regression with two laws of its error, the bent law, the forecasts, and two simple MSEs."""
@@ -700,6 +676,7 @@ def linear_models(X):
     day = xp.mean(lagged(X, DAY, start), axis=2)[: SHIFT - start, :]
     known = {"last value": X[start - 1 : SHIFT - 1, :], "mean of the last day": day}
     return scores, bent, forecast, {k: float(xp.mean((X[start:SHIFT, :] - v) ** 2)) for k, v in known.items()}
+
 
 # %%
 TEST, PAST = slice(start - T, SHIFT - T), slice(0, N_TRAIN - T)  # rows of the windows
@@ -728,8 +705,7 @@ table(rows, columns, "Forecasts one step ahead, all indicators scaled to 0–1, 
 
 alt = """Three histograms of the level that the bursty indicators turned out to have, for the Gaussian regression, the hierarchical network with a
 Gaussian head and the one with the flow. The dashed line of a right forecast is at one. The first two have a hill in the middle, low sides and a
-spike in the last bin; the flow's histogram is nearly flat,
-with a smaller spike."""
+spike in the last bin; the flow's histogram is nearly flat, with a smaller spike."""
 caption = "Levels $u=F(y)$ of the seven bursty indicators. A right forecast has a flat histogram (dashed); a spike at the right end means demands above all that was expected."
 with figure(1, 3, alt=alt, caption=caption, width=9.0, height=3.0, sharey=True) as axes:
     for ax, name in zip(axes, ("linear, Gaussian", "hierarchical, Gaussian", "hierarchical, flow"), strict=True):
@@ -738,6 +714,7 @@ with figure(1, 3, alt=alt, caption=caption, width=9.0, height=3.0, sharey=True) 
         ax.axhline(1, color="black", ls="--", lw=1)
         ax.set(xlabel="level u", title=name)
     axes[0].set_ylabel("density")
+
 
 # %%
 def compare(number, a, b, how):
@@ -776,22 +753,18 @@ claims.check("C7.a", "E3: at least 5 % better: MSE of hierarchical over flat att
              measured=max(compare("MSE", GAUSS, FLAT, ratio)), at_most=0.95, seeds=2, not_reproduced="the levels tell this network nothing that flat attention does not find")
 claims.check("C7.c", "E3: MSE of hierarchical over flat attention, mean of the seeds",
              measured=float(np.mean(compare("MSE", GAUSS, FLAT, ratio))), between=(0.9, 1.1), seeds=2, own=True)
-say(f"""In the median step the flow is {np.mean(compare("median NLL", GAUSS, FLOW, minus)):.2f} nats per dimension better than the Gaussian head. In the
-mean it is {np.mean(compare("NLL", GAUSS, FLOW, minus)):.1f}, most of which comes from a few bursts that a Gaussian calls impossible. A level that should be exceeded
-in 0.1 % of the steps is exceeded in {np.mean([results[s][FLOW]["top"] for s in SEEDS]):.2f} % (Gaussian head: {np.mean([results[s][GAUSS]["top"] for s in SEEDS]):.2f} %).""")
 
 # %% [markdown]
 # Against the Gaussian heads the flow improves every score, and its histogram is nearly flat. Its far tail is better than theirs and still too light, on the
-# training part as well: it is the shape, not the number of bursts seen, that is wrong. The regression, which is solved and not trained, has the smaller squared error and, with the bent law, the smaller CRPS, which
-# looks at one indicator at a time. In likelihood, which also counts how the indicators move
-# together, the flow is ahead. That a regression is hard to beat is no accident of ours. On the published
-# data, which we do not ship, the same regression has an MSE of 0.0494 and a Gaussian CRPS of 0.0832 (last value: 0.084; our own computation, one step, last
-# 20 % as the test); the released result file has 0.0453 to 0.0474 and 0.0940 to 0.1097. The network is a few per cent better in the one
-# and worse in the other.
+# training part as well: it is the shape, not the number of bursts seen, that is wrong. The regression, which is solved and not trained, has the smaller squared
+# error and, with the bent law, the smaller CRPS, which looks at one indicator at a time. In likelihood, which also counts how the indicators move together, the
+# flow is ahead. That a regression is hard to beat is no accident of ours. On the published data, which we do not ship, the same regression has an MSE of 0.0494
+# and a Gaussian CRPS of 0.0832 (last value: 0.084; our own computation, one step, last 20 % as the test); the released result file has 0.0453 to 0.0474 and
+# 0.0940 to 0.1097. The network is a few per cent better in the one and worse in the other.
 #
 # Does the hierarchy help? The ratio to flat attention scatters around one by some 0.03, from seed to seed and even from one rounding to another. A gain of 2 % on
-# both seeds would therefore come by chance now and then; we ask for 5 % (C7.a), and for a mean within 10 % of one (C7.c). That the labels matter at all is another
-# question: their permutation must change the cascade and not the flat network.
+# both seeds would therefore come by chance now and then; we ask for 5 % (C7.a), and for a mean within 10 % of one (C7.c). That the labels matter at all is
+# another question: their permutation must change the cascade and not the flat network.
 
 # %%
 X, x, *_ = service[0]
@@ -808,8 +781,8 @@ claims.check("C7.d", "E3: change of the flat network's means when the levels are
 # %% [markdown]
 # ### Keys of zeros
 #
-# The released cascade keeps the tokens of all other levels, multiplied by zero. Their keys and values are zero, but in the softmax a
-# score of zero still has the weight $e^0$, and what falls on them is lost. We train the cascade in this way too, and read off the weights.
+# The released cascade keeps the tokens of all other levels, multiplied by zero. Their keys and values are zero, but in the softmax a score of zero still has the
+# weight $e^0$, and what falls on them is lost. We train the cascade in this way too, and read off the weights.
 
 # %%
 X, x, y, last, unit, *_ = service[0]
@@ -821,13 +794,14 @@ rows = [[f"level {k + 1}", 100 * share, 100 * absent] for k, (share, absent) in 
 table(rows, ["queries of", "attention on absent tokens (%)", "absent tokens (%)"], "Where attention goes when absent tokens are zeros")
 say(f"""With these zeros the MSE is {with_zeros:.2f} times that of the cascade without them.""")
 
+
 # %% [markdown]
 # ### Buying under a promise
 #
-# Now everything meets: six rules buy for the load of service A, step by step. Three multiply a *point* forecast by a margin: the last value, the
-# regression, and the network with a Gaussian head. A margin is a quantile of the ratio of demand to forecast, whose law, bent,
-# is fitted on the three validation days. Three buy a *quantile*: of the regression with a bent error, of the Gaussian head, and of the flow. Each is
-# *static* or *adaptive*, by equation {eq}`eq-cs-recalibrate` with its own levels $u_i$ since the beginning of the test part.
+# Now everything meets: six rules buy for the load of service A, step by step. Three multiply a *point* forecast by a margin: the last value, the regression, and
+# the network with a Gaussian head. A margin is a quantile of the ratio of demand to forecast, whose law, bent, is fitted on the three validation days. Three buy
+# a *quantile*: of the regression with a bent error, of the Gaussian head, and of the flow. Each is *static* or *adaptive*, by equation {eq}`eq-cs-recalibrate`
+# with its own levels $u_i$ since the beginning of the test part.
 
 # %%
 @dataclass(frozen=True)
@@ -842,6 +816,7 @@ class Margin:
 
     def quantile(self, level):
         return self.forecast * xp.exp(self.law.quantile(level))
+
 
 # %%
 def laws_of_demand(seed):
@@ -865,6 +840,7 @@ def laws_of_demand(seed):
     tail = {name: trained[FLOW, seed]["flow"][name][0, LOAD] for name in ("epsilon", "log_delta")}
     laws["network, flow quantile"] = Law(mu_f[late], sigma_f[late], **tail, **units)
     return laws, D
+
 
 # %%
 PROMISES = (0.05, 0.01)
@@ -905,10 +881,10 @@ for epsilon in (0.05, 0.01):
     table(rows, columns, f"Promise of {100 * epsilon:.0f} %: broken promises before and after the shift; static rules' cost and capacity (units of load), means of two seeds")
 
 # %% [markdown]
-# Before the shift every adaptive rule is near its promise, also where the static one is not. After it the static rules break
-# theirs far more often, and the correction brings all of them back to a little above five per cent. The second table shows the
-# difference that a distribution makes. At equal risk, the capacities of the flow and of the best margin differ by less than they scatter over seeds: whether the one or the
-# other is smaller is chance, so C6.a asks for a saving of 3 %, and C6.b bounds the ratio on both sides.
+# Before the shift every adaptive rule is near its promise, also where the static one is not. After it the static rules break theirs far more often, and the
+# correction brings all of them back to a little above five per cent. The second table shows the difference that a distribution makes. At equal risk, the
+# capacities of the flow and of the best margin differ by less than they scatter over seeds: whether the one or the other is smaller is chance, so C6.a asks for a
+# saving of 3 %, and C6.b bounds the ratio on both sides.
 
 # %%
 RULE = "network, flow quantile"
@@ -920,15 +896,12 @@ claims.check("C5.d", "E4: after the shift, broken promises of the adaptive flow 
              measured=float(np.mean(risk["after", True])), between=(3, 7), unit="%", seeds=2)
 claims.check("C5.e", "E4: after the shift, broken promises of the static flow rule, smaller of the seeds",
              measured=min(risk["after", False]), at_least=8, unit="%", seeds=2, own=True)
-
-# %%
 cost = {rule: np.array([books[s, rule, 0.05, False]["cost"] for s in SEEDS]) for rule in RULES}
 equal = {rule: np.array([books[s, rule, 0.05, False]["equal"] for s in SEEDS]) for rule in RULES}
 POINTS = [rule for rule in RULES if "margin" in rule]
-others = [*POINTS, "network, Gaussian quantile"]
-dearer = cost[RULE] / np.min([cost[rule] for rule in others], axis=0)
+dearer = cost[RULE] / np.min([cost[rule] for rule in [*POINTS, "network, Gaussian quantile"]], axis=0)
 claims.check("C5.b", "E4: before the shift, cost of the flow's quantile over the cheapest point or Gaussian rule, larger of the seeds",
-             measured=float(np.max(dearer)), at_most=1.02, seeds=2, not_reproduced="the load's error grows with the load, which a margin says at once and the network has to learn")
+             measured=float(np.max(dearer)), at_most=1.02, seeds=2, not_reproduced="a network's forecast with a margin is about as cheap as the best (table): its spread is what costs")
 claims.check("C5.f", "E4: the cost of C5.b, mean of the seeds, bounded on both sides", measured=float(np.mean(dearer)), between=(1.0, 1.25), seeds=2, own=True)
 strict = [[books[s, rule, 0.01, True]["after"] for s in SEEDS] for rule in ("network, Gaussian quantile", RULE)]
 claims.check("C5.g", "E4: promise of 1 %, after the shift, adaptive: broken promises of the Gaussian over those of the flow, smaller of the seeds",
@@ -939,32 +912,25 @@ claims.check("C6.a", "E4: at least 3 % saved: mean capacity at equal risk of the
 claims.check("C6.b", "E4: the capacity of C6.a, bounded on both sides", measured=float(np.mean(share)), between=(0.97, 1.05), seeds=2, own=True)
 
 # %% [markdown]
-# An adaptive rule must not see what it decides about. We multiply one demand by ten and ask whether anything bought until then has
-# changed, to the last bit, through forecast, levels and correction.
+# An adaptive rule must not see what it decides about. We multiply one demand by ten and ask whether anything bought until then has changed, to the last bit,
+# through forecast, levels and correction.
 
 # %%
 t = SHIFT + 50
 X, (laws, D) = service[0][0], laws_at[0]
 other = xp.where((xp.arange(END) == t)[:, None] & (xp.arange(N) == LOAD), 10 * X, X)
-pairs = [(bought["adaptive"], plain_capacity(other, True))]
-pairs += [(capacities(laws[RULE], D, True)[0, :], capacities(laws[RULE], other[:, LOAD], True)[0, :])]
+pairs = [(bought["adaptive"], plain_capacity(other, True)), [capacities(laws[RULE], d, True)[0, :] for d in (D, other[:, LOAD])]]
 peeks = sum(int(np.sum(to_host(a != b)[: t - start + 1])) for a, b in pairs)
 claims.check("C5.c", "E4: capacities up to step t that change when the demand of step t is ten times as large",
              measured=peeks, equals=0, own=True)
 
 # %% [markdown]
 # ## Verdict
-
-# %%
-say(f"""After the shift the static flow rule breaks its 5 % promise in {min(risk["after", False]):.0f} to {max(risk["after", False]):.0f} % of the steps, the adaptive one in
-{min(risk["after", True]):.1f} to {max(risk["after", True]):.1f} %. At equal risk it needs {np.mean(share):.2f} times the capacity of the best point forecast with a margin.""")
-
-# %% [markdown]
-# What keeps the promise is the correction by past levels, with every forecast that we tried, the plainest included. What the distribution adds is the tail: where 1 % is
-# promised, no correction saves a Gaussian, since its surprises lie so many deviations out that their levels cannot be told from one, and the bent law comes close.
-# The flow gives better distributions than a Gaussian head, in likelihood and in CRPS, and a better likelihood is not a better
-# quantile: at 5 % it buys no cheaper than a margin on the last value. That the hierarchy beats flat attention, and that resources are saved at equal risk, is not
-# reproduced on these traces; by small networks, in seconds, and with a bound on either side.
+#
+# What keeps the promise is the correction by past levels, with every forecast that we tried, the plainest included. What the distribution adds is the tail: where
+# 1 % is promised, to correct a Gaussian is not enough (C5.g), and bent laws come close, also that of a margin. The flow is better than a Gaussian head in
+# likelihood and in CRPS, and buys no cheaper. That the hierarchy beats flat attention, and that resources are saved at equal risk, is not reproduced on these
+# traces by small networks.
 
 # %%
 claims.report()
@@ -973,11 +939,11 @@ claims.report()
 # ## What was not tested
 #
 # The production month; the other three data sets; the nine baselines; the authors' own decision algorithm, which is neither released nor known to us. The
-# published data would need a licence. The released training, which pushes the mean of the draws through the flow, is not run: its flaw is
-# shown by a break of this chapter's claims. Horizons above one step and windows of several lengths belong to the larger scale. The intervals are
-# judged at 98 % where 99 % is usual, as 99 draws resolve no more.
+# published data would need a licence. Windows have 48 steps here (72 to 288 in the release), and training is short. The released training, which pushes the mean
+# of the draws through the flow, is not run: its flaw is shown by a break of this chapter's claims. Horizons above one step and windows of several lengths belong
+# to the larger scale. The intervals are judged at 98 % where 99 % is usual, as 99 draws resolve no more.
 #
 # ## At paper scale
 #
-# `GAUSSBOOK_SCALE=paper` runs the same cells with windows of 144 steps, width 512, eight heads and two layers. The release has 100 containers over 90 days and three
-# window lengths; here it is one service at a time. This scale has not been run; when it has, the numbers will stand here with the device and the date.
+# `GAUSSBOOK_SCALE=paper` runs the same cells with windows of 144 steps, width 512, eight heads and two layers. It has not been run; when it has, the numbers will
+# stand here with the device and the date.

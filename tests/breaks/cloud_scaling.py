@@ -15,6 +15,8 @@ BREAKS = [
                 "u = KNOWN[law][1][0] + KNOWN[law][1][1] * to_test.standard_normal((3, 100_000, n))"
             ),
             '"hierarchical, flow": {"flow": True}': '"hierarchical, flow": {}',
+            "known = score_flow(": "known = (lambda *_: {'top': 1.0})(",
+            'p["flow"], *network(p["network"], x[PAST, ...])': "x",
             'tail = {name: trained[FLOW, seed]["flow"][name][0, LOAD] for name in ': (
                 "tail = {name: {'epsilon': 0.0, 'log_delta': None}[name] for name in "
             ),
