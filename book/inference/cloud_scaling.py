@@ -755,15 +755,15 @@ claims.check("C7.c", "E3: MSE of hierarchical over flat attention, mean of the s
              measured=float(np.mean(compare("MSE", GAUSS, FLAT, ratio))), between=(0.9, 1.1), seeds=2, own=True)
 
 # %% [markdown]
-# Against the Gaussian heads the flow improves every score, and its histogram is nearly flat. Its far tail is better than theirs and still too light, on the
+# Against the Gaussian head the flow improves likelihood and CRPS, and its histogram is nearly flat. Its far tail is better and still too light, on the
 # training part as well: it is the shape, not the number of bursts seen, that is wrong. The regression, which is solved and not trained, has the smaller squared
 # error and, with the bent law, the smaller CRPS, which looks at one indicator at a time. In likelihood, which also counts how the indicators move together, the
 # flow is ahead. That a regression is hard to beat is no accident of ours. On the published data, which we do not ship, the same regression has an MSE of 0.0494
 # and a Gaussian CRPS of 0.0832 (last value: 0.084; our own computation, one step, last 20 % as the test); the released result file has 0.0453 to 0.0474 and
 # 0.0940 to 0.1097. The network is a few per cent better in the one and worse in the other.
 #
-# Does the hierarchy help? The ratio to flat attention scatters around one by some 0.03, from seed to seed and even from one rounding to another. A gain of 2 % on
-# both seeds would therefore come by chance now and then; we ask for 5 % (C7.a), and for a mean within 10 % of one (C7.c). That the labels matter at all is
+# Does the hierarchy help? The ratio to flat attention lies a little above or below one, depending on the seed and even on rounding. A gain of two per cent on
+# both seeds would come by chance now and then; we ask for five (C7.a), and for a mean within ten per cent of one (C7.c). That the labels matter at all is
 # another question: their permutation must change the cascade and not the flat network.
 
 # %%
