@@ -762,7 +762,7 @@ claims.check("C7.c", "E3: MSE of hierarchical over flat attention, mean of the s
 # and a Gaussian CRPS of 0.0832 (last value: 0.084; our own computation, one step, last 20 % as the test); the released result file has 0.0453 to 0.0474 and
 # 0.0940 to 0.1097. The network is a few per cent better in the one and worse in the other.
 #
-# Does the hierarchy help? The ratio to flat attention lies a little above or below one, depending on the seed and even on rounding. A gain of two per cent on
+# Does the hierarchy help? The ratio to flat attention lies a little above or below one, depending on the seed. A gain of two per cent on
 # both seeds would come by chance now and then; we ask for five (C7.a), and for a mean within ten per cent of one (C7.c). That the labels matter at all is
 # another question: their permutation must change the cascade and not the flat network.
 
