@@ -231,29 +231,23 @@ def unbend(u, epsilon, log_delta):
 @dataclass(frozen=True)
 class Law:
     """y = centre + width bend(mu + sigma e) with normal e; numbers or arrays."""
-
     mu: Any
     sigma: Any
     epsilon: Any = 0.0
     log_delta: Any = None  # no bend: a Gaussian
     centre: Any = 0.0
     width: Any = 1.0
-
     def column(self, j):
         return Law(*(getattr(self, field.name)[j] for field in fields(self)))
-
     def unbent(self, y):
         u = (y - self.centre) / self.width
         return (u, 0.0) if self.log_delta is None else unbend(u, self.epsilon, self.log_delta)
-
     def log_density(self, y):
         z, slope = self.unbent(y)
         e = (z - self.mu) / self.sigma
         return slope - e**2 / 2 - math.log(2 * math.pi) / 2 - ad.log(self.sigma * self.width)
-
     def cdf(self, y):
         return to_device(ndtr(to_host((self.unbent(y)[0] - self.mu) / self.sigma)))
-
     def quantile(self, level):
         z = self.mu + self.sigma * to_device(ndtri(to_host(level)))
         u = z if self.log_delta is None else bend(z, self.epsilon, self.log_delta)
@@ -807,13 +801,10 @@ say(f"""With these zeros the MSE is {with_zeros:.2f} times that of the cascade w
 @dataclass(frozen=True)
 class Margin:
     """Demand = forecast times e^r, and r has a law."""
-
     forecast: Any
     law: Law
-
     def cdf(self, D):
         return self.law.cdf(xp.log(D / self.forecast))
-
     def quantile(self, level):
         return self.forecast * xp.exp(self.law.quantile(level))
 
