@@ -211,26 +211,23 @@ def observe(mu: Array, C: Array, i: Array, y: Array, lam: float) -> tuple[Array,
 # vector, each with the number of its row. Beyond ten standard deviations ($h(-10) < 10^{-24}$) nobody looks.
 
 # %%
-Z_MAX = 10.0
-
-
-def crossings(a: Array, b: Array, row: Array) -> tuple[Array, Array]:
-    """Where each line is overtaken by its successor, within Z_MAX, and which have one."""
+def crossings(a: Array, b: Array, row: Array, far: float) -> tuple[Array, Array]:
+    """Where each line is overtaken by its successor, within ±far, and which have one."""
     same, rise, fall = row[1:] == row[:-1], b[1:] - b[:-1], a[:-1] - a[1:]
-    parallel = xp.where(fall < 0, -Z_MAX, Z_MAX)
+    parallel = xp.where(fall < 0, -far, far)
     c = xp.where(rise > 0, fall / xp.where(rise > 0, rise, 1.0), parallel)
-    return xp.clip(c, -Z_MAX, Z_MAX), same
+    return xp.clip(c, -far, far), same
 
 
-def expected_rise(a: Array, b: Array) -> Array:
+def expected_rise(a: Array, b: Array, far: float = 10.0) -> Array:
     """E max_i(a_i + b_i Z) - max_i a_i of each row: the sum of (b_{i+1} - b_i) h(-|c_i|)."""
-    (B, m), order, end = a.shape, xp.argsort(b, axis=1), xp.full(1, Z_MAX)
+    (B, m), order, end = a.shape, xp.argsort(b, axis=1), xp.full(1, far)
     a, b = (xp.reshape(xp.take_along_axis(v, order, axis=1), (-1,)) for v in (a, b))
     row, covered = xp.repeat(xp.arange(B), m), True
     while covered:
-        c, same = crossings(a, b, row)
-        left = xp.concat([-end, xp.where(same, c, -Z_MAX)])
-        keep = left < xp.concat([xp.where(same, c, Z_MAX), end])
+        c, same = crossings(a, b, row, far)
+        left = xp.concat([-end, xp.where(same, c, -far)])
+        keep = left < xp.concat([xp.where(same, c, far), end])
         covered = not bool(xp.all(keep))
         a, b, row = a[keep], b[keep], row[keep]
     rises = (b[1:] - b[:-1])[same] * h(-xp.abs(c[same]))
