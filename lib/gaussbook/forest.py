@@ -67,7 +67,7 @@ def score_forest_importance(
         max_depth=max_depth,
         max_features=max_features,
         random_state=int(rng.integers(2**31)),
-    ).fit(X, scores)
+    ).fit(X, scores if scores.shape[1] > 1 else scores[:, 0])
     rise = np.zeros(X.shape[1])
     for tree, inside in zip(forest.estimators_, forest.estimators_samples_, strict=True):
         out = np.setdiff1d(np.arange(X.shape[0]), inside)
