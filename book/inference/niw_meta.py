@@ -16,9 +16,6 @@
 # ---
 
 # %% [markdown]
-#
-
-# %% [markdown]
 # # Few-shot learning that knows what it does not know
 #
 # ```{paper-card}
@@ -224,6 +221,7 @@ zero = {"m0": xp.zeros((REPETITIONS, 1, 5))}
 learned, curve = learn_family(generator(0))
 frozen_mean, _ = learn_family(generator(0), zero)
 one_scale, _ = learn_family(generator(0), size=1)
+
 
 # %% [markdown]
 # At test time the paper takes the mode of the learned law, $m_0$ and $v_0/(n_0+3)$. Three checks come first: {eq}`eq-niw-woodbury` against
@@ -518,6 +516,7 @@ def scaled(f, y):
 REGRESSION = Model(WIDTHS, scaled, squares, 0.03 * SIGMA_Y**2)
 niw = meta_train(REGRESSION, lambda rng: curves(rng, PER_STEP, 15), 15, generator(10), STEPS, RUNS)
 
+
 # %% [markdown]
 # **Point methods** have the same network and as many gradients: a step of NIW-Meta costs four passes per episode (three tangents and a gradient), one of theirs six, so they take two thirds of the steps. *Pooled* trains one network on everything and fine-tunes it. *Reptile* moves $m_0$ towards the weights after five gradient steps. *FOMAML* (first-order MAML) adapts
 # on five of the points and takes the gradient on the other ten there. Rates were chosen on other seeds.
@@ -563,6 +562,7 @@ starts = {
                                  generator(11), 2 * STEPS // 3, RUNS)
     for method, k in ((pooled, 6), (reptile, 1), (fomaml, 1))
 }  # fmt: skip
+
 
 # %%
 def predictions(params, x, y, queries, rng, steps=2, draws=10):
@@ -759,7 +759,6 @@ lazy_mse = [
 claims.check("C5.b", "10 points: MSE without inner steps, retrained, over that with two", measured=lazy_mse[1], at_least=1.05, own=True, seeds=HALF)
 say(f"""Without inner steps the MSE is {lazy_mse[0]:.2f} times as large with five points and {lazy_mse[1]:.2f} times with ten: the closed form is
 itself a large step, and the tangent at m₀ is already useful.""")
-
 
 # %% [markdown]
 # ### Digits never seen
