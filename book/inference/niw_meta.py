@@ -27,7 +27,7 @@
 # weights come from one Gaussian, and the Gaussian is learned. Five points then leave a posterior, narrow where there are data and wide where there are none.
 #
 # It holds here. On sines and lines with five known points the posterior's predictions are better than those of the point methods, and its band widens
-# beyond the known points about as much as the errors do ({claims}`C4.b, C4.c`). One choice is ours: the paper makes each
+# beyond the known points about as much as the errors do (rows C4.b and C4.c). One choice is ours: the paper makes each
 # episode's posterior diagonal, we keep its covariance, which costs a matrix of the size of the episode.
 #
 # ## What the paper claims
