@@ -662,7 +662,7 @@ def draw_fits(axes, n):
         ax.plot(g, p, ":", color="C1", label="FOMAML")
         ax.plot(g, to_host(truths[k](GRID_X)), "--", color="gray", lw=1, label="truth")
         ax.plot(to_host(x[0, k, :, 0]), to_host(y[0, k, :, 0]), "ko", ms=4)
-        ax.set(xlabel="x", ylim=(-8, 8), title=("a sine", "a line")[k])
+        ax.set(xlabel="x", ylim=(-8, 11), title=("a sine", "a line")[k])
     axes[0].set_ylabel("y")
     axes[0].legend(fontsize=7, ncols=2, loc="upper center")
 
