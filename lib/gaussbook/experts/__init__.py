@@ -9,8 +9,16 @@ with an activation :math:`\alpha` (the identity unless stated) and a temperature
 Everything is batched over replications of an experiment (leading axis B), and what belongs to
 points and experts has shape (B, k, n): reductions over the few experts are then long vector
 operations.
+
+A second part trains layers of neural experts that live on different devices: a `Communicator` moves
+and counts, with all devices in one process or by MPI, and `train` is the program of the devices.
 """
 
+from gaussbook.experts.communicator import (
+    Communicator,
+    InProcessCommunicator,
+    MpiCommunicator,
+)
 from gaussbook.experts.estimation import Fit, fit, gradient, refine
 from gaussbook.experts.model import (
     Experts,
@@ -20,18 +28,35 @@ from gaussbook.experts.model import (
     log_likelihood,
     topk_gate,
 )
+from gaussbook.experts.sharding import (
+    History,
+    Job,
+    MpiUnavailableError,
+    destinations,
+    train,
+    train_with_mpi,
+)
 from gaussbook.experts.voronoi import voronoi_loss
 
 __all__ = [
+    "Communicator",
     "Experts",
     "Fit",
     "Gate",
+    "History",
+    "InProcessCommunicator",
+    "Job",
+    "MpiCommunicator",
+    "MpiUnavailableError",
     "conditional_density",
+    "destinations",
     "fit",
     "gate_log_weights",
     "gradient",
     "log_likelihood",
     "refine",
     "topk_gate",
+    "train",
+    "train_with_mpi",
     "voronoi_loss",
 ]
