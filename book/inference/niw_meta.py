@@ -26,8 +26,60 @@
 # steps lead to the new task. They return one curve and no doubt. {cite:t}`niw_meta` keep a *distribution* of networks: each episode has its own weights, all
 # weights come from one Gaussian, and the Gaussian is learned. Five points then leave a posterior, narrow where there are data and wide where there are none.
 #
-# It holds here. On sines and lines with five known points the posterior's predictions are better than those of the point methods, and its band widens
-# beyond the known points about as much as the errors do (rows C4.b and C4.c). One choice is ours: the paper makes each
+# A miniature shows it. Let all curves of a family be $a+b\sin x+c\cos x$ with a known Gaussian of the three weights, and let three points of a new one be known. On the left is the experience, on the right what
+# it makes of the three points: one curve through them, and a band that says where not to trust it.
+
+# %% tags=["hide-input"]
+import math
+import tracemalloc
+from itertools import pairwise
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import polygamma
+
+from gaussbook import autodiff as ad
+from gaussbook import data, nn
+from gaussbook.arrays import backend, generator, to_device, to_host
+from gaussbook.autodiff.tracing import record
+from gaussbook.claims import Claims
+from gaussbook.metrics import expected_calibration_error
+from gaussbook.notebook import say
+from gaussbook.optim import Adam, cosine_decay
+from gaussbook.plotting import figure, slider
+from gaussbook.scale import scale
+from gaussbook.tables import table
+
+claims = Claims("niw_meta")
+xp, T = backend(), ad.matrix_transpose
+
+# %% tags=["hide-input"]
+x, known = np.linspace(-5, 5, 201), np.asarray([-3.4, -2.5, -1.2])
+basis = lambda x: np.stack([np.ones_like(x), np.sin(x), np.cos(x)], axis=-1)  # noqa: E731
+weights_of = np.random.default_rng(8).standard_normal((12, 3)) * (1, 2, 2)
+J, truth_of = basis(known) / 0.3, np.asarray([0.5, 2.0, -1.5])
+A = J.T @ J + np.diag([1, 1 / 4, 1 / 4])
+m = np.linalg.solve(A, J.T @ J @ truth_of)
+half = 1.645 * np.sqrt(np.sum(basis(x) * np.linalg.solve(A, basis(x).T).T, axis=-1))
+alt = """Left: twelve waves of different heights. Right: a wave through three known points on the left half. The band around it is
+thin at the points and many times wider on the right half, where there are none."""
+caption = "Left: twelve curves of the family. Right: truth, three known points, posterior mean and 90 % band."
+with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.0, sharey=True) as axes:
+    axes[0].plot(x, basis(x) @ weights_of.T, color="C0", alpha=0.5, lw=1)
+    axes[1].fill_between(x, basis(x) @ m - half, basis(x) @ m + half, alpha=0.25, label="90 % band")
+    axes[1].plot(x, basis(x) @ m, label="mean")
+    axes[1].plot(x, basis(x) @ truth_of, "--", color="gray", label="truth")
+    axes[1].plot(known, basis(known) @ truth_of, "ko", ms=4)
+    axes[1].legend(ncols=3, fontsize=7, loc="upper center")
+    for ax in axes:
+        ax.set(xlabel="x", ylim=(-7, 8))
+    axes[0].set_ylabel("y")
+
+# %% [markdown]
+# It holds for networks too. On sines and lines with five known points the predictions beat those of the point methods (row C4.b), and the band widens beyond the
+# known points (C4.c), though it is somewhat narrow (C4.h). On images of digits the order of methods is not reproduced. One choice is ours: the paper makes each
 # episode's posterior diagonal, we keep its covariance, which costs a matrix of the size of the episode.
 #
 # ## What the paper claims
@@ -37,9 +89,9 @@
 # 2. Both levels are needed: a toy experiment gets worse if either is dropped. {claims}`C2.a, C2.b, C2.c, C2.d, C2.e, C2.f, C2.g, C2.h`
 # 3. (Ours, on what the objective does.) With infinitely many episodes the learned Gaussian is a point estimate, and the degrees of freedom only grow.
 #    {claims}`C3.a, C3.b`
-# 4. Better accuracy and calibration than existing methods on sines and lines. {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g`
+# 4. Better accuracy and calibration than existing methods on sines and lines. {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h`
 # 5. No gradient goes through the inner optimisation, so the cost of a step does not grow with a stored graph, unlike MAML's. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e`
-# 6. The same for classification of images; here, of digits. {claims}`C6.a, C6.b, C6.c, C6.d, C6.e, C6.f`
+# 6. The same for classification of images; here, of digits. {claims}`C6.a, C6.b, C6.c, C6.d, C6.e, C6.f, C6.g, C6.h`
 #
 # Not tested: that MAML, prototypical networks and Reptile are special cases, and the generalisation bounds.
 #
@@ -84,33 +136,6 @@
 # ## The method in code
 #
 # Arrays carry leading axes, (repetition, episode), which all run at once. First {eq}`eq-niw-woodbury`.
-
-# %%
-import math
-import tracemalloc
-from itertools import pairwise
-from time import perf_counter
-from typing import NamedTuple
-
-import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import polygamma
-
-from gaussbook import autodiff as ad
-from gaussbook import data, nn
-from gaussbook.arrays import backend, generator, to_device, to_host
-from gaussbook.autodiff.tracing import record
-from gaussbook.claims import Claims
-from gaussbook.metrics import expected_calibration_error
-from gaussbook.notebook import say
-from gaussbook.optim import Adam, cosine_decay
-from gaussbook.plotting import figure, slider
-from gaussbook.scale import scale
-from gaussbook.tables import table
-
-claims = Claims("niw_meta")
-xp, T = backend(), ad.matrix_transpose
-
 
 # %%
 def times(A, v):
@@ -468,7 +493,7 @@ def weights(rng, widths, repetitions):
 
 def normals(rng, lead, J_shape):
     """Noise for `draw`."""
-    return single(rng.standard_normal((*lead, J_shape[-1])), rng.standard_normal((*lead, J_shape[-2])))
+    return tuple(rng.standard_normal((*lead, k), dtype=np.float32) for k in (J_shape[-1], J_shape[-2]))
 
 
 def meta_train(model, episodes, rows, rng, steps, repetitions, inner_steps=2, rate=0.02, s=(0.01, 0.1)):
@@ -491,7 +516,7 @@ def meta_train(model, episodes, rows, rng, steps, repetitions, inner_steps=2, ra
 # %%
 SIGMA_Y, RUNS, TASKS = 0.3, scale(default=4, paper=5), 100
 WIDTHS = scale(default=[1, 40, 40, 1], paper=[1, 40, 40, 40, 1])
-STEPS, PER_STEP = scale(default=(720, 4), paper=(60_000, 25))
+STEPS, PER_STEP = scale(default=(540, 4), paper=(60_000, 25))
 
 
 def curves(rng, episodes, n, runs=RUNS):
@@ -611,16 +636,15 @@ results = {}
 for name, (predict, start) in arms.items():
     for n in (5, 10):
         squared, variance, beyond = scored(predict, start, n)
-        noise = SIGMA_Y**2 if name == "NIW-Meta" else fitted_noise(predict, start, n)
-        total = variance + noise
-        inside = (squared <= 1.645**2 * total).mean()
-        widths = [math.sqrt(total[side].mean()) for side in (beyond, ~beyond)]
+        total, alone = variance + fitted_noise(predict, start, n), variance + SIGMA_Y**2
+        inside, narrow = ((squared <= 1.645**2 * v).mean() for v in (total, alone))
+        widths = [math.sqrt(alone[side].mean()) for side in (beyond, ~beyond)]
         errors = [math.sqrt(squared[side].mean()) for side in (beyond, ~beyond)]
-        results[name, n] = {"MSE": squared.mean(), "NLL (nats)": nll_of(squared, total), "covered": inside,
+        results[name, n] = {"MSE": squared.mean(), "NLL (nats)": nll_of(squared, total), "covered": inside, "alone": narrow,
                             "band": widths[0] / widths[1], "error": errors[0] / errors[1]}  # fmt: skip
-columns = ["method, known points", "MSE", "NLL (nats)", "in 90 % interval", "band beyond / within", "error beyond / within"]
+columns = ["method, known points", "MSE", "NLL (nats)", "in 90 % interval", "the same with σ", "band beyond / within", "error beyond / within"]
 table([[f"{name}, {n}", *r.values()] for (name, n), r in results.items()], columns,
-      "Sines and lines: new points of new episodes, and band and root mean square error beyond and within the range of the known points")  # fmt: skip
+      "Sines and lines: new points of new episodes. Beyond and within: the range of the known points; the band is the spread with σ alone, the error a root mean square")  # fmt: skip
 
 # %%
 five, ten = ({name: r for (name, n), r in results.items() if n == k} for k in (5, 10))
@@ -628,32 +652,34 @@ ours, many = five["NIW-Meta"], {"seeds": RUNS}
 better = "better accuracy"
 claims.check("C4.a", "5 points: MSE over that of pooled and fine-tuned", measured=ours["MSE"] / five["pooled"]["MSE"], at_most=0.7, paper=better, **many)  # fmt: skip
 claims.check("C4.d", "5 points: MSE over FOMAML's", measured=ours["MSE"] / five["FOMAML"]["MSE"], at_most=1.15, paper=better, **many)  # fmt: skip
-claims.check("C4.b", "5 points: NLL of FOMAML with the best noise less NIW-Meta's", measured=five["FOMAML"]["NLL (nats)"] - ours["NLL (nats)"],
+claims.check("C4.b", "5 points: NLL of FOMAML less NIW-Meta's", measured=five["FOMAML"]["NLL (nats)"] - ours["NLL (nats)"],
              at_least=0.1, unit="nats", paper="better calibration", **many)  # fmt: skip
 claims.check("C4.g", "10 points: NLL of the best point method less NIW-Meta's", own=True,
              measured=min(r["NLL (nats)"] for name, r in ten.items() if name != "NIW-Meta") - ten["NIW-Meta"]["NLL (nats)"], at_least=0.3, unit="nats", **many)  # fmt: skip
 claims.check("C4.c", "5 points: band beyond the known points over that within", measured=ours["band"], at_least=1.3, own=True, **many)  # fmt: skip
 claims.check("C4.e", "MSE with 10 points over that with 5", measured=ten["NIW-Meta"]["MSE"] / ours["MSE"], at_most=0.7, own=True, **many)  # fmt: skip
-claims.check("C4.f", "5 points: share within the 90 % interval", measured=ours["covered"], between=(0.7, 0.98), own=True, **many)  # fmt: skip
+claims.check("C4.h", "5 points: share within the 90 % interval with σ in place of the fitted noise", measured=ours["alone"], between=(0.6, 0.85), own=True, **many)  # fmt: skip
+claims.check("C4.f", "5 points: share within the 90 % interval", measured=ours["covered"], between=(0.75, 0.98), own=True, **many)  # fmt: skip
 
 # %% [markdown]
-# The point methods' noise is fitted on training tasks, after adaptation with the same number of points; NIW-Meta's is $\sigma$, and nothing is fitted.
+# Of every method the noise around its curves is fitted on training tasks, after adaptation with the same number of points. The band, here and in the picture, has the true $\sigma$ instead: a point method's is then the same everywhere.
 
 # %% tags=["hide-input"]
 GRID_X = xp.linspace(-7, 7, 141, dtype=xp.float32)
 at = to_device(np.asarray([1.2, -3.1, 2.4, -1.0, 0.3, 3.6, -4.2, -2.2, 4.6, -0.4]))
 truths = (lambda x: 3 * xp.sin(x + 1), lambda x: 0.8 * x - 1)
 rng = generator(30)
-seen_x = xp.broadcast_to(at[:, None], (RUNS, 2, 10, 1))
-seen_y = xp.stack([f(at) for f in truths])[..., None] + SIGMA_Y * rng.standard_normal((RUNS, 2, 10, 1))
+first = {name: value[:1] for name, value in niw.items()}
+seen_x = xp.broadcast_to(at[:, None], (1, 2, 10, 1))
+seen_y = xp.stack([f(at) for f in truths])[..., None] + SIGMA_Y * rng.standard_normal((1, 2, 10, 1))
 seen_x, seen_y = single(seen_x, seen_y)
-grid = xp.broadcast_to(GRID_X[:, None], (RUNS, 2, 141, 1))
+grid = xp.broadcast_to(GRID_X[:, None], (1, 2, 141, 1))
 
 
 def draw_fits(axes, n):
     x, y = seen_x[:, :, :n], seen_y[:, :, :n]
-    mean, variance = predictions(niw, x, y, grid, generator(31), draws=100)
-    point = point_predictions(starts["fomaml"], x, y, grid, None)[0]
+    mean, variance = predictions(first, x, y, grid, generator(31), draws=100)
+    point = point_predictions(starts["fomaml"][:1], x, y, grid, None)[0]
     half, g = 1.645 * xp.sqrt(variance + SIGMA_Y**2), to_host(GRID_X)
     for k, ax in enumerate(axes):
         m, h, p = (to_host(v[0, k, :, 0]) for v in (mean, half, point))
@@ -676,8 +702,8 @@ slider((1, 2, 3, 5, 10), draw_fits, label="known points", start=3, columns=2, he
 
 # %%
 say(f"""With five known points the root mean square error beyond them is {ours["error"]:.2f} times that within, and the band is
-{ours["band"]:.2f} times as wide. A point method's band is the same everywhere. Still the band is too narrow: the 90 % interval holds {100 * ours["covered"]:.0f} per
-cent with five points and {100 * ten["NIW-Meta"]["covered"]:.0f} with ten. The tangent is good near the mean only, and training was short.""")
+{ours["band"]:.2f} times as wide. The posterior alone is too narrow: with σ the 90 % interval holds {100 * ours["alone"]:.0f} per cent with five points and
+{100 * ten["NIW-Meta"]["alone"]:.0f} with ten; with fitted noise it holds {100 * ours["covered"]:.0f} and {100 * ten["NIW-Meta"]["covered"]:.0f}. We did not find out why.""")
 
 
 # %% [markdown]
@@ -816,18 +842,15 @@ fomaml_digits = point_train(
 
 
 # %%
-def name_digits(m0, s, x, y, queries, rng, draws=10):
-    """Class probabilities, mean over draws; 25 episodes at once."""
+def name_digits(m0, s, x, y, queries, rng, steps=2, draws=10):
+    """Class probabilities, mean over draws or at the posterior mean (draws=0); 25 episodes at once."""
     parts = []
     for k in range(0, x.shape[1], 25):
         some = slice(k, k + 25)
-        J, z = inner(DIGITS, m0, s, x[:, some], y[:, some], 2)
-        posterior = local_posterior(m0, s, J, z)
-        p = 0.0
-        for _ in range(draws):
-            theta = draw(*posterior, s, J, normals(rng, J.shape[:2], J.shape))
-            p = p + ad.softmax(network(theta, queries[:, some], DIGITS.widths)) / draws
-        parts.append(p)
+        J, z = inner(DIGITS, m0, s, x[:, some], y[:, some], steps)
+        m, F = local_posterior(m0, s, J, z)
+        thetas = [draw(m, F, s, J, normals(rng, J.shape[:2], J.shape)) for _ in range(draws)] or [m]
+        parts.append(sum(ad.softmax(network(t, queries[:, some], DIGITS.widths)) for t in thetas) / len(thetas))
     return xp.concat(parts, axis=1)
 
 
@@ -853,29 +876,35 @@ found = {
     "FOMAML": accuracy_and_ece(fomaml_p, truth),
     "nearest class mean": accuracy_and_ece(ad.softmax(-distance), truth),
     "NIW-Meta, known labels shuffled": accuracy_and_ece(name_digits(m0, s, x, shuffled, queries, rng), truth),
-    "NIW-Meta, adaptation off": accuracy_and_ece(name_digits(m0, 1e-9 * s, x, y, queries, rng), truth),
+    "NIW-Meta, adaptation off": accuracy_and_ece(name_digits(m0, 1e-9 * s, x, y, queries, rng, steps=0), truth),
+    "posterior mean": accuracy_and_ece(name_digits(m0, s, x, y, queries, rng, draws=0), truth),
+    "posterior mean, 100 s": accuracy_and_ece(name_digits(m0, 100 * s, x, y, queries, rng, draws=0), truth),
 }
 table([[name, *v] for name, v in found.items()], ["method", "accuracy", "calibration error"], "Three of the digits 6 to 9, five known images each; 300 episodes")  # fmt: skip
 
 # %%
 ours, three = found["NIW-Meta"], found["NIW-Meta, known labels shuffled"]
 claims.check("C6.a", "accuracy less that of the nearest class mean", measured=ours[0] - found["nearest class mean"][0], at_least=-0.03, paper="better accuracy",
-             not_reproduced="six training classes and a network that starts from nothing teach less than the pixels' own distances tell")  # fmt: skip
+             not_reproduced="in part, s keeps the weights too near m₀ (C6.g); what remains at 100 s we cannot explain")  # fmt: skip
 claims.check("C6.c", "accuracy (chance: 1/3)", measured=ours[0], between=(0.6, 0.92), own=True)  # fmt: skip
 claims.check("C6.d", "calibration error less FOMAML's", measured=ours[1] - found["FOMAML"][1], at_most=0.02, paper="better calibration",
-             not_reproduced="the posterior keeps too much doubt: right answers get too little probability")  # fmt: skip
+             not_reproduced="s keeps the weights too near m₀: at 100 s nearly all of the error is gone (C6.h)")  # fmt: skip
 claims.check("C6.e", "the same difference, bounded above", measured=ours[1] - found["FOMAML"][1], at_most=0.35, own=True)  # fmt: skip
 claims.check("C6.b", "accuracy with the known labels shuffled", measured=three[0], between=(0.23, 0.43), own=True)  # fmt: skip
 claims.check("C6.f", "accuracy lost with adaptation off", measured=ours[0] - found["NIW-Meta, adaptation off"][0], at_least=0.15, own=True)  # fmt: skip
 
+mean, wide = found["posterior mean"], found["posterior mean, 100 s"]
+claims.check("C6.g", "posterior mean: accuracy gained by 100 s in place of s", measured=wide[0] - mean[0], at_least=0.02, own=True)
+claims.check("C6.h", "posterior mean: calibration error with 100 s over that with s", measured=wide[1] / mean[1], at_most=0.4, own=True)
+
 # %% [markdown]
-# Here the method works, and is no match for a method without learning. Its mistake is the opposite of the point methods': too much doubt. Fifteen images say at most $15\log3\approx16$ nats about the labels, so that the objective pays little for a sharp
-# posterior of 2723 weights.
+# Here the method works, and is no match for one without learning. Its mistake is the opposite of the point methods': right answers get too little probability. It is not the draws that blur: the posterior mean alone is no
+# better calibrated. It is the learned $s$, which keeps the weights near $m_0$. With a hundred times as much the mean names more digits, and says how surely (rows C6.g and C6.h). Why learning makes $s$ so small we did not find out.
 #
 # ## Verdict
 #
-# The closed forms, the two levels and the flat cost hold. On sines and lines the posterior is what the paper promises: better predictions than three point methods, and a band that widens where nothing is known. The band is still somewhat
-# narrow. On digits the order of methods is not reproduced.
+# The closed forms, the two levels and the flat cost hold. On sines and lines the posterior is what the paper promises: better predictions than three point methods, and a band that widens where nothing is known. The posterior alone is
+# too narrow there. On digits the order of methods is not reproduced: the learned Gaussian is too tight for new classes.
 
 # %%
 claims.report()

@@ -49,21 +49,25 @@ BREAKS = [
         {"constant = d * (psi(n0 / 2)[..., 0]": "constant = d * (ad.log(n0 / 2)[..., 0]"},
     ),
     Break(
-        "FOMAML's points, with the noise that is known, given out as NIW-Meta",
-        ("C4.b", "C4.c", "C4.f"),
+        "FOMAML's points, with the best noise, given out as NIW-Meta",
+        ("C4.a", "C4.b", "C4.c", "C4.g"),
         {POINTWISE: '"NIW-Meta": (point_predictions, starts["fomaml"])}'},
         competitor=True,
     ),
     Break(
-        "FOMAML's points, with the best noise, given out as NIW-Meta",
-        ("C4.b", "C4.c", "C4.g"),
-        {
-            POINTWISE: '"NIW-Meta": (point_predictions, starts["fomaml"])}',
-            'SIGMA_Y**2 if name == "NIW-Meta" else fitted_noise': (
-                "fitted_noise(predict, start, n) if n else fitted_noise"
-            ),
-        },
+        "the pooled network, fine-tuned, given out as NIW-Meta",
+        ("C4.a", "C4.b", "C4.c", "C4.g"),
+        {POINTWISE: '"NIW-Meta": (point_predictions, starts["pooled"])}'},
         competitor=True,
+    ),
+    Break(
+        "five known points where ten are claimed",
+        ("C4.e", "C4.g"),
+        {
+            "predict(start, x[:, :, :n], y[:, :, :n], x[:, :, n:], rng)": (
+                "predict(start, x[:, :, : n // 2], y[:, :, : n // 2], x[:, :, n:], rng)"
+            )
+        },
     ),
     Break(
         "inner steps left out",
