@@ -26,7 +26,7 @@
 # steps lead to the new task. They return one curve and no doubt. {cite:t}`niw_meta` keep a *distribution* of networks: each episode has its own weights, all
 # weights come from one Gaussian, and the Gaussian is learned. Five points then leave a posterior, narrow where there are data and wide where there are none.
 #
-# A miniature shows it. Let all curves of a family be $a+b\sin x+c\cos x$ with a known Gaussian of the three weights, and let three points of a new one be known. On the left is the experience, on the right what
+# A miniature shows it. Let all curves of a family be $a+bx+c\sin x$ with a known Gaussian of the three weights, and let three points of a new one be known. On the left is the experience, on the right what
 # it makes of the three points: one curve through them, and a band that says where not to trust it.
 
 # %% tags=["hide-input"]
@@ -57,14 +57,14 @@ xp, T = backend(), ad.matrix_transpose
 
 # %% tags=["hide-input"]
 x, known = np.linspace(-5, 5, 201), np.asarray([-3.4, -2.5, -1.2])
-basis = lambda x: np.stack([np.ones_like(x), np.sin(x), np.cos(x)], axis=-1)  # noqa: E731
-weights_of = np.random.default_rng(8).standard_normal((12, 3)) * (1, 2, 2)
-J, truth_of = basis(known) / 0.3, np.asarray([0.5, 2.0, -1.5])
-A = J.T @ J + np.diag([1, 1 / 4, 1 / 4])
+basis = lambda x: np.stack([np.ones_like(x), x, np.sin(x)], axis=-1)  # noqa: E731
+weights_of = to_host(generator(8).standard_normal((12, 3))) * (1, 0.7, 2)
+J, truth_of = basis(known) / 0.3, np.asarray([0.5, 0.6, -2.0])
+A = J.T @ J + np.diag([1, 1 / 0.7**2, 1 / 4])
 m = np.linalg.solve(A, J.T @ J @ truth_of)
 half = 1.645 * np.sqrt(np.sum(basis(x) * np.linalg.solve(A, basis(x).T).T, axis=-1))
-alt = """Left: twelve waves of different heights. Right: a wave through three known points on the left half. The band around it is
-thin at the points and many times wider on the right half, where there are none."""
+alt = """Left: twelve rising and falling waves. Right: a wave through three known points on the left half. The band around it is
+thin at the points and many times wider at the right end, where there are none."""
 caption = "Left: twelve curves of the family. Right: truth, three known points, posterior mean and 90 % band."
 with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.0, sharey=True) as axes:
     axes[0].plot(x, basis(x) @ weights_of.T, color="C0", alpha=0.5, lw=1)
