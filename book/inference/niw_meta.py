@@ -496,6 +496,7 @@ def normals(rng, lead, J_shape):
     return tuple(rng.standard_normal((*lead, k), dtype=np.float32) for k in (J_shape[-1], J_shape[-2]))
 
 
+# %%
 def meta_train(model, episodes, rows, rng, steps, repetitions, inner_steps=2, rate=0.02, s=(0.01, 0.1)):
     """Learn m_0, v_0 and n_0."""
     m0 = weights(rng, model.widths, repetitions)
@@ -538,6 +539,7 @@ def scaled(f, y):
     return xp.ones_like(y)[..., None] / SIGMA_Y, (y - f) / SIGMA_Y
 
 
+# %%
 REGRESSION = Model(WIDTHS, scaled, squares, 0.03 * SIGMA_Y**2)
 niw = meta_train(REGRESSION, lambda rng: curves(rng, PER_STEP, 15), 15, generator(10), STEPS, RUNS)
 
@@ -676,6 +678,7 @@ seen_x, seen_y = single(seen_x, seen_y)
 grid = xp.broadcast_to(GRID_X[:, None], (1, 2, 141, 1))
 
 
+# %% tags=["hide-input"]
 def draw_fits(axes, n):
     x, y = seen_x[:, :, :n], seen_y[:, :, :n]
     mean, variance = predictions(first, x, y, grid, generator(31), draws=100)
@@ -812,6 +815,7 @@ def images(rng, episodes, classes):
     return pixels[index][None], y[None]
 
 
+# %%
 def softmax_rows(f, y):
     """The rows u and residuals r of each image."""
     p = ad.softmax(f)
