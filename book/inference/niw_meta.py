@@ -91,7 +91,7 @@ with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.0, sharey=True) 
 #    {claims}`C3.a, C3.b`
 # 4. Better accuracy and calibration than existing methods on sines and lines. {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h`
 # 5. No gradient goes through the inner optimisation, so the cost of a step does not grow with a stored graph, unlike MAML's. {claims}`C5.a, C5.b, C5.c, C5.d, C5.e`
-# 6. The same for classification of images; here, of digits. {claims}`C6.a, C6.b, C6.c, C6.d, C6.e, C6.f, C6.g, C6.h`
+# 6. The same for classification of images; here, of digits. {claims}`C6.a, C6.b, C6.c, C6.d, C6.e, C6.f, C6.g, C6.h, C6.i`
 #
 # Not tested: that MAML, prototypical networks and Reptile are special cases, and the generalisation bounds.
 #
@@ -655,12 +655,12 @@ better = "better accuracy"
 claims.check("C4.a", "5 points: MSE over that of pooled and fine-tuned", measured=ours["MSE"] / five["pooled"]["MSE"], at_most=0.7, paper=better, **many)  # fmt: skip
 claims.check("C4.d", "5 points: MSE over FOMAML's", measured=ours["MSE"] / five["FOMAML"]["MSE"], at_most=1.15, paper=better, **many)  # fmt: skip
 claims.check("C4.b", "5 points: NLL of FOMAML less NIW-Meta's", measured=five["FOMAML"]["NLL (nats)"] - ours["NLL (nats)"],
-             at_least=0.1, unit="nats", paper="better calibration", **many)  # fmt: skip
+             at_least=0.2, unit="nats", paper="better calibration", **many)  # fmt: skip
 claims.check("C4.g", "10 points: NLL of the best point method less NIW-Meta's", own=True,
-             measured=min(r["NLL (nats)"] for name, r in ten.items() if name != "NIW-Meta") - ten["NIW-Meta"]["NLL (nats)"], at_least=0.3, unit="nats", **many)  # fmt: skip
-claims.check("C4.c", "5 points: band beyond the known points over that within", measured=ours["band"], at_least=1.3, own=True, **many)  # fmt: skip
-claims.check("C4.e", "MSE with 10 points over that with 5", measured=ten["NIW-Meta"]["MSE"] / ours["MSE"], at_most=0.7, own=True, **many)  # fmt: skip
-claims.check("C4.h", "5 points: share within the 90 % interval with σ in place of the fitted noise", measured=ours["alone"], between=(0.6, 0.85), own=True, **many)  # fmt: skip
+             measured=min(r["NLL (nats)"] for name, r in ten.items() if name != "NIW-Meta") - ten["NIW-Meta"]["NLL (nats)"], at_least=0.5, unit="nats", **many)  # fmt: skip
+claims.check("C4.c", "5 points: band beyond the known points over that within", measured=ours["band"], at_least=1.1, own=True, **many)  # fmt: skip
+claims.check("C4.e", "MSE with 10 points over that with 5", measured=ten["NIW-Meta"]["MSE"] / ours["MSE"], at_most=0.5, own=True, **many)  # fmt: skip
+claims.check("C4.h", "5 points: share within the 90 % interval with σ in place of the fitted noise", measured=ours["alone"], between=(0.65, 0.82), own=True, **many)  # fmt: skip
 claims.check("C4.f", "5 points: share within the 90 % interval", measured=ours["covered"], between=(0.75, 0.98), own=True, **many)  # fmt: skip
 
 # %% [markdown]
@@ -781,13 +781,15 @@ HALF = (RUNS + 1) // 2
 lazy = meta_train(REGRESSION, lambda rng: curves(rng, PER_STEP, 15, HALF), 15, generator(10), STEPS, HALF, inner_steps=0)  # fmt: skip
 some = {name: value[:HALF] for name, value in niw.items()}
 without = lambda *arguments: predictions(*arguments, steps=0)  # noqa: E731
-lazy_mse = [
-    next(scored(without, lazy, n, runs=HALF)).mean() / next(scored(predictions, some, n, runs=HALF)).mean()
-    for n in (5, 10)
-]
-claims.check("C5.b", "10 points: MSE without inner steps, retrained, over that with two", measured=lazy_mse[1], at_least=1.05, own=True, seeds=HALF)
-say(f"""Without inner steps the MSE is {lazy_mse[0]:.2f} times as large with five points and {lazy_mse[1]:.2f} times with ten: the closed form is
-itself a large step, and the tangent at m₀ is already useful.""")
+lost = {}
+for n in (5, 10):
+    before, after = (next(scored(predict, start, n, runs=HALF)).mean(axis=(2, 3)) for predict, start in ((without, lazy), (predictions, some)))
+    lost[n] = np.exp(np.log(before / after).mean())  # episodes are paired
+claims.check("C5.b", "10 points: MSE of an episode without inner steps, retrained, over that with two, geometric mean", measured=lost[10],
+             at_least=1.05, own=True, seeds=HALF)  # fmt: skip
+say(f"""Without inner steps the MSE of an episode is {lost[5]:.2f} times as large with five points and {lost[10]:.2f} times with ten, in the geometric mean: the
+closed form is itself a large step, and the tangent at m₀ is already useful.""")
+
 
 # %% [markdown]
 # ### Digits never seen
@@ -848,10 +850,10 @@ fomaml_digits = point_train(
 
 # %%
 def name_digits(m0, s, x, y, queries, rng, steps=1, draws=10):
-    """Class probabilities, mean over draws or at the posterior mean (draws=0); 25 episodes at once."""
+    """Class probabilities, mean over draws or at the posterior mean (draws=0); 10 episodes at once."""
     parts = []
-    for k in range(0, x.shape[1], 25):
-        some = slice(k, k + 25)
+    for k in range(0, x.shape[1], 10):
+        some = slice(k, k + 10)
         J, z = inner(DIGITS, m0, s, x[:, some], y[:, some], steps)
         m, F = local_posterior(m0, s, J, z)
         thetas = [draw(m, F, s, J, normals(rng, J.shape[:2], J.shape)) for _ in range(draws)] or [m]
@@ -891,7 +893,8 @@ table([[name, *v] for name, v in found.items()], ["method", "accuracy", "calibra
 ours, three = found["NIW-Meta"], found["NIW-Meta, known labels shuffled"]
 claims.check("C6.a", "accuracy less that of the nearest class mean", measured=ours[0] - found["nearest class mean"][0], at_least=-0.03, paper="better accuracy",
              not_reproduced="in part, s keeps the weights too near m₀ (C6.g); what remains at 100 s we cannot explain")  # fmt: skip
-claims.check("C6.c", "accuracy (chance: 1/3)", measured=ours[0], between=(0.6, 0.92), own=True)  # fmt: skip
+claims.check("C6.i", "the same difference, bounded below", measured=ours[0] - found["nearest class mean"][0], at_least=-0.22, own=True)  # fmt: skip
+claims.check("C6.c", "accuracy (chance: 1/3)", measured=ours[0], between=(0.6, 0.88), own=True)  # fmt: skip
 claims.check("C6.d", "calibration error less FOMAML's", measured=ours[1] - found["FOMAML"][1], at_most=0.02, paper="better calibration",
              not_reproduced="s keeps the weights too near m₀: at 100 s nearly all of the error is gone (C6.h)")  # fmt: skip
 claims.check("C6.e", "the same difference, bounded above", measured=ours[1] - found["FOMAML"][1], at_most=0.35, own=True)  # fmt: skip
@@ -899,8 +902,8 @@ claims.check("C6.b", "accuracy with the known labels shuffled", measured=three[0
 claims.check("C6.f", "accuracy lost with adaptation off", measured=ours[0] - found["NIW-Meta, adaptation off"][0], at_least=0.15, own=True)  # fmt: skip
 
 mean, wide = found["posterior mean"], found["posterior mean, 100 s"]
-claims.check("C6.g", "posterior mean: accuracy gained by 100 s in place of s", measured=wide[0] - mean[0], at_least=0.02, own=True)
-claims.check("C6.h", "posterior mean: calibration error with 100 s over that with s", measured=wide[1] / mean[1], at_most=0.4, own=True)
+claims.check("C6.g", "posterior mean: accuracy gained by 100 s in place of s", measured=wide[0] - mean[0], at_least=0.015, own=True)
+claims.check("C6.h", "posterior mean: calibration error with 100 s over that with s", measured=wide[1] / mean[1], at_most=0.3, own=True)
 
 # %% [markdown]
 # Here the method works, and is no match for one without learning. Its mistake is the opposite of the point methods': right answers get too little probability. It is not the draws that blur: the posterior mean alone is no
