@@ -77,6 +77,7 @@ with figure(1, 2, alt=alt, caption=caption, width=8.4, height=3.0, sharey=True) 
         ax.set(xlabel="x", ylim=(-7, 8))
     axes[0].set_ylabel("y")
 
+
 # %% [markdown]
 # It holds for networks too. On sines and lines with five known points the predictions beat those of the point methods (row C4.b), and the band widens beyond the
 # known points (C4.c), though it is somewhat narrow (C4.h). On images of digits the order of methods is not reproduced. One choice is ours: the paper makes each
@@ -789,7 +790,6 @@ claims.check("C5.b", "10 points: MSE of an episode without inner steps, retraine
              at_least=1.05, own=True, seeds=HALF)  # fmt: skip
 say(f"""Without inner steps the MSE of an episode is {lost[5]:.2f} times as large with five points and {lost[10]:.2f} times with ten, in the geometric mean: the
 closed form is itself a large step, and the tangent at m₀ is already useful.""")
-
 
 # %% [markdown]
 # ### Digits never seen
