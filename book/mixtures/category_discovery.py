@@ -62,7 +62,7 @@
 # unlabelled one goes to the nearest centre; centres are means. It needs $K$.
 #
 # **One cluster or two?** Give each cluster a Gaussian $N(\mu,\Sigma)$ with the conjugate prior, normal-inverse-Wishart: $\Sigma$ has the scale $\Psi$ and $\nu$
-# degrees of freedom, and $\mu\mid\Sigma\sim N(m,\Sigma/\kappa)$. Mean and covariance integrate out. For $N$ points $X$ with the mean $\bar x$ and scatter
+# degrees of freedom, and $\mu\mid\Sigma\sim N(m,\Sigma/\kappa)$. ([Few-shot learning](../inference/niw_meta.md) puts this law on networks.) Mean and covariance integrate out. For $N$ points $X$ with the mean $\bar x$ and scatter
 # $S=\sum_i(x_i-\bar x)(x_i-\bar x)^\top$, let $\kappa^*=\kappa+N$, $\nu^*=\nu+N$ and $\Psi^*=\Psi+S+\frac{\kappa N}{\kappa^*}(\bar x-m)(\bar x-m)^\top$. Then
 #
 # $$
