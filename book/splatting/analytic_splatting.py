@@ -363,7 +363,7 @@ with figure(1, 2, alt=alt, caption=caption, height=2.9) as axes:
 u, nil = xp.linspace(-3.0, 3.0, 301), xp.zeros(301)
 
 
-def seen(sigma):
+def intensities_seen(sigma):
     """What each sampler, and the exact integral, see at distance u."""
     entries = (xp.asarray(v) for v in (sigma**2, 0.0, 1e6))
     A, B, D = entries
@@ -373,7 +373,7 @@ def seen(sigma):
 
 def one_pixel(ax, sigma):
     """All curves for one sigma."""
-    for name, curve in seen(sigma).items():
+    for name, curve in intensities_seen(sigma).items():
         style = {"color": PALETTE[colours[name]]} if name in colours else {"color": "k", "ls": ":"}
         ax.plot(to_host(u), curve, label=name, lw=2 if name == "exact" else 1.5, **style)
     ax.set(xlabel="distance $u$ (pixels)", ylabel="intensity", ylim=(-0.03, 1.05))
@@ -382,7 +382,7 @@ def one_pixel(ax, sigma):
 
 def in_words(sigma):
     """The peaks of the curves."""
-    tops = ", ".join(f"{name} {curve.max():.2f}" for name, curve in seen(sigma).items())
+    tops = ", ".join(f"{name} {curve.max():.2f}" for name, curve in intensities_seen(sigma).items())
     return f"Intensity of a Gaussian of {sigma:g} pixels against the distance; peaks: {tops}."
 
 
