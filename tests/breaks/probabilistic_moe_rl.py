@@ -57,7 +57,7 @@ BREAKS = [
     ),
     Break(
         "training cut short",
-        ("C1.a", "C1.b"),
+        ("C1.b",),
         {"def train(rule, K, steps=500,": "def train(rule, K, steps=60,"},
     ),
     Break(
