@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from gaussbook.arrays import to_host
 from gaussbook.metrics import (
     bd_rate,
     clustering_error,
+    crps_gaussian,
+    crps_samples,
     expected_calibration_error,
     hellinger_1d,
     hf_psnr,
@@ -25,6 +28,46 @@ LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=30)
 
 def on(xp, *arrays):
     return [xp.asarray(a) for a in arrays]
+
+
+class TestContinuousRankedProbabilityScore:
+    def test_the_closed_form_is_the_integral_of_the_squared_distance(self, xp):
+        grid = np.linspace(-30, 30, 600_001)
+        for y, mu, sigma in ((0.3, 0.0, 1.0), (-2.0, 1.0, 0.7), (4.0, 1.0, 2.0)):
+            gap = norm.cdf(grid, mu, sigma) - (grid >= y)
+            (points,) = on(xp, np.array([y]))
+            value = float(crps_gaussian(points, mu, sigma)[0])
+            assert value == pytest.approx(np.trapezoid(gap**2, grid), abs=1e-4)
+
+    def test_sorting_gives_the_double_sum(self, xp):
+        rng = np.random.default_rng(0)
+        x, y = rng.standard_normal((7, 5, 2)), rng.standard_normal((5, 2))
+        pairs = np.abs(x[:, None] - x).sum(axis=(0, 1)) / (2 * 7 * 6)
+        expected = np.abs(x - y).mean(axis=0) - pairs
+        found = crps_samples(*on(xp, x, y))
+        np.testing.assert_allclose(np.asarray(to_host(found)), expected, rtol=1e-12)
+
+    def test_one_forecast_may_serve_many_values(self):
+        rng = np.random.default_rng(2)
+        x, y = rng.standard_normal((9, 1)), rng.standard_normal(5)
+        repeated = crps_samples(np.repeat(x, 5, axis=1), y)
+        np.testing.assert_allclose(crps_samples(x, y), repeated, rtol=1e-12)
+
+    def test_many_draws_of_a_gaussian_agree_with_the_closed_form(self):
+        draws = np.random.default_rng(1).standard_normal((200_000, 1))
+        y = np.array([0.8])
+        assert crps_samples(draws, y)[0] == pytest.approx(crps_gaussian(y, 0, 1)[0], abs=0.005)
+
+    def test_bad_input_is_named(self):
+        y = np.zeros(3)
+        with pytest.raises(ValueError, match="sigma"):
+            crps_gaussian(y, 0.0, 0.0)
+        with pytest.raises(ValueError, match="y"):
+            crps_gaussian(np.array([np.nan]), 0.0, 1.0)
+        with pytest.raises(ValueError, match="samples"):
+            crps_samples(np.zeros((1, 3)), y)
+        with pytest.raises(ValueError, match="samples"):
+            crps_samples(np.zeros((4, 2)), y)
 
 
 class TestClusteringError:

@@ -400,6 +400,16 @@ def test_a_chapter_can_be_downloaded_in_three_forms(chapter):
 
 
 @CHAPTERS
+def test_the_first_screen_has_a_picture_the_verdict_and_what_it_costs(chapter):
+    card = _document(chapter.docname).select_one(".paper-card")
+    assert card.select_one("img.card-figure[alt]")
+    words = " ".join(card.get_text().split())
+    assert re.search(
+        r"claims? holds?.* · \d+ minutes? to read · \d+ s to run at default scale", words
+    )
+
+
+@CHAPTERS
 def test_a_chapter_says_how_to_cite_it(chapter):
     (entry,) = _document(chapter.docname).select(".paper-card .highlight-bibtex")
     assert f"gaussbook_{chapter.slug}" in entry.get_text()

@@ -159,7 +159,7 @@ from gaussbook.blocks import row_blocks
 from gaussbook.claims import Claims
 from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay
-from gaussbook.plotting import PALETTE, figure
+from gaussbook.plotting import PALETTE, figure, slider
 from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
@@ -1326,6 +1326,40 @@ with figure(2, 5, alt=alt, caption=caption, width=9.6, height=3.6) as axes:
         ax[1].imshow(np.mean(np.abs(image - original), axis=2), cmap="gray", vmin=0, vmax=0.2)
     for ax in axes.flat:
         ax.axis("off")
+
+# %% [markdown]
+# And how does a picture fall apart as the rate falls? Four files of G and, below its largest step, two of U, each
+# beside the JPEG whose size comes closest:
+
+# %% tags=["hide-input"]
+by_rate = [("G", r) for r in results["G"][shown]] + [("U", r) for r in coarse[shown]]
+by_rate = {f"{r['bpp']:.2f}": (letter, r) for letter, r in by_rate}
+
+
+def rivals(rate):
+    """A file of ours and the JPEG of nearest size, by name."""
+    letter, ours = by_rate[rate]
+    return {letter: ours, "JPEG": min(qualities, key=lambda r: abs(r["bytes"] - ours["bytes"]))}
+
+
+def side_by_side(axes, rate):
+    """The detail in both files."""
+    for ax, (name, result) in zip(axes, rivals(rate).items(), strict=True):
+        image = to_host(result["image"])[rows, columns]
+        ax.imshow(np.mean(image, axis=2), cmap="gray", vmin=0, vmax=1)
+        ax.set_title(f"{name}: {result['bpp']:.2f} bits per pixel, {result['psnr']:.1f} dB")
+        ax.axis("off")
+
+
+# %% tags=["hide-input"]
+def in_words(rate):
+    """Names, sizes and errors of both."""
+    said = (f"{name} with {r['bytes']} bytes at {r['psnr']:.1f} dB" for name, r in rivals(rate).items())
+    return f"A detail of the coffee cup in two files of like size: {' and '.join(said)}."
+
+
+slider(list(by_rate), side_by_side, label="bits per pixel", alt=in_words, columns=2, height=2.9, start=3,
+       caption="The detail as the rate falls: our codes (left) and JPEG at the nearest size (right).")  # fmt: skip
 
 # %% tags=["hide-input"]
 chosen = {name: results["G"][name][2] for name in TEST}

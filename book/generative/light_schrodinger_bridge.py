@@ -161,7 +161,7 @@ from gaussbook.arrays import backend, generator, to_device, to_host
 from gaussbook.claims import Claims
 from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay
-from gaussbook.plotting import PALETTE, figure
+from gaussbook.plotting import PALETTE, figure, slider
 from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
@@ -736,6 +736,31 @@ with figure(1, 2, alt=alt, caption=caption, height=3.7, sharex=True, sharey=True
         ax.set(title=f"$\\varepsilon = {eps:g}$", xlabel="first coordinate", aspect="equal")
     axes[0].set_ylabel("second coordinate")
     axes[0].legend(loc="lower left")
+
+
+# %% tags=["hide-input"]
+def clouds(axes, t):
+    """All paths from the three starting points at time t."""
+    for ax, eps in zip(axes, (0.1, 0.01), strict=True):
+        ax.scatter(*to_host(rolls[eps]["mapped"]).T, s=2, color="0.8", lw=0)
+        for k, colour in enumerate(("vermilion", "green", "purple")):
+            place = to_host(rolls[eps]["paths"][round(200 * t), k, :400, :])
+            ax.scatter(*place.T, s=4, color=PALETTE[colour], lw=0)
+        ax.set(title=f"$\\varepsilon = {eps:g}$, t = {t:g}", xlabel="first coordinate", aspect="equal")
+        ax.set(xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
+    axes[0].set_ylabel("second coordinate")
+
+
+def in_words(t):
+    """How wide the clouds are."""
+    wide = {eps: float(xp.mean(xp.std(roll["paths"][round(200 * t)], axis=1))) for eps, roll in rolls.items()}
+    return f"""Three clouds of particles at time {t:g}, on their way to a spiral: with epsilon 0.1 their
+    standard deviation is {wide[0.1]:.2f}, with epsilon 0.01 it is {wide[0.01]:.2f}."""
+
+
+slider([0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1], clouds, label="time t", alt=in_words, start=4, columns=2,
+       height=4.0, sharex=True, sharey=True,
+       caption="Four hundred paths from each of three starting points at time $t$, over the roll (grey).")  # fmt: skip
 
 # %% [markdown]
 # The paths come from a simulation with a drift, the plan from a formula, and the two share little more

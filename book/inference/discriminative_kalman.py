@@ -126,6 +126,7 @@ from gaussbook.arrays import Array, backend, generator, to_device, to_host
 from gaussbook.claims import Claims
 from gaussbook.nn import fit, mlp, mlp_init
 from gaussbook.optim import Adam, cosine_decay
+from gaussbook.particles import systematic_resample
 from gaussbook.plotting import PALETTE, figure
 from gaussbook.progress import progress
 from gaussbook.scale import scale
@@ -208,16 +209,6 @@ def dkf(f, Q, A, Gamma, S, variant="clip") -> tuple[Array, Array]:
 # watch the same $B$ states, there are $(N,B,m,d)$ particles, and the $N$ filters use the same random numbers.
 
 # %%
-def resample(w: Array, u: Array) -> Array:
-    """Systematic resampling: rows at which the running sum of w passes (u + k) / m."""
-    B, m = w.shape
-    row = xp.arange(B)[:, None]  # lifts each sequence above the one before: one sorted array
-    ends = xp.cumulative_sum(w, axis=1)
-    ends = xp.reshape(ends / ends[:, -1:] + row, (-1,))
-    marks = xp.reshape((u[:, None] + xp.arange(m)) / m + row, (-1,))
-    return xp.searchsorted(ends, marks, side="right")
-
-
 def particle_filter(log_likelihood, move, particles: Array, T: int, rng) -> Array:
     """Posterior means (N, B, T, d) from particles (N, B, m, d) with weights p(x_t | z_t)."""
     N, B, m, d = particles.shape
@@ -227,7 +218,7 @@ def particle_filter(log_likelihood, move, particles: Array, T: int, rng) -> Arra
         w = xp.exp(log_w - xp.max(log_w, axis=-1, keepdims=True))
         w = w / xp.sum(w, axis=-1, keepdims=True)
         means.append((w[..., None, :] @ particles)[..., 0, :])
-        rows = resample(xp.reshape(w, (N * B, m)), xp.tile(rng.random(B), (N,)))
+        rows = systematic_resample(xp.reshape(w, (N * B, m)), xp.tile(rng.random(B), (N,)))
         kept = xp.take(xp.reshape(particles, (N * B * m, d)), rows, axis=0)
         particles = move(xp.reshape(kept, (N, B, m, d)), rng)
     return xp.stack(means, axis=-2)

@@ -26,7 +26,8 @@
 # learned in the same way. Invent a world by drawing it from a prior, draw some data from that world,
 # hide one observation and let a network guess it from the others. After enough invented worlds, the
 # network that guesses best is the one that has learned Bayes' rule for this prior. Given real data, it
-# answers in a single pass, without sampling and without optimising anything.
+# answers in a single pass, without sampling and without optimising anything. (Its next of kin, the
+# [distribution transformer](distribution_transformer.md), is told the prior as well.)
 #
 # {cite:t}`prior_fitted_networks` call this a *prior-data fitted network*, or PFN. In
 # this chapter we train PFNs of some 26 000 weights, each for a few seconds on one core, and
@@ -141,7 +142,7 @@ from gaussbook.gp.exact import condition_on_data, log_marginal_likelihood
 from gaussbook.metrics import expected_calibration_error
 from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay, minimize_lbfgs, warm_up
-from gaussbook.plotting import PALETTE, figure
+from gaussbook.plotting import PALETTE, figure, slider
 from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
@@ -166,10 +167,8 @@ WIDTH, LAYERS = scale(default=(32, 2), paper=(256, 6))
 
 def pfn_init(rng, features, outputs):
     """Random weights; every block begins as the identity up to its norm."""
-    blocks = [nn.transformer_block_init(rng, WIDTH, 2 * WIDTH) for _ in range(LAYERS)]
-    for block in blocks:
-        for layer in (block["attention"]["output"], block["down"]):
-            layer["weight"] = xp.zeros_like(layer["weight"])
+    widths = WIDTH, 2 * WIDTH
+    blocks = [nn.transformer_block_init(rng, *widths, identity=True) for _ in range(LAYERS)]
     return {
         "x": nn.dense_init(rng, features, WIDTH),
         "y": nn.dense_init(rng, 1, WIDTH, bias=False),
@@ -205,28 +204,13 @@ def pfn(params, x, y, n):
 # **The Riemann head.** The logarithm of {eq}`eq-pfn-riemann` has two parts: $\log p_k$, which is minus the
 # cross-entropy of the logits with the bucket's number $k$ as the class, and the logarithm of the density
 # within the bucket, which does not depend on the network. An answer beyond the outermost border still has a
-# bucket, the first or the last, so that no likelihood is ever zero.
+# bucket, the first or the last, so that no likelihood is ever zero. The library computes this density as
+# `nn.riemann_log_density`.
 
 # %%
 def borders(y, B=BUCKETS):
     """Equal-mass borders b_0 < ... < b_B: quantiles of a large sample of the prior."""
-    return to_device(np.quantile(to_host(y), np.linspace(0, 1, B + 1)))
-
-
-def density_within(y, k, b):
-    """log of 1 / w_k, or of the half-normal density in the first and last bucket."""
-    w, B = b[1:] - b[:-1], b.shape[0] - 1
-    flat = -xp.reshape(xp.log(xp.take(w, xp.reshape(k, (-1,)))), k.shape)
-    s = xp.where(k == 0, w[0], w[-1]) / 0.67449
-    outwards = xp.where(k == 0, b[1] - y, y - b[-2])
-    tail = 0.5 * np.log(2 / np.pi) - xp.log(s) - (outwards / s) ** 2 / 2
-    return xp.where((k == 0) | (k == B - 1), tail, flat)
-
-
-def riemann_log_density(logits, y, b):
-    """log q(y) = log p_k + log density within bucket k."""
-    k = xp.searchsorted(b[1:-1], y)
-    return density_within(y, k, b) - ad.cross_entropy(logits, k)
+    return nn.riemann_borders(y, B)
 
 
 # %% [markdown]
@@ -352,7 +336,7 @@ b_gp = borders(gp_prior(generator(10), 5000, N)[1])
 
 def riemann_loss(params, x, y, n, b=b_gp):
     """Mean of -log q(y | x, D) over all queries."""
-    return -ad.mean(riemann_log_density(pfn(params, x, y, n), y[:, n:], b))
+    return -ad.mean(nn.riemann_log_density(pfn(params, x, y, n), y[:, n:], b))
 
 
 trained = []  # seed, checkpoint
@@ -446,7 +430,7 @@ other = xp.concat([y[1:, :], y[:1, :]])  # every context gets the answers of ano
 swapped = []
 for n in SIZES:
     logits = pfn(trained[0][-1], x, other, n)
-    swapped.append(-float(xp.mean(riemann_log_density(logits, y[:, n:], b_gp))))
+    swapped.append(-float(xp.mean(nn.riemann_log_density(logits, y[:, n:], b_gp))))
 rows.append(["PFN, seed 0, answers of another context", *swapped])
 columns = ["predictor", *(f"n = {n}" for n in SIZES)]
 table(rows, columns, "Mean loss of a query after n context points (nats)")
@@ -561,45 +545,58 @@ with figure(alt=alt, caption=caption, width=6.0, height=3.2) as ax:
 # %% [markdown]
 # The network never touches the Gaussian process's formulas, and yet draws nearly the same picture, least well
 # where it has little to go by. Below
-# it answers 120 queries in one pass, for three datasets it has not met.
+# it answers 120 queries in one pass, for a dataset it has not met, of which it sees more and more points.
 
 # %%
-contexts = (2, 5, 9)
+contexts = range(1, 10)
 t = xp.linspace(-np.sqrt(3), np.sqrt(3), 120)[:, None]  # along the first feature
 grid = xp.concat([t, xp.zeros((120, FEATURES - 1))], axis=1)
-bands = []
-for i, n in enumerate(contexts):
-    points = xp.concat([x[i, :n, :], grid])[None, ...]
-    answers = xp.concat([y[i, :n], xp.zeros(120)])[None, :]
+bands = {}
+for n in contexts:
+    points = xp.concat([x[2, :n, :], grid])[None, ...]
+    answers = xp.concat([y[2, :n], xp.zeros(120)])[None, :]
     mean, variance = gaussian_prediction(gp_covariance(points), answers, n)
     spread = stats.norm.ppf(0.975) * xp.sqrt(variance)
     logits = pfn(trained[0][-1], points, answers, n)
     low, high = (riemann_quantile(logits, b_gp, level) for level in (0.025, 0.975))
     curves = mean, mean - spread, mean + spread, riemann_mean(logits, b_gp), low, high
-    bands.append([to_host(curve[0, :]) for curve in curves])
+    bands[n] = [to_host(curve[0, :]) for curve in curves]
 
 # %% tags=["hide-input"]
-alt = """Three panels with 2, 5 and 9 context points. The network's mean and 95 %
-band lie close to those of the exact Gaussian process: wide away from the points and
-narrow near them. The network's band is somewhat wider close to the points."""
 caption = """Posterior mean and 95 % band of an answer: exact Gaussian process (black,
-dashed band) and PFN (blue). The network has never seen these datasets; each panel is
+dashed band) and PFN (blue). The network has never seen this dataset; each picture is
 one forward pass."""
-with figure(1, 3, alt=alt, caption=caption, width=8.4, height=2.7, sharey=True) as axes:
-    for ax, i, n, curves in zip(axes, range(3), contexts, bands, strict=True):
-        mean, lower, upper, ours, low, high = curves
-        s = to_host(t)[:, 0] / np.sqrt(12) + 0.5
-        ax.fill_between(s, low, high, color=PALETTE["sky"], alpha=0.35, lw=0)
-        ax.plot(s, ours, color=PALETTE["blue"], label="PFN")
-        ax.plot(s, mean, "k-", lw=1, label="exact GP")
-        ax.plot(s, lower, "k--", lw=0.8)
-        ax.plot(s, upper, "k--", lw=0.8)
-        seen = to_host(x[i, :n, 0]) / np.sqrt(12) + 0.5
-        dots = {"ms": 4, "color": PALETTE["vermilion"], "label": "context"}
-        ax.plot(seen, to_host(y[i, :n]), "o", **dots)
-        ax.set(title=f"$n={n}$", xlabel="input $x$")
-    axes[0].set_ylabel("answer $y$")
-    axes[0].legend()
+
+
+bottom, top = np.min(bands[1]) - 0.2, np.max(bands[1]) + 0.6
+
+
+def show_posterior(ax, n):
+    """The two posteriors given the first n points of the dataset."""
+    mean, lower, upper, ours, low, high = bands[n]
+    s = to_host(t)[:, 0] / np.sqrt(12) + 0.5
+    ax.fill_between(s, low, high, color=PALETTE["sky"], alpha=0.35, lw=0)
+    ax.plot(s, ours, color=PALETTE["blue"], label="PFN")
+    ax.plot(s, mean, "k-", lw=1, label="exact GP")
+    ax.plot(s, np.transpose([lower, upper]), "k--", lw=0.8)
+    seen = to_host(x[2, :n, 0]) / np.sqrt(12) + 0.5
+    ax.plot(seen, to_host(y[2, :n]), "o", ms=5, color=PALETTE["vermilion"], label="context")
+    ax.set(xlabel="input $x$", ylabel="answer $y$", xlim=(0, 1), ylim=(bottom, top))
+    ax.legend(loc="upper left", ncols=3)
+
+
+def in_words(n):
+    """What the picture for n points shows."""
+    mean, lower, upper, ours, low, high = bands[n]
+    apart, network, exact = np.abs(ours - mean).max(), np.mean(high - low), np.mean(upper - lower)
+    return f"""With n = {n} the means of network and exact process are nowhere more than
+    {apart:.2f} apart; the network's 95 % band is {network:.2f} wide on average, the exact one
+    {exact:.2f}."""
+
+
+# %% tags=["hide-input"]
+slider(contexts, show_posterior, label="context points n", start=4, width=6.0, height=3.2,
+       alt=in_words, caption=caption)  # fmt: skip
 
 # %% [markdown]
 # Two properties hold by construction, whatever the weights: the order of the context does not matter, and a
@@ -758,7 +755,7 @@ n, (x2, y2) = 9, signed_test
 fine = xp.linspace(-6, 6, 600)
 logits = pfn(nets["random signs", "Riemann"], x2, y2, n)[:1, :1, :]
 wide = xp.broadcast_to(logits, (1, 600, BUCKETS))
-log_density = riemann_log_density(wide, fine[None, :], b_signed)
+log_density = nn.riemann_log_density(wide, fine[None, :], b_signed)
 out = pfn(nets["random signs", "Gaussian"], x2, y2, n)[0, 0, :]
 mean, log_variance = map(float, out)
 alt = """Left, nine context points scattered on two mirrored branches around zero,

@@ -180,7 +180,7 @@ from gaussbook.claims import Claims
 from gaussbook.data import photograph
 from gaussbook.data import table as load_table
 from gaussbook.notebook import say
-from gaussbook.plotting import figure
+from gaussbook.plotting import PALETTE, figure, slider
 from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.tables import table
@@ -262,7 +262,7 @@ def annealed(h2, d):
 # returns next to the log-density (here $Y_2$, elsewhere the gradient) comes from the same pass.
 #
 # As a first look, walk along the great circle, of radius $\sqrt d$, that passes over two data
-# points, and plot $\log\hat\rho_h$ on the way, for three bandwidths.
+# points, and plot $\log\hat\rho_h$ on the way, for seven bandwidths.
 
 # %%
 d, n = 50, 22_026  # α = log(n)/d = 0.2
@@ -273,35 +273,40 @@ omega = float(xp.acos(a @ b))
 steps = xp.linspace(-1, 2, 401)[:, None]  # 0: over the first point, 1: over the second
 x = xp.sin((1 - steps) * omega) * a + xp.sin(steps * omega) * b
 x = math.sqrt(d) * x / math.sin(omega)
-ratios = (0.3, 1.0, 3.0)  # h² / h_G,fs²
+ratios = (0.2, 0.3, 0.45, 0.7, 1.0, 1.7, 3.0)  # h² / h_G,fs²
 walk = density.estimate(
     x, y, [math.sqrt(c * h2_fs) for c in ratios], with_participation=True
 )
 
+
 # %% tags=["hide-input"]
-with figure(
-    1,
-    2,
-    alt="Left: log-density along a circle over two data points, relative to its "
-    "mean. The narrowest kernel has high peaks at the points and falls "
-    "far below zero away from them; at the transition the peaks are lower; "
-    "the widest kernel stays near zero. Right: participation ratio, one around the "
-    "points for the two narrower kernels; elsewhere it stays high for the "
-    "narrowest only. The widest has low bumps at the points, else zero.",
-    caption="A walk over two data points ($d=50$, $n=22\\,026$): log-density relative "
-    "to its mean over data sets (left), and the participation ratio (right).",
-) as axes:
-    for k, c in enumerate(ratios):
-        height = to_host(walk.log_density[k] - annealed(xp.asarray(c * h2_fs), d))
-        axes[0].plot(to_host(steps[:, 0]), height, label=f"h² = {c:g} h_G²")
-        axes[1].plot(to_host(steps[:, 0]), to_host(walk.participation[k]))
-    x_label = "way along the circle"
-    axes[0].set(xlabel=x_label, ylabel="log(ρ̂ / mean) (nats)", ylim=(-30, 46))
-    axes[1].set(xlabel=x_label, ylabel="participation ratio Y₂")
-    axes[0].figure.legend(loc="outside upper center", ncols=3)
+def walk_along(axes, c):
+    """Log-density and participation ratio on the way, for one bandwidth."""
+    k, way = ratios.index(c), to_host(steps[:, 0])
+    height = to_host(walk.log_density[k] - annealed(xp.asarray(c * h2_fs), d))
+    axes[0].plot(way, height)
+    axes[1].plot(way, to_host(walk.participation[k]), color=PALETTE["vermilion"])
+    axes[0].set(xlabel="way along the circle", ylabel="log(ρ̂ / mean) (nats)", ylim=(-55, 55))
+    axes[1].set(xlabel="way along the circle", ylabel="participation ratio Y₂", ylim=(-0.05, 1.05))
+
+
+def in_words(c):
+    """What the two panels show."""
+    k = ratios.index(c)
+    height = to_host(walk.log_density[k] - annealed(xp.asarray(c * h2_fs), d))
+    far = to_host(xp.abs(steps[:, 0] - 0.5)) > 1.2
+    return f"""Squared bandwidth {c:g} h_G squared. Left, the log-density relative to its mean rises to
+    {height.max():.0f} nats over the two data points and lies at {np.median(height[far]):.0f} nats away
+    from them. Right, the participation ratio is {to_host(walk.participation[k]).max():.2f} at the
+    points and {np.median(to_host(walk.participation[k])[far]):.2f} away from them."""
+
+
+slider(ratios, walk_along, label="h² / h_G²", alt=in_words, columns=2, start=1,
+       caption="A walk over two data points ($d=50$, $n=22\\,026$): log-density relative to its mean "
+       "over data sets (left), and the participation ratio (right).")  # fmt: skip
 
 # %% [markdown]
-# The three curves have the same data. The widest kernel notices a point only where it stands on it. The
+# All bandwidths have the same data. The widest kernel notices a point only where it stands on it. The
 # narrowest sees one or two points at a time wherever it is: towering peaks over the data, and away from
 # them less than the mean. This is claim 4 in a picture; the experiments put numbers to it.
 #

@@ -200,7 +200,7 @@ from gaussbook.arrays import backend, generator, to_device, to_host
 from gaussbook.claims import Claims
 from gaussbook.metrics import psnr
 from gaussbook.notebook import say
-from gaussbook.plotting import PALETTE, animation, figure
+from gaussbook.plotting import PALETTE, animation, figure, slider
 from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.splatting import Analytic, Mip, Point, RenderOptions, downscale, look_at, render
@@ -341,29 +341,53 @@ table(
 
 # %% tags=["hide-input"]
 alt = f"""Left, S minus the normal distribution function waves between plus and minus
-{cdf_error:.5f}. Middle, the intensity of a Gaussian of standard deviation 0.3 against the pixel's
-place: the analytic curve covers the exact one, the sample is too high and too narrow, the dilated
-one too high and too wide. Right, the worst error against sigma: that of the analytic one stays
+{cdf_error:.5f}. Right, the worst error against sigma: that of the analytic one stays
 small, those of the others fall from up to 0.75 and cross it, Mip's near sigma 2, that of the sample
 at 4."""
-caption = """Left, the error of $S$. Middle, what a pixel at distance $u$ sees of a Gaussian with
-$\\sigma=0.3$. Right, the worst error over all places; the three samples get better with $\\sigma$, the
-approximate integral does not."""
+caption = """Left, the error of $S$. Right, the worst error over all places of a pixel; the three samples get
+better with $\\sigma$, the approximate integral does not."""
 colours = dict(zip(intensities, ("vermilion", "purple", "green", "blue"), strict=True))
-with figure(1, 3, alt=alt, caption=caption, width=9.0, height=2.7) as axes:
+with figure(1, 2, alt=alt, caption=caption, height=2.9) as axes:
     axes[0].plot(to_host(x), 1e4 * to_host(S(x) - Phi(x)), color=PALETTE["blue"])
     axes[0].set(xlim=(-5, 5), xlabel="$x$", ylabel="$S-\\Phi$ ($10^{-4}$)")
-    d, zero = xp.linspace(-1.5, 1.5, 301), xp.zeros(301)
     for name, colour in colours.items():
         style = {"color": PALETTE[colour], "label": name}
-        sampled = SAMPLERS[name](d, zero, xp.asarray(0.09), xp.asarray(0.0), xp.asarray(1e6))
-        axes[1].plot(to_host(d), to_host(sampled), **style)
-        axes[2].loglog(sigmas, [worst[s][name] for s in sigmas], "o-", ms=3, **style)
-    exact = window(d, 0.3, Phi)
-    axes[1].plot(to_host(d), to_host(exact), "k:", lw=2, label="exact")
-    axes[1].set(xlabel="distance $u$ (pixels)", ylabel="intensity")
-    axes[1].legend(fontsize="x-small")
-    axes[2].set(xlabel="$\\sigma$ (pixels)", ylabel="worst error")
+        axes[1].loglog(sigmas, [worst[s][name] for s in sigmas], "o-", ms=3, **style)
+    axes[1].set(xlabel="$\\sigma$ (pixels)", ylabel="worst error")
+    axes[1].legend(fontsize="small")
+
+# %% [markdown]
+# And what does one pixel see, as the Gaussian grows from a fraction of it to several?
+
+# %% tags=["hide-input"]
+u, nil = xp.linspace(-3.0, 3.0, 301), xp.zeros(301)
+
+
+def seen(sigma):
+    """What each sampler, and the exact integral, see at distance u."""
+    entries = (xp.asarray(v) for v in (sigma**2, 0.0, 1e6))
+    A, B, D = entries
+    curves = {name: to_host(sample(u, nil, A, B, D)) for name, sample in SAMPLERS.items()}
+    return curves | {"exact": to_host(window(u, sigma, Phi))}
+
+
+def one_pixel(ax, sigma):
+    """All curves for one sigma."""
+    for name, curve in seen(sigma).items():
+        style = {"color": PALETTE[colours[name]]} if name in colours else {"color": "k", "ls": ":"}
+        ax.plot(to_host(u), curve, label=name, lw=2 if name == "exact" else 1.5, **style)
+    ax.set(xlabel="distance $u$ (pixels)", ylabel="intensity", ylim=(-0.03, 1.05))
+    ax.legend(loc="upper right")
+
+
+def in_words(sigma):
+    """The peaks of the curves."""
+    tops = ", ".join(f"{name} {curve.max():.2f}" for name, curve in seen(sigma).items())
+    return f"Intensity of a Gaussian of {sigma:g} pixels against the distance; peaks: {tops}."
+
+
+slider([0.1, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5], one_pixel, label="σ (pixels)", alt=in_words, start=2,
+       width=6.0, height=3.0, caption="What a pixel at distance $u$ sees of a Gaussian.")  # fmt: skip
 
 # %%
 claims.check(

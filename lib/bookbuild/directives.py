@@ -66,7 +66,8 @@ class PaperCard(BoardDirective):
         paper = self.board.papers[slug]
         self.rests_on([self.board.chapters[slug]])
         bundle = self.board.bundles.get(slug)
-        lines = [f"{_authors(paper)}. *{plain(paper.title)}*. {plain(paper.venue)}, {paper.year}."]
+        lines = self._picture(slug)
+        lines += [f"{_authors(paper)}. *{plain(paper.title)}*. {plain(paper.venue)}, {paper.year}."]
         lines += ["", _links(paper), ""]
         if slug not in self.board.runs:
             lines.append("This chapter has not been run in its present form.")
@@ -88,6 +89,14 @@ class PaperCard(BoardDirective):
         card += self.markdown([*lines, *_citation(paper)])
         card += nodes.raw("", _chapter_downloads(slug, bundle is not None), format="html")
         return [card]
+
+    def _picture(self, slug: str) -> list[str]:
+        """Return the chapter's first figure, small: what it is about before anything is read."""
+        picture = self.board.picture(slug)
+        if picture is None:
+            return []
+        address, alt = picture
+        return [f"```{{image}} {address}", f":alt: {alt}", ":class: card-figure", "```", ""]
 
 
 def _minutes_to_read(chapter: Chapter) -> str:

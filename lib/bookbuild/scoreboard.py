@@ -122,10 +122,14 @@ class Scoreboard(BoardDirective):
     def _group(self, slug: str, rows: list[dict[str, Any]]) -> list[nodes.Node]:
         paper = self.board.papers[slug]
         marks = html.escape(PARTS[paper.part]), html.escape(self.board.title(slug))
+        words = [self.board.verdict(slug)]
+        if slug in self.board.bundles:
+            day = self.board.runs[slug].stamp["date"]
+            words += [f"{self.board.bundles[slug]['scale']} scale", day]
         head = (
             f'<details class="paper-claims" data-part="{marks[0]}"><summary>'
             f'<span class="paper-title">{marks[1]}</span> '
-            f'<span class="paper-verdict">{html.escape(self.board.verdict(slug))}</span></summary>'
+            f'<span class="paper-verdict">{html.escape(" · ".join(words))}</span></summary>'
         )
         return [
             nodes.raw("", head, format="html"),
@@ -135,14 +139,12 @@ class Scoreboard(BoardDirective):
         ]
 
     def _facts(self, slug: str) -> list[nodes.Node]:
-        """Return a link to the chapter, and when and how it ran."""
+        """Return a link to the chapter, its part, and what it ran on."""
         link = nodes.reference("", "Read the chapter", refuri="")
         link["chapter"] = self.board.chapters[slug].docname, ""
         words = ["", PARTS[self.board.papers[slug].part]]
         if slug in self.board.bundles:
-            bundle, day = self.board.bundles[slug], self.board.runs[slug].stamp["date"]
-            device = "GPU" if bundle["backend"] == "cupy" else "CPU"
-            words += [f"{bundle['scale']} scale", f"on the {device}", f"run on {day}"]
+            words.append(f"run on {self.board.bundles[slug]['device']}")
         return [link, nodes.Text(" · ".join(words))]
 
     def _table(self, rows: list[dict[str, Any]]) -> list[nodes.Node]:

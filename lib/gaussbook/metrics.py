@@ -21,6 +21,8 @@ __all__ = [
     "Slope",
     "bd_rate",
     "clustering_error",
+    "crps_gaussian",
+    "crps_samples",
     "expected_calibration_error",
     "hellinger_1d",
     "hf_psnr",
@@ -67,6 +69,75 @@ def clustering_error(labels: Array, truth: Array) -> float:
     matched = counts[linear_sum_assignment(counts, maximize=True)].sum()
     # One subtraction of integers, so that a perfect clustering gives 0 and not a rounding error.
     return float(labels.shape[0] - matched) / labels.shape[0]
+
+
+def crps_gaussian(y: Array, mu: Array | float, sigma: Array | float) -> Array:
+    r"""Return the continuous ranked probability score of Gaussian forecasts, in the unit of y.
+
+    Parameters
+    ----------
+    y : array
+        What happened.
+    mu, sigma : array or float
+        Means and deviations of the forecasts, of shapes that broadcast with `y`.
+
+    Returns
+    -------
+    array
+        :math:`\sigma[\zeta(2\Phi(\zeta)-1)+2\varphi(\zeta)-\pi^{-1/2}]` with
+        :math:`\zeta=(y-\mu)/\sigma` (Gneiting and Raftery 2007, equation 21).
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite, or a deviation not positive.
+    """
+    from scipy.special import ndtr
+
+    y = check_array("y", y)
+    xp = namespace(y)
+    mu, sigma = (check_array(n, xp.asarray(v)) for n, v in (("mu", mu), ("sigma", sigma)))
+    if not bool(xp.all(sigma > 0)):
+        raise ValueError("sigma must be positive")
+    zeta = (y - mu) / sigma
+    below = xp.asarray(ndtr(to_host(zeta)), dtype=zeta.dtype)
+    density = xp.exp(-(zeta**2) / 2) / math.sqrt(2 * math.pi)
+    return sigma * (zeta * (2 * below - 1) + 2 * density - math.pi**-0.5)
+
+
+def crps_samples(samples: Array, y: Array) -> Array:
+    r"""Estimate the continuous ranked probability score from draws of the forecasts, without bias.
+
+    Parameters
+    ----------
+    samples : array, shape (M, ...)
+        At least two draws of each forecast; an axis may have length 1 where forecasts are equal.
+    y : array, shape (...)
+        What happened.
+
+    Returns
+    -------
+    array, shape (...)
+        :math:`\frac1M\sum_i|x_i-y|-\frac1{2M(M-1)}\sum_{i,j}|x_i-x_j|`, in the unit of
+        `y`; the second sum by sorting, in :math:`O(M\log M)`.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite, the shapes disagree, or there are fewer than two draws.
+    """
+    y = check_array("y", y)
+    samples = check_array("samples", samples, ndim=y.ndim + 1)
+    M = samples.shape[0]
+    if any(n not in (1, m) for n, m in zip(samples.shape[1:], y.shape, strict=True)):
+        raise ValueError(f"samples must have shape (M, {y.shape}), got {tuple(samples.shape)}")
+    if M < 2:
+        raise ValueError(f"samples must hold at least two draws, got {M}")
+    xp = namespace(samples)
+    weight = 2 * xp.arange(1, M + 1, dtype=samples.dtype) - (M + 1)
+    weight = xp.reshape(weight, (M,) + (1,) * y.ndim)
+    spread = xp.sum(weight * xp.sort(samples, axis=0), axis=0) / (M * (M - 1))
+    return xp.mean(xp.abs(samples - y), axis=0) - spread
 
 
 def expected_calibration_error(probabilities: Array, labels: Array, bins: int = 15) -> float:

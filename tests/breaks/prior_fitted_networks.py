@@ -25,7 +25,15 @@ BREAKS = [
     Break(
         "the width of a bucket divided out twice",
         ("C2.a",),
-        {"flat = -xp.reshape(": "flat = -2 * xp.reshape("},
+        {
+            "    return -ad.mean(nn.riemann_log_density(pfn(params, x, y, n), y[:, n:], b))": (
+                "    flat = xp.zeros((*y[:, n:].shape, b.shape[0] - 1))\n"
+                "    again = nn.riemann_log_density(flat, y[:, n:], b) + np.log(b.shape[0] - 1)\n"
+                "    return -ad.mean(\n"
+                "        nn.riemann_log_density(pfn(params, x, y, n), y[:, n:], b) + again\n"
+                "    )"
+            )
+        },
     ),
     Break(
         "every context gets the answers of another one",

@@ -36,6 +36,21 @@ LAYERS = {
         lambda p, x: nn.multi_head_attention(p, x, x[:, 1:, :3], heads=3),
         X,
     ),
+    "attention to one position": (
+        lambda rng: nn.attention_init(rng, 6, memory_width=3, dtype=D),
+        lambda p, x: nn.multi_head_attention(p, x, x[:, :1, :3], heads=2),
+        X,
+    ),
+    "decoder's block": (
+        lambda rng: nn.transformer_block_init(rng, 6, 5, memory_width=3, dtype=D),
+        lambda p, x: nn.transformer_block(p, x, x[:, 1:3, :3], heads=2),
+        X,
+    ),
+    "post-norm decoder's block": (
+        lambda rng: nn.transformer_block_init(rng, 6, 5, memory_width=6, dtype=D),
+        lambda p, x: nn.transformer_block(p, x, x[:, :1, :], heads=2, pre_norm=False),
+        X,
+    ),
     "block": (
         lambda rng: nn.transformer_block_init(rng, 6, 5, dtype=D),
         lambda p, x: nn.transformer_block(p, x, heads=2, mask=as_like(x, CAUSAL)),
@@ -124,6 +139,54 @@ def test_a_context_is_a_mask_of_columns():
         nn.transformer_block(params, X, heads=2, context=3),
         nn.transformer_block(params, X, heads=2, mask=mask),
     )
+
+
+def test_attention_to_one_position_is_attention_to_its_copies():
+    params = nn.attention_init(generator(0), 6, memory_width=3, dtype=D)
+    one = X[:, :1, :3]
+    seen = nn.multi_head_attention(params, X, one, heads=2)
+    twice = nn.multi_head_attention(params, X, np.concatenate([one, one], axis=1), heads=2)
+    np.testing.assert_allclose(seen, twice, rtol=1e-12)
+    with pytest.raises(ValueError, match="does not fit"):
+        nn.multi_head_attention(params, X[:1], one, heads=2)
+    with pytest.raises(ValueError, match="heads"):
+        nn.multi_head_attention(params, X, one, heads=4)
+
+
+def test_a_decoders_block_is_its_three_parts():
+    params = nn.transformer_block_init(generator(0), 6, memory_width=3, dtype=D)
+    memory, heads = X[:, 1:3, :3], 2
+
+    def after(name, part, x):
+        return x + part(nn.layer_norm(params[name], x))
+
+    x = after(
+        "attention_norm", lambda y: nn.multi_head_attention(params["attention"], y, heads=heads), X
+    )
+    x = after(
+        "memory_norm",
+        lambda y: nn.multi_head_attention(params["memory_attention"], y, memory, heads=heads),
+        x,
+    )
+    x = after("dense_norm", lambda y: nn.mlp([params["up"], params["down"]], y, "gelu"), x)
+    np.testing.assert_allclose(nn.transformer_block(params, X, memory, heads=heads), x, rtol=1e-12)
+
+
+@pytest.mark.parametrize("memory_width", [None, 3])
+def test_a_block_may_begin_as_the_identity(memory_width):
+    params = nn.transformer_block_init(
+        generator(0), 6, memory_width=memory_width, identity=True, dtype=D
+    )
+    memory = None if memory_width is None else X[:, 1:3, :3]
+    np.testing.assert_array_equal(nn.transformer_block(params, X, memory, heads=2), X)
+    drawn = nn.transformer_block_init(generator(0), 6, memory_width=memory_width, dtype=D)
+    np.testing.assert_array_equal(params["up"]["weight"], drawn["up"]["weight"])
+
+
+def test_a_block_without_parameters_for_a_memory_refuses_one():
+    params = nn.transformer_block_init(generator(0), 6, dtype=D)
+    with pytest.raises(ValueError, match="memory_attention|memory_norm"):
+        nn.transformer_block(params, X, X, heads=2)
 
 
 def test_a_causal_block_does_not_see_the_future():

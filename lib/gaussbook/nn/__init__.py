@@ -31,6 +31,7 @@ from gaussbook.nn.layers import (
     norm_init,
     rms_norm,
 )
+from gaussbook.nn.riemann import riemann_borders, riemann_log_density
 from gaussbook.nn.training import Fitted, fit, minibatches
 from gaussbook.nn.transformer import (
     attention_init,
@@ -60,6 +61,8 @@ __all__ = [
     "normal",
     "orthogonal",
     "ravel_tree",
+    "riemann_borders",
+    "riemann_log_density",
     "rms_norm",
     "transformer_block",
     "transformer_block_init",
