@@ -5,8 +5,9 @@ from bookbuild.breaks import Break
 BREAKS = [
     Break(
         "the score ratio given out as the published rule",
-        ("C1.d", "C1.d2", "C1.e"),
+        ("C1.d", "C1.d2", "C1.e", "C3.b"),
         {
+            '"frequency": (max_rule, {}),': '"frequency": (score_ratio, {}),',
             '"frequency, max (published)": (max_rule, 4': (
                 '"frequency, max (published)": (score_ratio, 4'
             ),
@@ -47,6 +48,25 @@ BREAKS = [
         {"one_hot(xp.argmax(q(xp.tanh(": "one_hot(xp.argmin(q(xp.tanh("},
     ),
     Break(
+        "the labels of the gate shifted by one",
+        ("C2.a",),
+        {
+            "return one_hot(xp.argmax(q(xp.tanh(ad.plain(u))), axis=0), u)": (
+                "return one_hot((xp.argmax(q(xp.tanh(ad.plain(u))), axis=0) + 1) % len(u), u)"
+            )
+        },
+    ),
+    Break(
+        "the gate's loss shapes the trunk",
+        ("C4.b",),
+        {'forward(net["gate"], ad.stop_gradient(h))': 'forward(net["gate"], h)'},
+    ),
+    Break(
+        "one Gaussian trained for too short a time",
+        ("C4.a",),
+        {"(rule, K, steps=500 * STEPS,": "(rule, K, steps=60 * STEPS,"},
+    ),
+    Break(
         "a gate without gradient",
         ("C2.a",),
         {
@@ -73,6 +93,9 @@ BREAKS = [
     Break(
         "the Jacobian of tanh dropped",
         ("C1.a", "C6.a", "C6.b"),
-        {"return ad.sum(normal, axis=-1) - log_slope(u)": "return ad.sum(normal, axis=-1)"},
+        {
+            "return ad.sum(normal, axis=-1) - log_slope(u)": "return ad.sum(normal, axis=-1)",
+            "parts = (2 * g * xp.tanh(u) - by_mu,": "parts = (-by_mu,",
+        },
     ),
 ]
