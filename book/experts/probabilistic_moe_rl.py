@@ -79,9 +79,23 @@ def log_components(u, pi):
     """log pi_k(a), one row for each component."""
     return fused_density(u, pi["mu"], pi["log_sigma"])
 
+def mixture(saved, u, logits, *components):
+    """log sum_k w_k pi_k(a); log w_k pi_k is kept."""
+    saved["joint"] = ad.log_softmax(logits, axis=0) + log_density(u, *components)
+    return ad.logsumexp(saved["joint"], axis=0)
+
+def mixture_pull(saved, needed, g, u, logits, *components):
+    """Each component has its share of g; its weight learns from that share minus w_k."""
+    share = g * ad.softmax(saved["joint"], axis=0)
+    w, total = ad.softmax(logits, axis=0), unbroadcast(g, logits.shape[1:])
+    by_u, *by_components = log_density_pull({}, needed, share, u, *components)
+    return [by_u, unbroadcast(share, logits.shape) - w * total, *by_components]
+
+fused_mixture = ad.fused(mixture, mixture_pull, lambda *x: mixture({}, *x))
+
 def log_mixture(u, pi):
-    """log pi(a) = log sum_k w_k N(a; k)."""
-    return ad.logsumexp(ad.log_softmax(pi["logits"], axis=0) + log_components(u, pi), axis=0)
+    """log pi(a) = log sum_k w_k pi_k(a)."""
+    return fused_mixture(u, pi["logits"], pi["mu"], pi["log_sigma"])
 
 def quadrature(pi, q, alpha, grid, cell):
     """Mass of the policy and J = E[Q - alpha log pi], as sums over a grid in u."""
@@ -97,7 +111,7 @@ def best_value(q, alpha, grid, cell):
 
 # %% tags=["hide-input"]
 ALPHA = 0.5
-u_grid = xp.linspace(-10, 10, 4001)[:, None]
+u_grid = xp.linspace(-16, 16, 3201)[:, None]
 GRID = (u_grid, float(u_grid[1, 0] - u_grid[0, 0]))
 
 def Q(a):
@@ -115,7 +129,7 @@ best = {K: best_policy(K) for K in (1, 2)}
 best_gap = {K: V_star - float(quadrature(pi, Q, ALPHA, *GRID)[1][0]) for K, pi in best.items()}
 
 # %% tags=["hide-input"]
-a_grid, shown = xp.tanh(u_grid), slice(1400, 2601, 4)
+a_grid, shown = xp.tanh(u_grid), slice(1300, 1901, 2)
 optimum = xp.exp((Q(a_grid) - V_star) / ALPHA)
 
 def draw_optimum(ax):
@@ -280,14 +294,15 @@ def gumbel(pi, e, g, q, alpha, tau=1.0, straight=False):
 #
 # ### One decision, two equal modes
 #
-# There is no state and $Q$ is given: two bumps of width 0.15 and height 4 at $a=\pm\frac12$, $\alpha=\frac12$. Ten agents start from means $N(0,0.7^2)$ and
-# $\log\sigma=-1$ and take 500 steps of Adam with 256 samples each.
+# There is no state and $Q$ is given: two bumps of width 0.15 and height 4 at $a=\pm\frac12$, $\alpha=\frac12$. Agents start from means $N(0,0.7^2)$ and
+# $\log\sigma=-1$ and take 500 steps of Adam with 256 samples each. Forty components are trained at a time, by every rule: ten agents with $K=4$, forty with
+# $K=1$. One Gaussian needs the larger number, for about a quarter of them are caught astride both modes.
 
 # %%
 SEEDS, F32 = scale(default=10, paper=32), xp.float32
 
 def start(K, rng):
-    mu = xp.astype(0.7 * rng.standard_normal((K, SEEDS, 1, 1)), F32)
+    mu = xp.astype(0.7 * rng.standard_normal((K, 4 * SEEDS // K, 1, 1)), F32)
     return {"logits": 0 * mu[..., 0], "mu": mu, "log_sigma": 0 * mu - 1}
 
 rng, shape = generator(1), (500, 4, SEEDS, 256)
@@ -300,7 +315,7 @@ def train(rule, K, steps=500, **options):
 
     def noise(rng):
         t = next(step)
-        return NORMAL[t, :K], GUMBEL[t, :K]
+        return [xp.reshape(x[t, ...], (K, -1, *x.shape[3:])) for x in (NORMAL, GUMBEL)]
 
     def loss(pi, e, g):
         return rule(pi, e, g, Q, ALPHA, **options)
@@ -343,7 +358,7 @@ results = {name: judge(pi) for name, pi in trained.items()}
 gap, covered = ({name: f(r) for name, r in results.items()} for f in (lambda r: np.median(r[0]), lambda r: int(np.sum(r[1] == 2))))
 table(
     [
-        [name, *(f"{x:.4f}" for x in (gap[name], gaps.min(), gaps.max())), f"{covered[name]} of {SEEDS}", *typical(trained[name], gaps)]
+        [name, *(f"{x:.4f}" for x in (gap[name], gaps.min(), gaps.max())), f"{covered[name]} of {len(gaps)}", *typical(trained[name], gaps)]
         for name, (gaps, _) in results.items()
     ],
     ["trained by", "median gap", "least", "largest", "both modes", "gate w", "deviations σ"],
@@ -363,7 +378,7 @@ def draw_agents(ax, name):
 slider(
     list(RULES)[:4], draw_agents, label="trained by", start=3, height=2.8,
     alt=lambda name: f"Densities of ten trained policies over the optimal one, {name}: "
-    f"{covered[name]} of {SEEDS} cover both peaks, the median gap is {gap[name]:.3f}.",
+    f"{covered[name]} of {len(results[name][0])} cover both peaks, the median gap is {gap[name]:.3f}.",
     caption="Ten policies after training (lines, coloured by their higher peak) over the optimal density (grey).",
 )  # fmt: skip
 
@@ -376,18 +391,18 @@ slider(
 one, published = gap["one Gaussian"], gap["frequency, max (published)"]
 reason = "only winning draws are trained, so width is never punished and components stay broad"
 rows = (
-    ("C1.a", "K = 1: median gap", one, {"between": (0.345, 0.40), "own": True}),
+    ("C1.a", "K = 1: median gap", one, {"between": (0.345, 0.40), "own": True, "seeds": 4 * SEEDS}),
     ("C1.b", "K = 4, score ratio: median gap", gap["score ratio"], {"at_most": 0.02, "paper": "better than unimodal"}),
     ("C1.b2", "the same: agents that cover both modes", covered["score ratio"], {"at_least": 0.9 * SEEDS, "own": True}),
     ("C1.c", "K = 4, frequency, all trained: median gap", gap["frequency, all"], {"at_most": 0.2, "own": True}),
     ("C1.c2", "the same: how far below K = 1", one - gap["frequency, all"], {"at_least": 0.1, "paper": "better than unimodal"}),
     ("C1.d", "K = 4, published max rule: how far below K = 1", one - published, {"at_least": 0.0, "paper": "better than unimodal", "not_reproduced": reason}),
     ("C1.d2", "the same: median gap", published, {"between": (0.42, 0.62), "own": True}),
-    ("C1.d3", "max rule with the mixture's density: median gap", gap["max, mixture density"], {"between": (0.36, 0.9), "own": True}),
-    ("C1.e", "K = 2, published max rule: median gap", gap["max, K = 2"], {"between": (0.33, 0.40), "own": True}),
+    ("C1.d3", "max rule with the mixture's density: median gap", gap["max, mixture density"], {"between": (0.41, 0.63), "own": True}),
+    ("C1.e", "K = 2, published max rule: median gap", gap["max, K = 2"], {"between": (0.33, 0.40), "own": True, "seeds": 2 * SEEDS}),
 )  # fmt: skip
 for id, text, measured, bound in rows:
-    claims.check(id, text, measured=measured, seeds=SEEDS, **bound)
+    claims.check(id, text, measured=measured, **({"seeds": SEEDS} | bound))
 
 
 # %% [markdown]
@@ -485,7 +500,7 @@ rows = (
     ("C3.e2", "score ratio with the component's density: largest bias", quality["component density"][1], {"at_least": 5, **unit}),
     ("C3.f", "E1: median gap of score ratio − that of the published rule", gap["score ratio"] - published, {"at_least": 0.0, "paper": "frequency beats the score ratio", "not_reproduced": reason}),
     ("C3.g", "E1: median gap of straight-through Gumbel − that of the published rule", hard - published, {"at_least": 0.0, "paper": "frequency beats Gumbel-softmax", "not_reproduced": reason}),
-    ("C3.g2", "E1: median gap of straight-through Gumbel", hard, {"between": (0.005, 0.35), "own": True}),
+    ("C3.g2", "E1: median gap of straight-through Gumbel", hard, {"between": (0.02, 0.2), "own": True}),
     ("C3.h", "E1: soft Gumbel agents that ran off the grid", runaways, {"at_least": 0.8 * SEEDS, "own": True}),
 )  # fmt: skip
 for id, text, measured, bound in rows:
