@@ -116,7 +116,8 @@ GRID = (u_grid, float(u_grid[1, 0] - u_grid[0, 0]))
 
 def Q(a):
     """Two equally good actions, -1/2 and 1/2."""
-    return sum(4 * ad.exp(-((a[..., 0] - m) ** 2) / (2 * 0.15**2)) for m in (-0.5, 0.5))
+    modes = xp.asarray([-0.5, 0.5], dtype=a.dtype)
+    return 4 * ad.sum(ad.exp((a - modes) ** 2 * (-0.5 / 0.15**2)), axis=-1)
 
 def best_policy(K):
     """The mixture of K that maximises J on the grid."""
