@@ -66,6 +66,8 @@ def log_density(u, mu, log_sigma):
     normal = -0.5 * z**2 - log_sigma - 0.5 * math.log(2 * math.pi)
     return ad.sum(normal, axis=-1) - log_slope(u)
 
+
+# %% tags=["hide-input"]
 def log_density_pull(saved, needed, g, u, mu, log_sigma):
     """Its derivatives by u, mu and log sigma, as one operation instead of twenty."""
     g, z = g[..., None], (u - mu) * xp.exp(-log_sigma)
@@ -97,6 +99,8 @@ def log_mixture(u, pi):
     """log pi(a) = log sum_k w_k pi_k(a)."""
     return fused_mixture(u, pi["logits"], pi["mu"], pi["log_sigma"])
 
+
+# %% tags=["hide-input"]
 def quadrature(pi, q, alpha, grid, cell):
     """Mass of the policy and J = E[Q - alpha log pi], as sums over a grid in u."""
     log_pi = log_mixture(grid, pi)
@@ -263,7 +267,6 @@ def all_rule(pi, e, g, q, alpha):
     w = ad.stop_gradient(ad.softmax(pi["logits"], axis=0))
     actor = ad.sum(w * (alpha * log_mixture(u, each) - q(ad.tanh(u))), axis=0)
     return gate_loss(pi["logits"], winners(u, q)) + losses(actor)
-
 
 
 # %% [markdown]
@@ -599,7 +602,10 @@ def layers(rng, agents, *widths):
         for each in zip(*nets, strict=True)
     ]
 
+
+# %% tags=["hide-input"]
 def dense(x, W, b, relu):
+    """One layer of every network; with its pull below it is one operation."""
     return ad.relu(x @ W + b) if relu else x @ W + b
 
 def dense_forward(saved, x, W, b, relu):
@@ -616,6 +622,8 @@ def dense_pull(saved, needed, g, x, W, b, relu):
 
 fused_dense = ad.fused(dense_forward, dense_pull, dense)
 
+
+# %%
 def forward(net, x, relu=False):
     """Dense layers with ReLU between them; after the last one only on demand."""
     for layer in net[:-1]:
