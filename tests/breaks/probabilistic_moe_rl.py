@@ -78,7 +78,7 @@ BREAKS = [
     Break(
         "training cut short",
         ("C1.b",),
-        {"def train(rule, K, steps=500,": "def train(rule, K, steps=60,"},
+        {"def train(rule, K, steps=400,": "def train(rule, K, steps=50,"},
     ),
     Break(
         "entropy left out of the score ratio, and kept in its faulty copy",
