@@ -57,11 +57,6 @@ BREAKS = [
         },
     ),
     Break(
-        "the gate's loss shapes the trunk",
-        ("C4.b",),
-        {'forward(net["gate"], ad.stop_gradient(h))': 'forward(net["gate"], h)'},
-    ),
-    Break(
         "one Gaussian trained for too short a time",
         ("C4.a",),
         {"(rule, K, steps=500 * STEPS,": "(rule, K, steps=60 * STEPS,"},
