@@ -795,7 +795,7 @@ for id, text, measured, bound in rows:
 
 # %% [markdown]
 # With all components trained both routes stay open in most states. One Gaussian loses about $\alpha\log2$, as it must, and the published rule saves little
-# of that: one Gaussian itself would pass its row {claims}`C4.c`. Here it runs with its own component density only.
+# of that: one Gaussian itself would pass its row. Here it runs with its own component density only.
 #
 # ### Inside soft actor-critic
 #
