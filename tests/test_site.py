@@ -132,7 +132,9 @@ def _wait_until_still(page, scheme):
     page.wait_for_function(
         "scheme => document.documentElement.dataset.theme === scheme", arg=scheme
     )
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    page.wait_for_function(
+        "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
+    )
     if page.locator(".math").count():
         page.wait_for_function("window.MathJax?.startup?.promise")
         page.evaluate("MathJax.startup.promise.then(() => true)")

@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 _OG_URL = re.compile(r'<meta property="og:url"[^>]*>\n?')
-_FRAME = 'class="slider-frame'
+_FRAME = 'class="slider-frame"'  # of those that are hidden at first
 LONG_CELL = 15  # lines of code above which a reader may fold a cell
 PUBLISHED_BRANCH = "gh-pages"  # where the workflow puts the built site, notebooks included
 
