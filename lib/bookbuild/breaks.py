@@ -10,6 +10,7 @@ from __future__ import annotations
 import runpy
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bookbuild import trial
@@ -61,8 +62,19 @@ class Break:
         return source
 
 
+def listed(project: Project, chapter: Chapter) -> list[Break]:
+    """Return what a chapter's file lists, as it stands there; nothing if it has no file."""
+    path = file_of(project, chapter)
+    return runpy.run_path(str(path)).get("BREAKS", []) if path.exists() else []
+
+
+def file_of(project: Project, chapter: Chapter) -> Path:
+    """Return where the breaks of a chapter are listed."""
+    return project.root / "tests" / "breaks" / f"{chapter.slug}.py"
+
+
 def breaks(project: Project, chapter: Chapter) -> list[Break]:
-    """Return the breaks of a chapter.
+    """Return the breaks of a chapter, after asking whether they are enough and fit it.
 
     Raises
     ------
@@ -70,10 +82,10 @@ def breaks(project: Project, chapter: Chapter) -> list[Break]:
         If they are missing or too few, none of them feeds the competitor's output, or one of them
         does not fit the chapter.
     """
-    path = project.root / "tests" / "breaks" / f"{chapter.slug}.py"
+    path = file_of(project, chapter)
     if not path.exists():
         raise BookError(f"{path} is missing: list at least {FEWEST} breaks of the chapter there")
-    found: list[Break] = runpy.run_path(str(path)).get("BREAKS", [])
+    found = listed(project, chapter)
     if len(found) < FEWEST:
         raise BookError(f"{path} lists {len(found)} breaks; at least {FEWEST} are needed")
     if not any(each.competitor for each in found):

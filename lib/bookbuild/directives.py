@@ -7,7 +7,6 @@ executed notebooks (what was measured).
 from __future__ import annotations
 
 import re
-import runpy
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlencode
@@ -18,9 +17,8 @@ from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from bookbuild import runs
+from bookbuild import breaks, runs
 from bookbuild.board import Board, board
-from bookbuild.breaks import Break
 from bookbuild.project import PARTS, Chapter, Paper
 
 _WORDS_A_MINUTE = 200  # of a text with equations
@@ -219,15 +217,12 @@ class PartPapers(BoardDirective):
         self.rests_on(list(self.board.chapters.values()))
         papers = [paper for paper in self.board.papers.values() if paper.part == part]
         waiting = [paper for paper in papers if paper.slug not in self.board.chapters]
-        lines = ["````{grid} 1 2 2 2", ":gutter: 3", ""]
-        for paper in papers:
-            if paper not in waiting:
-                lines += self._card(paper)
-        lines.append("````")
+        cards = [line for paper in papers if paper not in waiting for line in self._card(paper)]
+        lines = ["````{grid} 1 2 2 2", ":gutter: 3", "", *cards, "````", ""] if cards else []
         if waiting:
-            lines += ["", "Without a chapter yet:", ""]
+            lines += ["Without a chapter yet:", ""]
             lines += [f"- {_title(paper, self.board)}, {paper.year}" for paper in waiting]
-        return self.markdown(lines if len(waiting) < len(papers) else lines[4:])
+        return self.markdown(lines)
 
     def _card(self, paper: Paper) -> list[str]:
         chapter = self.board.chapters[paper.slug]
@@ -309,28 +304,27 @@ class Trust(BoardDirective):
     def run(self) -> list[nodes.Node]:
         """Return the list."""
         self.rests_on(list(self.board.chapters.values()))
-        kept = [each for chapter in self.board.chapters.values() for each in self._breaks(chapter)]
+        kept, project = [], self.board.project
+        for chapter in self.board.chapters.values():
+            self.env.note_dependency(str(breaks.file_of(project, chapter)))
+            kept += breaks.listed(project, chapter)
         competitors = sum(each.competitor for each in kept)
         count = self.board.tally()
         items = [
             "**Measured, not typed.** Every number of a verdict was printed by the run that made "
             f"this page: {count.rows} rows in {len(self.board.bundles)} chapters.",
-            "**Thresholds are not fitted.** They are the paper's, or come from random numbers "
-            "other than those that judge.",
+            "**Thresholds are not fitted to pass.** Most are the paper's, or come from random "
+            "numbers other than those that judge. A few were set after a first look, and all were "
+            "asked again at seeds that nobody had seen.",
             "**A broken method is noticed.** Of every chapter we keep versions that are broken on "
             f"purpose, {len(kept)} in all; {competitors} of them hand in a competitor's result as "
             "the method's own. Each must turn a claim red.",
             "**The same on every machine.** Verdicts are asked again with the arithmetic of old "
-            "processors, with more threads, and with seeds that nobody had seen.",
+            "processors and with more threads.",
             f"**What does not hold stays.** {{board-link}}`{count.not_reproduced} claims were not "
             "reproduced <verdict=not reproduced>`, each with its number and the reason.",
         ]
         return self.markdown([f"- {item}" for item in items])
-
-    def _breaks(self, chapter: Chapter) -> list[Break]:
-        path = self.board.project.root / "tests" / "breaks" / f"{chapter.slug}.py"
-        self.env.note_dependency(str(path))
-        return runpy.run_path(str(path))["BREAKS"] if path.exists() else []
 
 
 class BoardLink(SphinxRole):

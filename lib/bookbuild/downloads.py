@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 from sphinx.application import Sphinx
 
-from bookbuild import pairing, runs
+from bookbuild import address, pairing, runs
 from bookbuild.board import board
 from bookbuild.portable import portable
 
@@ -22,7 +22,7 @@ def write(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.name != "html":
         return
     _write_scoreboard(app)
-    repository = app.config.html_theme_options.get("repository_url", "")
+    repository = address.repository(app)
     facts = board(app)
     for chapter in facts.chapters.values():
         page = Path(app.outdir) / chapter.docname

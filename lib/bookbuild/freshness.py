@@ -229,7 +229,13 @@ def outputs_digest(notebook: NotebookNode) -> str:
     return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
 
-def stamp(notebook: NotebookNode, key: str, seconds: float, failure: dict | None = None) -> None:
+def stamp(
+    notebook: NotebookNode,
+    key: str,
+    seconds: float,
+    failure: dict | None = None,
+    cost: dict | None = None,
+) -> None:
     """Mark a notebook that has just run as the run of `key`.
 
     Parameters
@@ -242,6 +248,8 @@ def stamp(notebook: NotebookNode, key: str, seconds: float, failure: dict | None
         How long it took.
     failure : dict, optional
         Why the run is no verified one: the fields of `verification.Failure`.
+    cost : dict, optional
+        What it took of the machine: ``processor`` in seconds, ``memory`` in megabytes.
     """
     known = notebook.metadata.get(STAMP, {})
     notebook.metadata[STAMP] = {
@@ -251,6 +259,7 @@ def stamp(notebook: NotebookNode, key: str, seconds: float, failure: dict | None
         "outputs": outputs_digest(notebook),
         "seconds": round(seconds, 1),
         "date": datetime.now(UTC).date().isoformat(),
+        **(cost or {}),
         **({"failure": failure} if failure else {}),
     }
 

@@ -13,6 +13,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
+from bookbuild import address
+
 _OG_URL = re.compile(r'<meta property="og:url"[^>]*>\n?')
 _FRAME = 'class="slider-frame"'  # of those that are hidden at first
 LONG_CELL = 15  # lines of code above which a reader may fold a cell
@@ -90,7 +92,6 @@ def finish_page(
 
 def _colab_address(app: Sphinx, name: str) -> str:
     """Return Colab's address of the executed notebook on the published site."""
-    options = app.config.html_theme_options
-    repository = "/".join(options["repository_url"].rstrip("/").split("/")[-2:])
-    host = options["launch_buttons"]["colab_url"].rstrip("/")
+    repository = "/".join(address.repository(app).split("/")[-2:])
+    host = app.config.html_theme_options["launch_buttons"]["colab_url"].rstrip("/")
     return posixpath.join(host, "github", repository, "blob", PUBLISHED_BRANCH, f"{name}.ipynb")

@@ -205,8 +205,7 @@ def _run_now(chapter: Chapter, project: Project, interrupt: threading.Event | No
     if failure is not None:
         return _keep_failure(chapter, project, notebook, failure, seconds)
     execution.put_outputs(present, notebook.cells)  # its prose may have been edited meanwhile
-    freshness.stamp(present, key, seconds)
-    present.metadata[STAMP] |= _cost(outcome)
+    freshness.stamp(present, key, seconds, cost=_cost(outcome))
     pairing.write(chapter.notebook, present)
     failed_file(chapter, project).unlink(missing_ok=True)
     sharing.give(present)
