@@ -101,6 +101,7 @@ def maximize_newton(
     tol: float = 1e-3,
     max_iter: int = 24,
     every: int = 12,
+    least: float = 1.0,
 ) -> tuple[Array, Array]:
     """Climb in several problems at once by Newton's method.
 
@@ -120,6 +121,9 @@ def maximize_newton(
         Largest number of steps.
     every : int
         For how many steps one information matrix serves.
+    least : float
+        Smaller curvatures, in absolute value, are taken for this one, so that no step is longer
+        than the slope over it.
 
     Returns
     -------
@@ -135,6 +139,7 @@ def maximize_newton(
     """
     v = check_array("v", v, shape=(None, None))
     tol, every = check_scalar("tol", tol, above=0), check_integer("every", every, at_least=1)
+    least = check_scalar("least", least, above=0)
     xp, value = namespace(v), function(v)
     for step in range(check_integer("max_iter", max_iter, at_least=0)):
         slope = gradient(v)
@@ -142,7 +147,7 @@ def maximize_newton(
             break
         if step % every == 0:
             size, U = xp.linalg.eigh(information(v))
-            size = xp.clip(xp.abs(size), 1.0, None)[..., None]
+            size = xp.clip(xp.abs(size), least, None)[..., None]
         direction = (U @ (xp.matrix_transpose(U) @ slope[..., None] / size))[..., 0]
         for cut in range(5):
             trial = v + 0.25**cut * direction
