@@ -651,7 +651,9 @@ def actor(rng, agents, inputs, K, d):
 def policy(net, s, d):
     """The dictionary of a policy in the states s, shape (agents, samples, inputs)."""
     h = forward(net["trunk"], s, relu=True)
-    split = lambda x: ad.permute_dims(ad.reshape(x, (*x.shape[:2], -1, d)), (2, 0, 1, 3))  # noqa: E731
+    def split(x):
+        return ad.permute_dims(ad.reshape(x, (*x.shape[:2], -1, d)), (2, 0, 1, 3))
+
     log_sigma = ad.minimum(ad.maximum(split(forward(net["log_sigma"], h)), -20.0), 2.0)
     logits = ad.permute_dims(forward(net["gate"], ad.stop_gradient(h)), (2, 0, 1))
     return {"logits": logits, "mu": split(forward(net["mu"], h)), "log_sigma": log_sigma}
@@ -722,14 +724,18 @@ cell = float(axis[1] - axis[0]) ** 2
 
 def gaps_of(net, rng):
     s = states(rng, 50)
-    true_q = lambda a: reward(xp.reshape(xp.astype(s, xp.float64), (-1, 1, 3)), a)  # noqa: E731
+    def true_q(a):
+        return reward(xp.reshape(xp.astype(s, xp.float64), (-1, 1, 3)), a)
+
     mass, J = quadrature(as_agents(policy(net, s, 2)), true_q, ALPHA_4, plane, cell)
     gaps = best_value(true_q, ALPHA_4, plane, cell) - J
     return to_host(xp.mean(xp.reshape(gaps, (AGENTS, 50)), axis=1)), float(xp.max(xp.abs(mass - 1)))
 
 def information(w, right):
     """I(k; side) / H(side) from weights and P(right | k, s), both of shape (K, states)."""
-    entropy = lambda p: -sum(np.sum(x * np.log(np.clip(x, 1e-12, 1))) for x in (p, 1 - p))  # noqa: E731
+    def entropy(p):
+        return -sum(np.sum(x * np.log(np.clip(x, 1e-12, 1))) for x in (p, 1 - p))
+
     share = w.mean(axis=1)
     inside = sum(c * entropy(p) for c, p in zip(share, (w * right).mean(axis=1) / share, strict=True))
     return 1 - inside / entropy(np.sum(w * right, axis=0).mean())
@@ -881,7 +887,9 @@ def batch_of(agent, K, rng):
 def sac_loss(net, s, a, y, log_pi, e):
     """Critics' squared errors, the published actor's loss, and the temperature's (target entropy -1)."""
     critics, alpha = ad.stop_gradient(net["critics"]), ad.exp(net["log_alpha"])
-    q = lambda a: ad.min(critic(critics, s, a), axis=-2, keepdims=True)  # noqa: E731
+    def q(a):
+        return ad.min(critic(critics, s, a), axis=-2, keepdims=True)
+
     actor_loss = max_rule(policy(net["actor"], s, 1), e, None, q, ad.stop_gradient(alpha))
     return losses((critic(net["critics"], s, a) - y) ** 2) + actor_loss - ad.sum(alpha * (log_pi - 1))
 
@@ -889,7 +897,9 @@ def sac_loss(net, s, a, y, log_pi, e):
 # %%
 def swing_up(K):
     rng, agent = generator(9), Agent(4e-3)
-    data = lambda rng: batch_of(agent, K, rng)  # noqa: E731
+    def data(rng):
+        return batch_of(agent, K, rng)
+
     nn.fit(sac_loss, agent.begin(K, rng), data, agent, steps=UPDATES, rng=rng)
     return np.asarray(agent.returns).reshape(-1, 200, 20).sum(axis=1)
 

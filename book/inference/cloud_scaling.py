@@ -283,7 +283,9 @@ def flow_init(rng, N, lead=(), delta=1.0):
     """Four couplings that begin as the identity, and a bend that does if delta is 1."""
     widths = [(N, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2 * N)]
     sizes = [N**-0.5, HIDDEN**-0.5, 0.0]
-    layer = lambda n, m, size: {"W": size * rng.standard_normal((*lead, n, m)), "b": xp.zeros((*lead, 1, m))}  # noqa: E731
+    def layer(n, m, size):
+        return {"W": size * rng.standard_normal((*lead, n, m)), "b": xp.zeros((*lead, 1, m))}
+
     couplings = [[layer(*shape, size) for shape, size in zip(widths, sizes, strict=True)] for _ in range(4)]
     return {"couplings": couplings, "epsilon": xp.zeros((*lead, 1, N)), "log_delta": xp.full((*lead, 1, N), math.log(delta))}
 
@@ -373,7 +375,9 @@ def fit_flows(draws, N, bends, rng, steps=250, batch=128):
         flow, mu, sigma = parts(params)
         return -ad.sum(ad.mean(log_density(flow, x, m, mu, sigma), axis=1))
 
-    data = lambda rng: (xp.stack([draw(rng, (batch,)) for draw in draws]),)  # noqa: E731
+    def data(rng):
+        return (xp.stack([draw(rng, (batch,)) for draw in draws]),)
+
     fitted = nn.fit(loss, params, data, Adam(cosine_decay(1.2e-2, steps)), steps=steps, rng=rng)
     return parts(fitted.params)
 
@@ -622,7 +626,9 @@ BURSTY = [NAMES.index(name) for name in ("rate A", "rate B", "CPU A", "CPU B", "
 def flow_draws(flow, mu, sigma, M, rng):
     """M draws of all indicators, nine at a time, in single precision."""
     small = ad.tree_map(lambda a: xp.astype(a, xp.float32), (flow, mu, sigma, M_LOAD))
-    draw = lambda: to_device(rng.host.standard_normal((9, *mu.shape), dtype=np.float32))  # noqa: E731
+    def draw():
+        return to_device(rng.host.standard_normal((9, *mu.shape), dtype=np.float32))
+
     return xp.concat([push(small[0], small[1] + small[2] * draw(), small[3]) for _ in range(M // 9)])
 
 def exceeds_top(flow, mu, sigma, y, draws, rng):
@@ -866,7 +872,9 @@ for epsilon in (0.05, 0.01):
     rows = []
     for rule in RULES:
         s, a = ([books[seed, rule, epsilon, adaptive] for seed in SEEDS] for adaptive in (False, True))
-        mean = lambda books, key: float(np.mean([b[key] for b in books]))  # noqa: E731
+        def mean(books, key):
+            return float(np.mean([b[key] for b in books]))
+
         rows.append([rule, mean(s, "before"), mean(a, "before"), mean(s, "after"), mean(a, "after"), mean(s, "cost"), mean(s, "capacity"), mean(s, "equal")])
     columns = ["rule", "before, static (%)", "adaptive (%)", "after, static (%)", "adaptive (%)", "cost before", "capacity before", "capacity at equal risk"]
     table(rows, columns, f"Promise of {100 * epsilon:.0f} %: broken promises before and after the shift; static rules' cost and capacity (units of load), means of two seeds")
@@ -880,7 +888,9 @@ for epsilon in (0.05, 0.01):
 # %%
 RULE = "network, flow quantile"
 risk = {(part, adaptive): [books[s, RULE, 0.05, adaptive][part] for s in SEEDS] for part in PARTS for adaptive in (False, True)}
-far = lambda values: float(max(values, key=lambda v: abs(v - 5)))  # noqa: E731
+def far(values):
+    return float(max(values, key=lambda v: abs(v - 5)))
+
 claims.check("C5.a", "E4: before the shift, broken promises of the adaptive flow rule, seed farthest from 5 %",
              measured=far(risk["before", True]), between=(3.5, 6.5), unit="%", seeds=2)
 claims.check("C5.d", "E4: after the shift, broken promises of the adaptive flow rule, mean of the seeds",

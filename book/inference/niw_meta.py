@@ -57,7 +57,9 @@ xp, T = backend(), ad.matrix_transpose
 
 # %% tags=["hide-input"]
 x, known = np.linspace(-5, 5, 201), np.asarray([-3.4, -2.5, -1.2])
-basis = lambda x: np.stack([np.ones_like(x), x, np.sin(x)], axis=-1)  # noqa: E731
+def basis(x):
+    return np.stack([np.ones_like(x), x, np.sin(x)], axis=-1)
+
 weights_of = to_host(generator(8).standard_normal((12, 3))) * (1, 0.7, 2)
 J, truth_of = basis(known) / 0.3, np.asarray([0.5, 0.6, -2.0])
 A = J.T @ J + np.diag([1, 1 / 0.7**2, 1 / 4])
@@ -236,7 +238,9 @@ def learn_family(rng, fixed=None, size=5):
              "log_n0": xp.log(n0)}  # fmt: skip
     start = {name: value for name, value in start.items() if name not in (fixed or {})}
     steps = EPISODES // 20
-    loss = lambda params, X, y: bound(params, X, y, fixed)  # noqa: E731
+    def loss(params, X, y):
+        return bound(params, X, y, fixed)
+
     fit = nn.fit(loss, start, lambda rng: family(rng, 20, 4), Adam(cosine_decay(0.2, steps), beta2=0.99),
                  steps=steps, rng=rng)  # fmt: skip
     return {**fit.params, **(fixed or {})}, fit.losses / REPETITIONS
@@ -510,7 +514,9 @@ def meta_train(model, episodes, rows, rng, steps, repetitions, inner_steps=2, ra
         x, y = episodes(rng)
         return x, y, normals(rng, x.shape[:2], (rows, m0.shape[-1]))
 
-    loss = lambda p, x, y, noise: bound_of_networks(p, x, y, noise, model, inner_steps)  # noqa: E731
+    def loss(p, x, y, noise):
+        return bound_of_networks(p, x, y, noise, model, inner_steps)
+
     adam = Adam(cosine_decay(rate, steps), beta2=0.99)
     return nn.fit(loss, start, batch, adam, steps=steps, rng=rng, description="NIW-Meta").params
 
@@ -579,7 +585,9 @@ def fomaml(m0, x, y, model, known=5):
 # %%
 def point_train(method, model, episodes, rng, steps, repetitions, rate=0.01):
     """Learn the starting point of a point method."""
-    loss = lambda p, x, y: ad.sum(ad.mean(method(p["m0"], x, y, model), axis=1))  # noqa: E731
+    def loss(p, x, y):
+        return ad.sum(ad.mean(method(p["m0"], x, y, model), axis=1))
+
     start = {"m0": weights(rng, model.widths, repetitions)}
     return nn.fit(loss, start, episodes, Adam(cosine_decay(rate, steps)), steps=steps, rng=rng,
                   description=method.__name__).params["m0"]  # fmt: skip
@@ -628,7 +636,9 @@ def nll_of(squared, variance):
 def fitted_noise(predict, start, n):
     """Noise variance, beside that of the prediction, with the best NLL on training tasks."""
     squared, variance, _ = scored(predict, start, n, seed=21)
-    score = lambda log_v: nll_of(squared, variance + math.exp(log_v))  # noqa: E731
+    def score(log_v):
+        return nll_of(squared, variance + math.exp(log_v))
+
     return math.exp(minimize_scalar(score, bounds=(-4, 6), method="bounded").x)
 
 
@@ -745,7 +755,9 @@ def cost(loss, params):
 def maml(m0, x, y, steps, model=REGRESSION):
     """Loss on the other points after steps that are differentiated."""
     theta = m0 + xp.zeros((*x.shape[:-2], 1), dtype=x.dtype)
-    inner_loss = lambda t: ad.sum(model.loss(network(t, x[:, :, :5], model.widths), y[:, :, :5]))  # noqa: E731
+    def inner_loss(t):
+        return ad.sum(model.loss(network(t, x[:, :, :5], model.widths), y[:, :, :5]))
+
     for _ in range(steps):
         theta = theta - model.rate / 5 * ad.grad(inner_loss)(theta)
     return ad.sum(model.loss(network(theta, x[:, :, 5:], model.widths), y[:, :, 5:]))
@@ -781,7 +793,9 @@ step and {costs["MAML"][-1][1]:.0f} with {INNER[-1]}.""")
 HALF = (RUNS + 1) // 2
 lazy = meta_train(REGRESSION, lambda rng: curves(rng, PER_STEP, 15, HALF), 15, generator(10), STEPS, HALF, inner_steps=0)  # fmt: skip
 some = {name: value[:HALF] for name, value in niw.items()}
-without = lambda *arguments: predictions(*arguments, steps=0)  # noqa: E731
+def without(*arguments):
+    return predictions(*arguments, steps=0)
+
 lost = {}
 for n in (5, 10):
     before, after = (next(scored(predict, start, n, runs=HALF)).mean(axis=(2, 3)) for predict, start in ((without, lazy), (predictions, some)))

@@ -346,7 +346,9 @@ def train(weights, net, sample, epochs, rate, rng):
     """The networks after `epochs` epochs."""
     steps = epochs * (sample[0].shape[0] // BATCH)
     optimiser = SGD(cosine_decay(rate, steps), momentum=0.9, nesterov=True)
-    loss = lambda net, x, y: objective(weights, net, x, y)  # noqa: E731
+    def loss(net, x, y):
+        return objective(weights, net, x, y)
+
     return nn.fit(loss, net, sample, optimiser, steps=steps, batch_size=BATCH, rng=rng).params
 
 
@@ -503,7 +505,9 @@ def slope_error(net, keys, x, y, step=1e-7):
     g = ad.grad(lambda net: objective(grown_weights, net, x, y))(net)
     g = {k: g[k] for k in keys}
     r = ad.tree_map(lambda a: rng.standard_normal(a.shape), g)
-    dot = lambda a, b: sum(float(xp.sum(u * v)) for k in keys for u, v in zip(a[k], b[k], strict=True))  # noqa: E731
+    def dot(a, b):
+        return sum(float(xp.sum(u * v)) for k in keys for u, v in zip(a[k], b[k], strict=True))
+
     length, other = math.sqrt(dot(g, g)), math.sqrt(dot(r, r))
     d = ad.tree_map(lambda a, b: a / length + b / other, g, r)
 
