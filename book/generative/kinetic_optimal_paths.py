@@ -1051,7 +1051,7 @@ def in_words(t):
 
 
 caption = """Six hundred particles at time $t$ on the exact flow. Cond-OT first pulls them towards the centre;
-KO is nearly done with turning before it begins."""
+KO keeps the cloud's size and turns most while it still looks Gaussian."""
 slider([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1], two_clouds, label="time t", alt=in_words,
        caption=caption, start=5, columns=2, height=3.6, sharex=True, sharey=True)  # fmt: skip
 

@@ -292,7 +292,7 @@ table(rows, ["quantity", "our formula", "reference", "difference"], "Formulas ag
 
 # %%
 def fit(x0, x1, eps, K, steps, learning_rate, rng, s0=1.0, batch=256, keep=()):
-    """Minimise L by Adam; return theta after the steps in `keep` and, last, at the end."""
+    """Minimise L by Adam, in single precision; theta after the steps in `keep` and at the end."""
     x0, x1 = xp.astype(x0, xp.float32), xp.astype(x1, xp.float32)
     r = x1[..., rng.integers(x1.shape[-2], size=K), :]
     theta = {

@@ -296,7 +296,7 @@ def in_words(c):
     height = to_host(walk.log_density[k] - annealed(xp.asarray(c * h2_fs), d))
     far = to_host(xp.abs(steps[:, 0] - 0.5)) > 1.2
     return f"""Squared bandwidth {c:g} h_G squared. Left, the log-density relative to its mean rises to
-    {height.max():.0f} nats over the two data points and lies at {np.median(height[far]):.0f} nats away
+    {round(height.max())} nats over the two data points and lies at {round(np.median(height[far]))} nats away
     from them. Right, the participation ratio is {to_host(walk.participation[k]).max():.2f} at the
     points and {np.median(to_host(walk.participation[k])[far]):.2f} away from them."""
 

@@ -365,8 +365,7 @@ u, nil = xp.linspace(-3.0, 3.0, 301), xp.zeros(301)
 
 def intensities_seen(sigma):
     """What each sampler, and the exact integral, see at distance u."""
-    entries = (xp.asarray(v) for v in (sigma**2, 0.0, 1e6))
-    A, B, D = entries
+    A, B, D = (xp.asarray(v) for v in (sigma**2, 0.0, 1e6))
     curves = {name: to_host(sample(u, nil, A, B, D)) for name, sample in SAMPLERS.items()}
     return curves | {"exact": to_host(window(u, sigma, Phi))}
 
