@@ -499,9 +499,7 @@ def train_with_mpi(jobs: Sequence[Job], size: int, *, seconds: float = 120.0) ->
     command = [_launcher(), "-n", str(size), *python]
     with tempfile.TemporaryDirectory(prefix="gaussbook-mpi-") as folder:
         for k, job in enumerate(jobs):
-            np.savez(
-                Path(folder, f"job{k}.npz"), **{f.name: getattr(job, f.name) for f in fields(Job)}
-            )
+            _store(Path(folder, f"job{k}.npz"), job)
         done = _run([*command, folder], _environment(), seconds)
         results = [Path(folder, f"history{k}.npz") for k in range(len(jobs))]
         if done.returncode == _NO_MPI or not Path(folder, "started").exists():
@@ -532,11 +530,9 @@ def _environment() -> dict[str, str]:
     threads = dict.fromkeys(
         ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
     )
-    return (
-        kept
-        | threads
-        | {"HYDRA_LAUNCHER": "fork", "HYDRA_IFACE": "lo", "GAUSSBOOK_BACKEND": "numpy"}
-    )
+    loopback = "lo" if sys.platform == "linux" else "lo0"
+    own = {"HYDRA_LAUNCHER": "fork", "HYDRA_IFACE": loopback, "GAUSSBOOK_BACKEND": "numpy"}
+    return kept | threads | own
 
 
 def _run(command, environment, seconds) -> subprocess.CompletedProcess:
