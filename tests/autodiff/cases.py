@@ -137,6 +137,14 @@ CASES = {
         lambda x, w, b: ad.linear(x, w, b + like(b, [9.0, -9.0]), "relu") ** 2,
         [(2, 3), (3, 2), (2,)],
     ),
+    "linear, a stack": (
+        lambda x, w, b: ad.linear(x, w, b, "gelu") ** 2,
+        [(2, 2, 3, 4), (2, 4, 3), (2, 3)],
+    ),
+    "linear, a stack without bias": (
+        lambda x, w: ad.linear(x, w, None, "tanh") ** 2,
+        [(2, 3, 4), (2, 4, 2)],
+    ),
     "linear without bias": (lambda x, w: ad.linear(x, w) ** 2, [(2, 3), (3, 2)]),
     "layer_norm": (lambda x, s, t: ad.layer_norm(x, s, t), [(2, 2, 4), (4,), (4,)]),
     "cross_entropy": (lambda x: ad.cross_entropy(x, like(x, LABELS)), [(3, 2, 4)]),

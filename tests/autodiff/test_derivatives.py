@@ -212,6 +212,8 @@ class TestBadInput:
             (lambda: ad.take(X, np.array([-1])), "indices"),
             (lambda: ad.linear(X, np.ones((2, 2))), "weight"),
             (lambda: ad.linear(X, np.ones((3, 2)), X), "bias"),
+            (lambda: ad.linear(X, np.ones((5, 3, 2))), "weight"),
+            (lambda: ad.linear(X[None], np.ones((1, 3, 2)), np.ones(2)), "bias"),
             (lambda: ad.linear(X, np.ones((3, 2)), activation="cube"), "activation"),
             (lambda: ad.layer_norm(X, X[:2], X), "scale"),
             (lambda: ad.cross_entropy(X, np.array([0, 1])), "labels"),

@@ -262,14 +262,24 @@ def layer_norm(x: Array, scale: Array, shift: Array, eps: float = 1e-5) -> Array
 # ------------------------------------------------------------------ affine map and activation
 
 
+def _as_stack(x: Array, weight: Array) -> Array:
+    """View (..., d) as the matrix (n, d), or (M, ..., d) as the matrices (M, n, d) of M maps."""
+    if weight.ndim == 2:
+        return _as_rows(x)
+    return plain_namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
+
+
 def _linear_forward(
     saved: dict, x: Array, weight: Array, bias: Array | None, activation: str | None
 ) -> Array:
     xp = plain_namespace(x)
-    z = _as_rows(x) @ weight
-    if bias is not None:
+    z = _as_stack(x, weight) @ weight
+    if bias is not None and bias.ndim == 1:
         dispatch.add_to_rows(z, bias)
-    return xp.reshape(activate(saved, z, activation), (*x.shape[:-1], weight.shape[1]))
+    elif bias is not None:
+        z += bias[:, None, :]
+    z = activate(saved, _as_rows(z), activation)
+    return xp.reshape(z, (*x.shape[:-1], weight.shape[-1]))
 
 
 def _linear_backward(
@@ -284,18 +294,25 @@ def _linear_backward(
     xp = plain_namespace(x)
     slope = activation_pull(saved, _as_rows(g), activation)
     by_x = by_weight = by_bias = None
+    if weight.ndim == 3:
+        slope = xp.reshape(slope, (x.shape[0], math.prod(x.shape[1:-1]), weight.shape[2]))
     if 0 in needed:
         by_x = xp.reshape(slope @ xp.matrix_transpose(weight), x.shape)
     if 1 in needed:
-        by_weight = xp.matrix_transpose(_as_rows(x)) @ slope
+        by_weight = xp.matrix_transpose(_as_stack(x, weight)) @ slope
     if 2 in needed:
-        by_bias = dispatch.column_sums(slope)
+        by_bias = dispatch.column_sums(slope) if weight.ndim == 2 else xp.sum(slope, axis=1)
     return [by_x, by_weight, by_bias]
 
 
 def _linear_composite(x: Array, weight: Array, bias: Array | None, activation: str | None) -> Array:
-    z = matmul(x, weight)
-    return ACTIVATIONS[activation](z if bias is None else add(z, bias))
+    if weight.ndim == 2:
+        z = matmul(x, weight)
+        return ACTIVATIONS[activation](z if bias is None else add(z, bias))
+    rows = reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
+    z = matmul(rows, weight)
+    z = z if bias is None else add(z, reshape(bias, (bias.shape[0], 1, bias.shape[1])))
+    return reshape(ACTIVATIONS[activation](z), (*x.shape[:-1], weight.shape[2]))
 
 
 _linear = fused(_linear_forward, _linear_backward, _linear_composite)
@@ -308,11 +325,11 @@ def linear(
 
     Parameters
     ----------
-    x : array, shape (..., n)
-        Rows.
-    weight : array, shape (n, m)
-        W.
-    bias : array, shape (m,), optional
+    x : array, shape (..., n) or (M, ..., n)
+        Rows; with a stack of maps, those of each map.
+    weight : array, shape (n, m) or (M, n, m)
+        W, or a stack of M of them, each for its own rows.
+    bias : array, shape (m,) or (M, m), optional
         b.
     activation : {None, "relu", "gelu", "silu", "sigmoid", "tanh"}
         The function :math:`\phi` of every element.
@@ -328,13 +345,16 @@ def linear(
         If the shapes do not fit or the activation is not known.
     """
     check_activation(activation)
-    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[0]:
+    stack = tuple(weight.shape[:-2])
+    fits = weight.ndim in (2, 3) and x.ndim > len(stack) and x.shape[-1] == weight.shape[-2]
+    if not fits or tuple(x.shape[: len(stack)]) != stack:
         raise ValueError(
             f"weight must have shape ({x.shape[-1] if x.ndim else '?'}, m) to fit x of shape "
             f"{tuple(x.shape)}, got {tuple(weight.shape)}"
         )
-    if bias is not None and tuple(bias.shape) != (weight.shape[1],):
-        raise ValueError(f"bias must have shape ({weight.shape[1]},), got {tuple(bias.shape)}")
+    if bias is not None and tuple(bias.shape) != (*stack, weight.shape[-1]):
+        wanted = (*stack, weight.shape[-1])
+        raise ValueError(f"bias must have shape {wanted}, got {tuple(bias.shape)}")
     return _linear(x, weight, bias, activation=activation)
 
 

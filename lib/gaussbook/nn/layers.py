@@ -93,7 +93,8 @@ def dense(params: Params, x: Array, activation: str | None = None) -> Array:
     Parameters
     ----------
     params : dict
-        From `dense_init`.
+        From `dense_init`; several of them stacked along a leading axis are layers of as many
+        networks, each for its own part of `x`.
     x : array, shape (..., inputs)
         Rows.
     activation : {None, "relu", "gelu", "silu", "sigmoid", "tanh"}
