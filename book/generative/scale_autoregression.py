@@ -337,14 +337,13 @@ def ssm_init(rng, C):
 
 def project(params, u, cache):
     """Gate z, filtered x, B, C, and Delta of the tokens u (M, images, L, width)."""
-    E, L = params["out"]["weight"].shape[-2], u.shape[2]
+    E = params["out"]["weight"].shape[-2]
     h = nn.dense(params["into"], u)
     mixed, Delta = h[..., E : 2 * E + 2 * N], ad.softplus(h[..., 2 * E + 2 * N :])
     start = xp.zeros((*u.shape[:2], 3, mixed.shape[-1]), dtype=u.dtype)
     row = ad.concat([cache.get("inputs", start), mixed], axis=2)
     cache["inputs"] = row[:, :, -3:, :]
-    w = params["taps"][:, :, None, None, :]
-    w = ad.silu(sum(row[:, :, k : k + L, :] * w[:, k, ...] for k in range(4)))
+    w = ad.causal_conv(row, params["taps"], "silu")
     return h[..., :E], w[..., :E], w[..., E : E + N], w[..., E + N :], Delta
 
 

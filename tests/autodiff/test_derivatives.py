@@ -227,6 +227,10 @@ class TestBadInput:
             ),
             (lambda: ad.attention(*[np.ones((1, 2, 3))] * 3, mask=np.ones((3, 2), bool)), "mask"),
             (lambda: ad.conv2d(X, np.ones((3, 3, 1, 1))), "x"),
+            (lambda: ad.causal_conv(X[None], np.ones((2, 2))), "taps"),
+            (lambda: ad.causal_conv(X[None], np.ones((9, 2, 3))), "taps"),
+            (lambda: ad.causal_conv(X[None], np.ones((9, 3))), "x"),
+            (lambda: ad.causal_conv(X[None], np.ones((1, 3)), "cube"), "activation"),
             (lambda: ad.conv2d(np.ones((1, 2, 2, 1)), np.ones((3, 3, 1, 1))), "kernel"),
             (lambda: ad.conv2d(np.ones((1, 4, 4, 2)), np.ones((3, 3, 1, 1))), "kernel"),
             (

@@ -15,7 +15,7 @@
 Functions written with these names run unchanged on plain arrays, without being recorded.
 """
 
-from gaussbook.autodiff.convolution import conv2d
+from gaussbook.autodiff.convolution import causal_conv, conv2d
 from gaussbook.autodiff.derivatives import (
     grad,
     hessian_vector_product,
@@ -47,6 +47,7 @@ from gaussbook.autodiff.trees import ravel_tree, tree_items, tree_leaves, tree_m
 __all__ = [
     "TracedArray",
     "attention",
+    "causal_conv",
     "conv2d",
     "cross_entropy",
     "defvjp",
