@@ -41,13 +41,13 @@
 # 2. Replacing attention between scales by a layer of linear cost makes the model cheaper. The 1.5 B model
 #    is faster than the 2 B one. {claims}`C2.a, C2.b, C2.b2, C2.c`
 # 3. (Ours.) The layers are what they should be: the state-space layer has four forms that agree, no
-#    information flows from fine to coarse, and inside a scale it flows both ways. {claims}`C3.a, C3.b, C3.c, C3.d`
+#    information flows from fine to coarse, and inside a scale it flows both ways. {claims}`C3.a, C3.b, C3.b2, C3.c, C3.d`
 # 4. The state-space layer suffices between scales, and attention is needed inside one.
 #    {claims}`C4.a, C4.a2, C4.a3, C4.b, C4.b2, C4.c`
 # 5. M-VAR models images better than VAR: 1.5 B parameters against 2 B. Here, on digits.
-#    {claims}`C5.a, C5.a2, C5.b, C5.c, C5.d`
+#    {claims}`C5.a, C5.a2, C5.b, C5.c, C5.c2, C5.d`
 # 6. M-VAR's samples are better, with a Fréchet distance (FID) of 1.78 on ImageNet at 256 × 256 pixels
-#    (32 layers). Here, on digits, against a simple baseline. {claims}`C6.a, C6.a2, C6.b, C6.b2`
+#    (32 layers). Here, on digits, against a simple baseline. {claims}`C6.a, C6.a2, C6.a3, C6.b, C6.b2`
 # 7. The part inside a scale is the one that matters for quality. {claims}`C7.a, C7.a2`
 #
 # Not tested here: the FID of 1.78 and its margins over LlamaGen and VAR (0.40 and 0.19) and over LDM and DiT
@@ -362,14 +362,12 @@ def finish(params, y, z):
 def ssm(params, u, cache):
     """The layer in matrix form, from the state in the cache on."""
     z, x, B, C, Delta = project(params, u, cache)
-    L, a = u.shape[2], ad.exp(params["log_a"])[:, None, None, :]
+    a = ad.exp(params["log_a"])[:, None, None, :]
     decay = by_head(ad.cumsum(-a * Delta, axis=2))
-    past = xp.where(xp.tril(xp.ones((L, L))) > 0, 0.0, -xp.inf)
-    Lambda = ad.exp(decay[..., :, None] - decay[..., None, :] + xp.astype(past, u.dtype))
     x = ad.reshape(x, (*Delta.shape, P))
     weighted = by_head(Delta[..., None] * x)
-    Y = ((C @ ad.matrix_transpose(B))[:, :, None] * Lambda) @ weighted
-    Y = by_head(Y) + params["D"][:, None, None, :, None] * x
+    Y = by_head(ad.decayed_attention(C, B, weighted, decay))
+    Y = Y + params["D"][:, None, None, :, None] * x
     if "H" in cache:
         Y = Y + by_head(ad.exp(decay)[..., None] * (C[:, :, None] @ cache["H"]))
     return finish(params, Y, z), (decay, B, weighted)
@@ -423,7 +421,7 @@ def network_init(rng, model, sides, features, V, classes, C=WIDTH, layers=LAYERS
     """Random weights of one network."""
     return {
         "input": nn.dense_init(rng, features, C),
-        "class": nn.embedding_init(rng, classes, C, scale=1.0),
+        "class": nn.embedding_init(rng, classes, C, scale=0.3),
         "position": nn.normal(rng, (pairs(sides)[0], C)),
         "level": nn.normal(rng, (len(sides), C)),
         "blocks": [block_init(rng, C, *MODELS[model]) for _ in range(layers)],
@@ -965,24 +963,35 @@ about as many parameters {mean["wide VAR"]:.3f}. Taking attention inside scales 
 # $n_s/\sum_{j\le s}n_j$. The mean of that over tokens is the null value.
 
 # %%
+def null_of(sides):
+    """Mean weight on the own scale of someone who looks at all visible tokens alike."""
+    _, mask = masks(sides)
+    return np.mean(mask["inside"].sum(axis=1) / mask["block-causal"].sum(axis=1))
+
+
 def own_scale_weight(params, form):
-    """Mean attention to the own scale by layer and network, on test images; and its null value."""
+    """Mean attention to the own scale by layer and network, on test images."""
     seen, M = [], form["mask"].shape[0]
     rows = to_device(np.tile(np.arange(100), (M, 1)))
     forward(params, form, inputs_test[rows, ...], labels_test[rows], seen=seen)
     of, mask = masks(SIDES)
     same = to_device(1.0 * mask["inside"])
     weights = [xp.reshape(xp.sum(w * same, axis=-1), (M, -1)) for w in seen]
-    null = np.mean(mask["inside"].sum(axis=1) / mask["block-causal"].sum(axis=1))
-    return np.array([to_host(xp.mean(w, axis=1)) for w in weights]), null
+    return np.array([to_host(xp.mean(w, axis=1)) for w in weights])
 
 
 params, form = stacks["VAR", "intra-only"]
 only_var = ad.tree_map(lambda leaf: leaf[: len(SEEDS)], params)
-weights, null = own_scale_weight(only_var, form | {"mask": form["mask"][: len(SEEDS)]})
+weights = own_scale_weight(only_var, form | {"mask": form["mask"][: len(SEEDS)]})
+null = null_of(SIDES)
 excess = float(np.max(weights.mean(axis=1) - null))
 say(f"""The trained VARs give their own scale the weight {weights.mean():.3f}, looking evenly would give
-{null:.3f}.""")
+{null:.3f}. For the schedule of 256 pixels the null value would be {null_of(SCHEDULES["256 px"]):.3f}.""")
+claims.check("C7.a", "trained VAR: weight on the own scale minus the null value, largest of the layers",
+             measured=excess, at_least=0.03, paper="the part that matters", seeds=2,
+             not_reproduced="the look back takes its full share in a trained VAR")  # fmt: skip
+claims.check("C7.a2", "the same, bounded on the other side", measured=excess, at_least=-0.2, seeds=2,
+             own=True)  # fmt: skip
 
 # %% [markdown]
 # ### Samples
@@ -1080,4 +1089,105 @@ rows = [[name, *values] for name, values in quality.items()]
 rows.append(["real images", floor, reader.score(real, to_host(labels_test))])
 columns = ["images", "Fréchet distance to held-out ones", "read as the wanted class"]
 table(rows, columns, f"Samples of digits, {len(SEEDS) * DRAWN} of each; squared pixel intensities")
-print(same, other, errors, excess, without)
+
+# %%
+def mosaic(axes, g):
+    """Seven samples of each of ten classes."""
+    x = to_host(sets[f"M-VAR, guidance {g:g}"])
+    shown = [x[k::CLASSES][:7] for k in range(min(CLASSES, 10))]
+    axes.imshow(np.concatenate([np.concatenate(list(row), axis=1) for row in np.swapaxes(shown, 0, 1)]),
+                cmap="gray_r", vmin=0, vmax=1)  # fmt: skip
+    axes.axis("off")
+
+
+def in_words(g):
+    """What the mosaic shows."""
+    how = {0.0: "some are hard to read", 1.5: "most can be read", 3.0: "all look like typical digits"}
+    return f"Seven small grey images of each digit, drawn by M-VAR with guidance {g:g}: {how[g]}."
+
+
+caption = "Digits drawn by M-VAR, one column for each class. More guidance makes them clearer and more alike."
+slider(GUIDANCE, mosaic, label="guidance g", alt=in_words, caption=caption, start=1, width=5.0, height=3.6)
+
+# %%
+guided, baseline = quality["M-VAR, guidance 1.5"], quality["frequencies"]
+claims.check("C6.a", "digits: Fréchet distance of M-VAR's samples (g = 1.5) over the frequencies'",
+             measured=guided[0] / baseline[0], at_most=0.8, own=True, seeds=2)  # fmt: skip
+claims.check("C6.a2", "cached against full generation: tokens that differ", measured=other, equals=0,
+             own=True)  # fmt: skip
+claims.check("C6.a3", "the same: largest difference of the logits", measured=same, at_most=1e-9, own=True)
+claims.check("C6.b", "samples with g = 1.5 that are read as the wanted class", measured=guided[1],
+             at_least=0.7, own=True, seeds=2)  # fmt: skip
+claims.check("C6.b2", "the same minus that without guidance", at_least=-0.03, own=True, seeds=2,
+             measured=guided[1] - quality["M-VAR, guidance 0"][1])  # fmt: skip
+
+# %% [markdown]
+# Guidance trades variety for clarity, as it does in large models. The floor, the distance between two sets of real
+# images, is far away for all of them: tokens of one scale are drawn independently, and the networks are tiny.
+#
+# ### Time
+#
+# At last the work between tokens alone, without the linear maps whose cost the ledger has settled: VAR's attention
+# against attention inside scales and a state-space layer in chunks of one scale. Times are reported without
+# a verdict.
+
+# %%
+TIMED = {"256 px": SCHEDULES["256 px"], "between": (1, 2, 4, 6, 8, 10, 13, 16, 20, 26),
+         "512 px": SCHEDULES["512 px"]}  # fmt: skip
+
+
+def look(x, ends, back):
+    """Attention of each scale to itself, or to all scales up to it."""
+    begin = [0, *ends[:-1]]
+    return [ad.attention(x[:, b:e, :], x[:, back(b) : e, :], x[:, back(b) : e, :])
+            for b, e in zip(begin, ends, strict=True)]  # fmt: skip
+
+
+def seconds(work):
+    """Processor time of the second of two calls."""
+    for _ in range(2):
+        begin = process_time()
+        to_host(work()[-1])
+    return process_time() - begin
+
+
+layer, rows = double(ad.tree_map(lambda a: a[None], ssm_init(generator(0), 64))), []
+for name, sides in TIMED.items():
+    ends = np.cumsum(np.square(sides))
+    x = generator(1).standard_normal((1, int(ends[-1]), 64))
+    times = [seconds(lambda: look(x, ends, lambda b: 0)), seconds(lambda: look(x, ends, lambda b: b)),
+             seconds(lambda: in_chunks(layer, x[None], ends))]  # fmt: skip
+    rows.append([name, int(ends[-1]), *(1e3 * t for t in times)])
+columns = ["schedule", "tokens", "VAR's attention (ms)", "attention inside scales (ms)", "SSM layer (ms)"]
+table(rows, columns, "One layer of width 64, one image, on this machine")
+
+# %% [markdown]
+# The state-space column holds the layer's own linear maps. In chunks of a scale its matrix form has, for the largest
+# scale, as many pairs as attention inside it.
+#
+# ## Verdict
+#
+# Which half does the work? Between scales, a memory of a few hundred numbers does what attention does, and
+# inside a scale only attention can do it; the two channels show both to a few hundredths of a bit. On digits
+# M-VAR is better than VAR, also than a VAR with as many parameters, but the gain comes from the state-space layer.
+# The ledger holds the surprise. The new layer is dearer than the one it replaces at every length that the paper
+# uses, and the 1.5 B model is cheaper than the 2 B one because it is shallower.
+
+# %%
+claims.report()
+
+# %% [markdown]
+# ## What was not tested
+#
+# ImageNet, its pretrained tokenizer and weights, and the latency of a large GPU are out of reach, so that the paper's
+# FID and its margins were only checked for agreeing with each other. Normalised queries and keys, which are
+# an option of the published code, drop-path and clipping are left out. The published start-up code scales only the
+# first two of three $\gamma$ and splits a shared modulation in six parts where nine are needed; we follow the
+# equations. Our tokenizer has no convolution, and the networks a single layer.
+#
+# ## At paper scale
+#
+# With `GAUSSBOOK_SCALE=paper` the same cells take patches of 32 × 32 pixels of seven grey photographs, whose numbers
+# are the classes, scales 1, 2, 3, 4, 6, 8 with 130 tokens, 512 codewords and six layers of width 256. The question
+# to ask there is whether attention inside a scale earns its place once there are enough tokens. This
+# scale has not been run; when it has, the numbers will stand here with the device and the date.

@@ -125,6 +125,10 @@ CASES = {
         lambda x, k, b: ad.conv2d(x, k, b, pad=1, activation="gelu"),
         [(2, 3, 3, 2), (2, 3, 2, 2), (2,)],
     ),
+    "decayed_attention": (
+        lambda q, k, v, a: ad.decayed_attention(q, k, v, ad.cumsum(-positive(a))),
+        [(2, 4, 3), (2, 4, 3), (2, 2, 4, 2), (2, 2, 4)],
+    ),
     "causal_conv": (lambda x, w: ad.causal_conv(x, w, "silu"), [(2, 5, 3), (3, 3)]),
     "causal_conv, a stack": (lambda x, w: ad.causal_conv(x, w) ** 2, [(2, 2, 4, 3), (2, 2, 3)]),
     "conv2d 1 x 1": (lambda x, k: ad.conv2d(x, k), [(2, 2, 2, 2), (1, 1, 2, 3)]),

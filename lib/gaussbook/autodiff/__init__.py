@@ -29,6 +29,7 @@ from gaussbook.autodiff.fusion import fused
 from gaussbook.autodiff.layers import (
     attention,
     cross_entropy,
+    decayed_attention,
     layer_norm,
     linear,
     log_softmax,
@@ -50,6 +51,7 @@ __all__ = [
     "causal_conv",
     "conv2d",
     "cross_entropy",
+    "decayed_attention",
     "defvjp",
     "defvjp_argnums",
     "fused",

@@ -37,6 +37,7 @@ from gaussbook.autodiff.tracing import as_floating, plain, plain_namespace
 __all__ = [
     "attention",
     "cross_entropy",
+    "decayed_attention",
     "layer_norm",
     "linear",
     "log_softmax",
@@ -496,3 +497,86 @@ def _mask_bias(mask: Array, q: Array, k: Array, heads: int) -> Array:
         raise ValueError("mask forbids some query every key")
     zero = xp.zeros((), dtype=plain(q).dtype)
     return xp.where(mask, zero, zero - math.inf)
+
+
+# -------------------------------------------------------------------- attention without a softmax
+
+
+def _decayed_forward(saved: dict, q: Array, k: Array, v: Array, decay: Array) -> Array:
+    xp = plain_namespace(q)
+    weights = decay[..., :, None] - decay[..., None, :]
+    weights += _not_yet(decay)
+    weights = dispatch.apply_in_place("exp", weights)
+    scores = (q @ xp.matrix_transpose(k))[..., None, :, :]
+    saved["scores"], saved["decays"], saved["weights"] = scores, weights, scores * weights
+    return saved["weights"] @ v
+
+
+def _not_yet(decay: Array) -> Array:
+    """Return 0 where a position may be seen, and minus infinity where it comes later."""
+    xp, T = plain_namespace(decay), decay.shape[-1]
+    at = xp.arange(T)
+    zero = xp.zeros((), dtype=decay.dtype)
+    return xp.where(at[:, None] >= at, zero, zero - math.inf)
+
+
+def _decayed_backward(
+    saved: dict, needed: tuple, g: Array, q: Array, k: Array, v: Array, decay: Array
+) -> list[Array]:
+    xp = plain_namespace(q)
+    by_v = xp.matrix_transpose(saved["weights"]) @ g
+    slope = g @ xp.matrix_transpose(v)
+    by_scores = xp.sum(slope * saved["decays"], axis=-3)
+    slope *= saved["weights"]
+    by_decay = xp.sum(slope, axis=-1) - xp.sum(slope, axis=-2)
+    return [by_scores @ k, xp.matrix_transpose(by_scores) @ q, by_v, by_decay]
+
+
+def _decayed_composite(q: Array, k: Array, v: Array, decay: Array) -> Array:
+    rows = reshape(decay, (*decay.shape, 1))
+    columns = reshape(decay, (*decay.shape[:-1], 1, decay.shape[-1]))
+    weights = exp(add(subtract(rows, columns), _not_yet(plain(decay))))
+    scores = matmul(q, matrix_transpose(k))
+    scores = reshape(scores, (*q.shape[:-2], 1, q.shape[-2], q.shape[-2]))
+    return matmul(multiply(scores, weights), v)
+
+
+_decayed = fused(_decayed_forward, _decayed_backward, _decayed_composite)
+
+
+def decayed_attention(q: Array, k: Array, v: Array, decay: Array) -> Array:
+    r"""Return causal attention without a softmax, in which what was seen decays.
+
+    .. math:: y_i = \sum_{j\le i} e^{a_i-a_j}\,(q_i^\top k_j)\, v_j
+
+    The matrix form of a state-space layer with one decay for each head (Dao and Gu, 2024).
+
+    Parameters
+    ----------
+    q, k : array, shape (..., T, N)
+        Queries and keys, which all heads share.
+    v : array, shape (..., H, T, P)
+        Values.
+    decay : array, shape (..., H, T)
+        The a: running sums of the logarithms of the decays, so that they fall.
+
+    Returns
+    -------
+    array, shape (..., H, T, P)
+        y.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    """
+    if q.ndim < 2:
+        raise ValueError(f"q must have shape (..., T, N), got {tuple(q.shape)}")
+    shape = (*q.shape[:-2], decay.shape[-2] if decay.ndim > 1 else 0, q.shape[-2])
+    if tuple(k.shape) != tuple(q.shape):
+        raise ValueError(f"k must have the shape of q, {tuple(q.shape)}, got {tuple(k.shape)}")
+    if tuple(decay.shape) != shape:
+        raise ValueError(f"decay must have shape {shape}, got {tuple(decay.shape)}")
+    if tuple(v.shape[:-1]) != shape:
+        raise ValueError(f"v must have shape {shape} and values, got {tuple(v.shape)}")
+    return _decayed(q, k, v, decay)
