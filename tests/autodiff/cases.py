@@ -125,6 +125,8 @@ CASES = {
         lambda x, k, b: ad.conv2d(x, k, b, pad=1, activation="gelu"),
         [(2, 3, 3, 2), (2, 3, 2, 2), (2,)],
     ),
+    "rms_norm": (lambda x, w: ad.rms_norm(x, w) ** 2, [(2, 3, 4), (4,)]),
+    "rms_norm without scale": (lambda x: ad.rms_norm(x, eps=0.1) ** 3, [(2, 3)]),
     "decayed_attention": (
         lambda q, k, v, a: ad.decayed_attention(q, k, v, ad.cumsum(-positive(a))),
         [(2, 4, 3), (2, 4, 3), (2, 2, 4, 2), (2, 2, 4)],

@@ -229,6 +229,7 @@ class TestBadInput:
             (lambda: ad.conv2d(X, np.ones((3, 3, 1, 1))), "x"),
             (lambda: ad.decayed_attention(*np.ones((2, 4, 3)), *np.ones((2, 1, 4))), "v"),
             (lambda: ad.decayed_attention(*np.ones((2, 4, 3)), X[None], X), "decay"),
+            (lambda: ad.rms_norm(X, np.ones(2)), "scale"),
             (lambda: ad.decayed_attention(X, X, X, X), "q"),
             (lambda: ad.decayed_attention(X[None], X, X, X), "k"),
             (lambda: ad.causal_conv(X[None], np.ones((2, 2))), "taps"),

@@ -33,6 +33,7 @@ from gaussbook.autodiff.layers import (
     layer_norm,
     linear,
     log_softmax,
+    rms_norm,
     softmax,
 )
 from gaussbook.autodiff.linalg import *  # noqa: F403
@@ -65,6 +66,7 @@ __all__ = [
     "plain",
     "primitive",
     "ravel_tree",
+    "rms_norm",
     "softmax",
     "stop_gradient",
     "tree_items",

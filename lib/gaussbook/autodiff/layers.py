@@ -41,6 +41,7 @@ __all__ = [
     "layer_norm",
     "linear",
     "log_softmax",
+    "rms_norm",
     "softmax",
 ]
 
@@ -210,8 +211,8 @@ def _layer_norm_backward(
     xp = plain_namespace(x)
     g = _as_rows(g)
     product = g * normal
-    by_scale = dispatch.column_sums(product)
-    by_shift = dispatch.column_sums(g)
+    by_scale = dispatch.column_sums(product) if 1 in needed else None
+    by_shift = dispatch.column_sums(g) if 2 in needed else None
     if 0 not in needed:
         return [None, by_scale, by_shift]
     weights = xp.reshape(scale, (-1, 1)) * (1 / d)
@@ -258,6 +259,63 @@ def layer_norm(x: Array, scale: Array, shift: Array, eps: float = 1e-5) -> Array
             f"got {tuple(scale.shape)} and {tuple(shift.shape)}"
         )
     return _layer_norm(x, scale, shift, eps=eps)
+
+
+# ---------------------------------------------------------------------------------- RMS norm
+
+
+def _rms_norm_forward(saved: dict, x: Array, scale: Array | None, eps: float) -> Array:
+    rows = _as_rows(x)
+    inverse = (_row_sums(rows * rows) * (1 / x.shape[-1]) + eps) ** -0.5
+    normal = rows * inverse
+    saved["normal"], saved["inverse"] = normal, inverse
+    out = normal if scale is None else normal * scale
+    return plain_namespace(x).reshape(out, x.shape)
+
+
+def _rms_norm_backward(
+    saved: dict, needed: tuple, g: Array, x: Array, scale: Array | None, eps: float
+) -> list[Array | None]:
+    xp, normal, g = plain_namespace(x), saved["normal"], _as_rows(g)
+    by_scale = dispatch.column_sums(g * normal) if 1 in needed else None
+    g = g if scale is None else g * scale
+    out = g - normal * (_row_sums(g * normal) * (1 / x.shape[-1]))
+    out *= saved["inverse"]
+    return [xp.reshape(out, x.shape), by_scale]
+
+
+def _rms_norm_composite(x: Array, scale: Array | None, eps: float) -> Array:
+    normal = x * (mean(x * x, axis=-1, keepdims=True) + eps) ** -0.5
+    return normal if scale is None else multiply(normal, scale)
+
+
+_rms_norm = fused(_rms_norm_forward, _rms_norm_backward, _rms_norm_composite)
+
+
+def rms_norm(x: Array, scale: Array | None = None, eps: float = 1e-5) -> Array:
+    r"""Return x over the root of its mean square along the last axis, scaled.
+
+    .. math:: y = \gamma\,\frac{x}{\sqrt{\overline{x^2}+\epsilon}}
+
+    (Zhang and Sennrich, 2019).
+
+    Parameters
+    ----------
+    x : array, shape (..., d)
+        What to normalise.
+    scale : array, shape (d,), optional
+        The :math:`\gamma`, one if not given.
+    eps : float
+        Added to the mean square.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    """
+    if scale is not None and tuple(scale.shape) != (x.shape[-1],):
+        raise ValueError(f"scale must have shape ({x.shape[-1]},), got {tuple(scale.shape)}")
+    return _rms_norm(x, scale, eps=eps)
 
 
 # ------------------------------------------------------------------ affine map and activation

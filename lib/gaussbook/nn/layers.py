@@ -345,6 +345,5 @@ def rms_norm(params: Params, x: Array, eps: float = 1e-5) -> Array:
     """
     check_input("x", x, at_least=1)
     scale = _per_channel(params, "scale", x.shape[-1])
-    normal = x * (ad.mean(x * x, axis=-1, keepdims=True) + eps) ** -0.5
-    out = ad.multiply(normal, scale)
+    out = ad.rms_norm(x, scale, eps)
     return out + _per_channel(params, "shift", x.shape[-1]) if "shift" in params else out
