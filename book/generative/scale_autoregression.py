@@ -21,59 +21,66 @@
 # ```{paper-card}
 # ```
 #
-# A painter begins with a rough sketch and refines it. A *scale-wise autoregressive model* (VAR) paints in
-# the same way. It draws one symbol for the whole picture, then four for its quarters, then nine, and each
-# finer map is drawn at one go by a transformer that looks at all coarser ones. That look has two halves.
-# A symbol looks at its neighbours on its own map, and it looks back at the coarser maps.
+# A painter begins with a rough sketch and refines it. A *scale-wise autoregressive model* (VAR)
+# paints in the same way. It draws one symbol for the whole picture, then four for its quarters,
+# then nine, and each finer map is drawn at one go by a transformer that looks at all coarser ones.
+# That look has two halves. A symbol looks at its neighbours on its own map, and it looks back at
+# the coarser maps.
 #
-# {cite:t}`scale_autoregression` take the halves apart. Attention stays, but only inside a map. The look back
-# is left to a *state-space layer* (Mamba), which reads all maps in one pass and remembers a summary.
-# The paper says that the model becomes better, smaller and faster. Its images need hardware and weights
-# that we do not have, but its ledger needs only arithmetic, and what each half can do can be tested on
-# channels whose entropy is known. We find that the halves are what the paper says they are, and that the
-# saving comes from somewhere else: from fewer layers, not from cheaper ones.
+# {cite:t}`scale_autoregression` take the halves apart. Attention stays, but only inside a map. The
+# look back is left to a *state-space layer* (Mamba), which reads all maps in one pass and
+# remembers a summary. The paper says that the model becomes better, smaller and faster. Its images
+# need hardware and weights that we do not have, but its ledger needs only arithmetic, and what
+# each half can do can be tested on channels whose entropy is known. There each half does what the
+# paper says, and only that. On small images the new half alone does all the work. And the saving
+# comes from somewhere else: from fewer layers, not from cheaper ones.
 #
 # ## What the paper claims
 #
-# 1. Scale-wise modelling splits into a part inside a scale and a part between scales, and the second is the
-#    costly one. The models have 310 M, 600 M, 1.0 B and 2.0 B parameters (VAR with 16, 20, 24 and 30 layers) and
-#    1.5 B (M-VAR with 24). {claims}`C1.a, C1.b, C1.c, C1.d, C1.e`
-# 2. Replacing attention between scales by a layer of linear cost makes the model cheaper. The 1.5 B model
-#    is faster than the 2 B one. {claims}`C2.a, C2.b, C2.b2, C2.c`
-# 3. (Ours.) The layers are what they should be: the state-space layer has four forms that agree, no
-#    information flows from fine to coarse, and inside a scale it flows both ways. {claims}`C3.a, C3.b, C3.b2, C3.c, C3.d`
+# 1. Scale-wise modelling splits into a part inside a scale and a part between scales, and the
+#    second is the costly one. The models have 310 M, 600 M, 1.0 B and 2.0 B parameters (VAR with
+#    16, 20, 24 and 30 layers) and 1.5 B (M-VAR with 24). {claims}`C1.a, C1.b, C1.c, C1.d, C1.e`
+# 2. Replacing attention between scales by a layer of linear cost makes the model cheaper. The 1.5
+#    B model is faster than the 2 B one. {claims}`C2.a, C2.b, C2.b2, C2.c, C2.d`
+# 3. (Ours.) The layers are what they should be: the state-space layer has four forms that agree,
+#    no information flows from fine to coarse, and inside a scale it flows both ways.
+#    {claims}`C3.a, C3.b, C3.b2, C3.c, C3.d`
 # 4. The state-space layer suffices between scales, and attention is needed inside one.
 #    {claims}`C4.a, C4.a2, C4.a3, C4.b, C4.b2, C4.c`
 # 5. M-VAR models images better than VAR: 1.5 B parameters against 2 B. Here, on digits.
 #    {claims}`C5.a, C5.a2, C5.b, C5.c, C5.c2, C5.d`
-# 6. M-VAR's samples are better, with a Fréchet distance (FID) of 1.78 on ImageNet at 256 × 256 pixels
-#    (32 layers). Here, on digits, against a simple baseline. {claims}`C6.a, C6.a2, C6.a3, C6.b, C6.b2`
+# 6. M-VAR's samples are better, with a Fréchet distance (FID) of 1.78 on ImageNet at 256 × 256
+#    pixels (32 layers). Here, on digits, against a simple baseline. {claims}`C6.a, C6.a2, C6.a3,
+#    C6.b, C6.b2`
 # 7. The part inside a scale is the one that matters for quality. {claims}`C7.a, C7.a2`
 #
-# Not tested here: the FID of 1.78 and its margins over LlamaGen and VAR (0.40 and 0.19) and over LDM and DiT
-# (1.82 and 0.49), which imply 2.18, 1.97, 3.60 and 2.27. VAR's own page confirms the 1.97, and lists 1.80 with
-# rejection sampling, which would leave a margin of 0.02. Reviewers of a withdrawn version noted that 32 layers
-# of M-VAR are 3 B parameters against VAR's 2 B, and that an image takes 1.0 s instead of 0.7 s.
+# Not tested here: the FID of 1.78 and its margins over LlamaGen and VAR (0.40 and 0.19) and over
+# LDM and DiT (1.82 and 0.49), which imply 2.18, 1.97, 3.60 and 2.27. VAR's own page confirms the
+# 1.97, and lists 1.80 with rejection sampling, which would leave a margin of 0.02. Reviewers of a
+# withdrawn version noted that 32 layers of M-VAR are 3 B parameters against VAR's 2 B, and that an
+# image takes 1.0 s instead of 0.7 s.
 #
-# **What our numbers rest on.** We read the abstract, the public reviews, and the code and notes of both
-# projects ([OliverRensu/MVAR](https://github.com/OliverRensu/MVAR) and FoundationVision/VAR). The full text was not
-# available, so that its tables beyond the abstract's numbers are not found here. The state-space layer is
-# imported there from a package; its equations and starting values below are the textbook's.
+# **What our numbers rest on.** We read the abstract, the public reviews, and the code and notes of
+# both projects ([OliverRensu/MVAR](https://github.com/OliverRensu/MVAR) and FoundationVision/VAR).
+# The full text was not available, so that its tables beyond the abstract's numbers are not found
+# here. The state-space layer is imported there from a package; its equations and starting values
+# below are the textbook's.
 #
 # ## The idea
 #
-# **Tokens.** A picture becomes a feature map $f$ of $h\times h$ vectors. It is written as a sum of *token maps*
-# $r_1,\dots,r_S$ with sides $p_1<\dots<p_S=h$. Starting from $\hat f=0$, for each scale $s$ the rest $f-\hat f$
-# is averaged down to $p_s\times p_s$, every vector is replaced by the number of its nearest codeword out of
-# $V$, and the codewords, interpolated up to $h\times h$, are added to $\hat f$:
+# **Tokens.** A picture becomes a feature map $f$ of $h\times h$ vectors. It is written as a sum of
+# *token maps* $r_1,\dots,r_S$ with sides $p_1<\dots<p_S=h$. Starting from $\hat f=0$, for each
+# scale $s$ the rest $f-\hat f$ is averaged down to $p_s\times p_s$, every vector is replaced by
+# the number of its nearest codeword out of $V$, and the codewords, interpolated up to $h\times h$,
+# are added to $\hat f$:
 #
 # $$
 # r_s=\operatorname{nearest}\bigl(\operatorname{down}_{p_s}(f-\hat f)\bigr),\qquad
 # \hat f\leftarrow\hat f+\operatorname{up}_h(\text{codeword}(r_s)).
 # $$ (eq-mvar-tokens)
 #
-# Scale $s$ has $n_s=p_s^2$ tokens, all scales together $L=\sum_sn_s$. For ImageNet at 256 pixels the sides are
-# 1, 2, 3, 4, 5, 6, 8, 10, 13, 16 and $L=680$.
+# Scale $s$ has $n_s=p_s^2$ tokens, all scales together $L=\sum_sn_s$. For ImageNet at 256 pixels
+# the sides are 1, 2, 3, 4, 5, 6, 8, 10, 13, 16 and $L=680$.
 #
 # **The factorisation.** With $r_{s,i}$ the tokens of scale $s$,
 #
@@ -81,13 +88,13 @@
 # p(r_1,\dots,r_S)=\prod_{s=1}^S\prod_{i=1}^{n_s}p(r_{s,i}\mid r_1,\dots,r_{s-1}).
 # $$ (eq-mvar-factor)
 #
-# All tokens of one scale are drawn at once and independently, given the coarser scales. The network's input at
-# scale $s$ is $\operatorname{down}_{p_s}(\hat f)$ of what the coarser scales have made, one vector for each token to be
-# drawn. At scale 1 it is a vector for the wanted class.
+# All tokens of one scale are drawn at once and independently, given the coarser scales. The
+# network's input at scale $s$ is $\operatorname{down}_{p_s}(\hat f)$ of what the coarser scales
+# have made, one vector for each token to be drawn. At scale 1 it is a vector for the wanted class.
 #
-# **VAR and M-VAR.** In VAR a token looks at all tokens of its own and of coarser scales. M-VAR's block has three
-# parts, each with a layer norm LN, and modulated by nine vectors $\gamma,\alpha,\beta$ that a small layer
-# computes from the class:
+# **VAR and M-VAR.** In VAR a token looks at all tokens of its own and of coarser scales. M-VAR's
+# block has three parts, each with a layer norm LN, and modulated by nine vectors
+# $\gamma,\alpha,\beta$ that a small layer computes from the class:
 #
 # $$
 # \begin{aligned}
@@ -97,15 +104,16 @@
 # \end{aligned}
 # $$ (eq-mvar-block)
 #
-# **The state-space layer** (SSM, here Mamba-2). The tokens $t=1,\dots,L$ of all scales stand in one row. From
-# each, linear maps make an input $x_t\in\mathbb R^P$, a key $B_t$ and a query $C_t\in\mathbb R^N$ and a step
-# $\Delta_t>0$. A matrix $H\in\mathbb R^{N\times P}$ is the memory,
+# **The state-space layer** (SSM, here Mamba-2). The tokens $t=1,\dots,L$ of all scales stand in
+# one row. From each, linear maps make an input $x_t\in\mathbb R^P$, a key $B_t$ and a query
+# $C_t\in\mathbb R^N$ and a step $\Delta_t>0$. A matrix $H\in\mathbb R^{N\times P}$ is the memory,
 #
 # $$
 # H_t=e^{-a\Delta_t}H_{t-1}+\Delta_tB_tx_t^\top,\qquad y_t=H_t^\top C_t+Dx_t .
 # $$ (eq-mvar-recurrence)
 #
-# It forgets at the rate $a>0$. Unrolling the recursion turns it into a product with a triangular matrix,
+# It forgets at the rate $a>0$. Unrolling the recursion turns it into a product with a triangular
+# matrix,
 #
 # $$
 # Y=(\Lambda\odot CB^\top)\operatorname{diag}(\Delta)X+DX,\qquad
@@ -119,20 +127,22 @@
 #
 # Let the network have $d$ layers of width $C$; both models take $C=64\,d$. What is there to count?
 #
-# **Pairs.** Attention compares pairs of tokens. Inside scales there are $\sum_sn_s^2$ of them, and VAR has
+# **Pairs.** Attention compares pairs of tokens. Inside scales there are $\sum_sn_s^2$ of them, and
+# VAR has
 #
 # $$
 # \sum_sn_s\sum_{j\le s}n_j=\tfrac12\Bigl(L^2+\sum_sn_s^2\Bigr).
 # $$ (eq-mvar-pairs)
 #
-# **Parameters.** One layer of attention has $4C^2$ (query, key, value, output), the FFN, which widens to $4C$, has
-# $8C^2$, and the modulation has $3C^2$ for each part of the block. The SSM has $4C^2$ on its way in, as it works at
-# width $2C$ and has a gate, and $2C^2$ on its way out. VAR: $4+8+6=18\,C^2$. M-VAR: $4+6+8+9=27\,C^2$.
-# The modulation acts once for each image, so that a token costs $12C^2$ multiplications
-# in VAR's linear maps and $18C^2$ in M-VAR's.
+# **Parameters.** One layer of attention has $4C^2$ (query, key, value, output), the FFN, which
+# widens to $4C$, has $8C^2$, and the modulation has $3C^2$ for each part of the block. The SSM has
+# $4C^2$ on its way in, as it works at width $2C$ and has a gate, and $2C^2$ on its way out. VAR:
+# $4+8+6=18\,C^2$. M-VAR: $4+6+8+9=27\,C^2$. The modulation acts once for each image, so that a
+# token costs $12C^2$ multiplications in VAR's linear maps and $18C^2$ in M-VAR's.
 #
-# **Attention** takes $2C$ multiplications for each pair, one for the comparison and one for the weighted sum. M-VAR
-# thus saves $2C$ times the difference of the pairs, $C(L^2-\sum n_s^2)$, and adds $6C^2L$. It gains where
+# **Attention** takes $2C$ multiplications for each pair, one for the comparison and one for the
+# weighted sum. M-VAR thus saves $2C$ times the difference of the pairs, $C(L^2-\sum n_s^2)$, and
+# adds $6C^2L$. It gains where
 #
 # $$
 # L\,\Bigl(1-\frac{\sum_sn_s^2}{L^2}\Bigr)>6\,C .
@@ -180,9 +190,10 @@ columns = ["schedule", "tokens L", "pairs, VAR", "pairs, M-VAR", "ratio"]
 table(rows, columns, "Pairs of tokens that attention compares, for each head and layer")
 
 # %% [markdown]
-# The small terms matter once we want the printed digits: biases, embeddings of 1000 classes and one for "no
-# class", of positions and of scales, the map of 32 features into the network, the head with its own
-# modulation, and in the SSM a filter over four neighbours, $N=64$ memory rows and heads of 64 channels.
+# The small terms matter once we want the printed digits: biases, embeddings of 1000 classes and
+# one for "no class", of positions and of scales, the map of 32 features into the network, the head
+# with its own modulation, and in the SSM a filter over four neighbours, $N=64$ memory rows and
+# heads of 64 channels.
 
 # %%
 def parameters(depth, ssm, sides=SCHEDULES["256 px"], V=4096, features=32, N=64, P=64):
@@ -255,9 +266,9 @@ M-VAR with 24. In the latter {share["attention"]:.0f} % of the parameters belong
 {100 * (1 - inside / causal):.0f} % lie between scales.""")
 
 # %% [markdown]
-# The claim of cost is about whole models of 24 and 30 layers, and there it is true. But does the *layer* get
-# cheaper? We count multiplications for an image. The recurrence takes about six for each of $2C\cdot N$ entries of
-# memory.
+# The claim of cost is about whole models of 24 and 30 layers, and there it is true. But does the
+# *layer* get cheaper? We count multiplications for an image. The recurrence takes about six for
+# each of $2C\cdot N$ entries of memory.
 
 # %%
 def multiplications(depth, ssm, sides, C=None, N=64):
@@ -293,6 +304,12 @@ claims.check("C2.b2", words, measured=equal, between=(1.4, 1.6), own=True)
 claims.check("C2.c", "256 px, C = 1024: attention saved over the work of the SSM's maps",
              measured=2 * C * (causal - inside) / (6 * C**2 * L), at_most=0.1, own=True)  # fmt: skip
 
+ratios = [multiplications(d, True, SCHEDULES[name]).sum() / multiplications(d, False, SCHEDULES[name]).sum()
+          for name in ("256 px", "512 px") for d in (16, 20, 24, 30, 32)]  # fmt: skip
+claims.check("C2.d", "the same as C2.b, smallest ratio over both sizes and 16 to 32 layers",
+             measured=min(ratios), at_least=1.1, own=True)  # fmt: skip
+
+
 # %%
 def break_even(C, sides):
     """Tokens at which M-VAR's layer is as cheap as VAR's, for a schedule of these proportions."""
@@ -307,16 +324,18 @@ layers does {total["M-VAR", 24] / total["VAR", 30]:.2f} times the work of VAR wi
 the work of VAR with 24.""")
 
 # %% [markdown]
-# So the saving of M-VAR with 24 layers is an effect of its depth and width, not of the new layer. If it is as good
-# as VAR with 30 layers, the layer has earned it by quality and not by price. What can it do?
+# So the saving of M-VAR with 24 layers is an effect of its depth and width, not of the new layer.
+# If it is as good as VAR with 30 layers, the layer has earned it by quality and not by price. What
+# can it do?
 #
 # ## The method in code
 #
-# **The state-space layer**, in matrix form {eq}`eq-mvar-dual`. In front of it stands a filter over the last
-# four tokens, behind it a gate and a norm of the root mean square (RMS) whose own gain the last linear map
-# absorbs. All arrays begin with the axes (network, image, token), so that networks of one shape are trained
-# side by side. A `cache` makes the layer stream: it holds the memory $H$ and the last three inputs of
-# the filter, and adds what the past contributes, $e^{-a\sum\Delta}H^\top C$.
+# **The state-space layer**, in matrix form {eq}`eq-mvar-dual`. In front of it stands a filter over
+# the last four tokens, behind it a gate and a norm of the root mean square (RMS) whose own gain
+# the last linear map absorbs. All arrays begin with the axes (network, image, token), so that
+# networks of one shape are trained side by side. A `cache` makes the layer stream: it holds the
+# memory $H$ and the last three inputs of the filter, and adds what the past contributes,
+# $e^{-a\sum\Delta}H^\top C$.
 
 # %%
 WIDTH, HEADS, LAYERS = scale(default=(32, 2, 1), paper=(256, 8, 6))
@@ -335,6 +354,7 @@ def ssm_init(rng, C):
             "D": xp.ones_like(log_a), "out": nn.dense_init(rng, E, C)}  # fmt: skip
 
 
+# %%
 def project(params, u, cache):
     """Gate, filtered x, B, C, and Delta of the tokens u (M, images, L, width)."""
     E = params["out"]["weight"].shape[-2]
@@ -383,9 +403,9 @@ def remember(cache, decay, B, weighted):
 
 
 # %% [markdown]
-# **The network.** Its parts are named in `MODELS`: VAR has attention with the block-causal mask, M-VAR
-# attention inside scales and an SSM. Two more serve as controls, each lacking one half. The modulation's rows
-# for $\gamma$ begin near zero, so that every block begins as the identity.
+# **The network.** Its parts are named in `MODELS`: VAR has attention with the block-causal mask,
+# M-VAR attention inside scales and an SSM. Two more serve as controls, each lacking one half. The
+# modulation's rows for $\gamma$ begin near zero, so that every block begins as the identity.
 
 # %%
 MODELS = {
@@ -402,6 +422,7 @@ def masks(sides):
     return of, {"block-causal": of[:, None] >= of, "inside": of[:, None] == of}
 
 
+# %%
 def block_init(rng, C, attention, with_ssm):
     """One block of the parts that a model has."""
     parts = 1 + (attention is not None) + with_ssm
@@ -468,8 +489,8 @@ def attention_weights(q, k, mask):
 
 
 # %% [markdown]
-# The forward pass follows {eq}`eq-mvar-block`. `span` says which tokens are computed, and `caches` makes
-# the state-space layers go on from where they stopped.
+# The forward pass follows {eq}`eq-mvar-block`. `span` says which tokens are computed, and `caches`
+# makes the state-space layers go on from where they stopped.
 
 # %%
 def forward(params, form, features, labels, span=slice(None), caches=None, seen=None):
@@ -500,9 +521,9 @@ def forward(params, form, features, labels, span=slice(None), caches=None, seen=
 
 
 # %% [markdown]
-# **Training** minimises the mean of $-\log_2p$ over all tokens, the cost in bits, for all networks of a stack at
-# once. They share no weights, so that the sum of their costs trains each for itself. The optimiser is AdamW with
-# the paper's weight decay of 0.05.
+# **Training** minimises the mean of $-\log_2p$ over all tokens, the cost in bits, for all networks
+# of a stack at once. They share no weights, so that the sum of their costs trains each for itself.
+# The optimiser is AdamW with the paper's weight decay of 0.05.
 
 # %%
 def bits(params, form, tokens, features, labels):
@@ -524,9 +545,9 @@ def train(params, form, draw, steps, rng, rate=1e-2):
 #
 # ### Four forms of one layer
 #
-# The recurrence {eq}`eq-mvar-recurrence` as it is written, the matrix form, the matrix form in chunks of one scale
-# each, and one token after the other with a cache: for the 680 tokens of an image of 256 pixels, in double
-# precision and for three seeds at once, all four must agree.
+# The recurrence {eq}`eq-mvar-recurrence` as it is written, the matrix form, the matrix form in
+# chunks of one scale each, and one token after the other with a cache: for the 680 tokens of an
+# image of 256 pixels, in double precision and for three seeds at once, all four must agree.
 
 # %%
 def recurrence(params, u):
@@ -542,6 +563,7 @@ def recurrence(params, u):
     return finish(params, xp.stack(Y, axis=2) + params["D"][:, None, None, :, None] * x, gate)
 
 
+# %%
 def in_chunks(params, u, ends):
     """The matrix form chunk by chunk, with a cache."""
     cache, parts = {}, []
@@ -568,7 +590,8 @@ claims.check("C3.a", "largest difference of recurrence, chunks and cached steps 
              measured=off, at_most=1e-9, seeds=3, own=True)  # fmt: skip
 
 # %% [markdown]
-# Who depends on whom? We change the inputs of one scale of fresh networks and look at which outputs move.
+# Who depends on whom? We change the inputs of one scale of fresh networks and look at which
+# outputs move.
 
 # %%
 def moved(model, changed, watched):
@@ -598,23 +621,25 @@ claims.check("C3.d", "M-VAR: smallest influence of the last token of a scale on 
 # %% [markdown]
 # ### Two channels of known entropy
 #
-# What can each half do? We build two channels in which only one half can help, and whose best cost is known.
-# There are scales of 1, 4 and 16 tokens with four values each. The first two scales are uniform. In the *first
-# channel* each token of the third scale copies the single token of scale 1 with probability 0.8 and is uniform
-# otherwise. The network's input at scale 3 shows scale 2 only, enlarged, so that the copied token can come only
-# through the layer between scales. In the *second channel* the third scale copies the last, bottom right token
-# of scale 2. That one stands in the input itself, but only in the bottom right quarter of scale 3, so that
-# the tokens there must tell the others. A layer that reads row by row meets it at the eleventh token only.
+# What can each half do? We build two channels in which only one half can help, and whose best cost
+# is known. There are scales of 1, 4 and 16 tokens with four values each. The first two scales are
+# uniform. In the *first channel* each token of the third scale copies the single token of scale 1
+# with probability 0.8 and is uniform otherwise. The network's input at scale 3 shows scale 2 only,
+# enlarged, so that the copied token can come only through the layer between scales. In the *second
+# channel* the third scale copies the last, bottom right token of scale 2. That one stands in the
+# input itself, but only in the bottom right quarter of scale 3, so that the tokens there must tell
+# the others. A layer that reads row by row meets it at the eleventh token only.
 #
-# A copied token has the right value with probability $q=0.8+0.2/4=0.85$ and each other one with $0.05$, hence
+# A copied token has the right value with probability $q=0.8+0.2/4=0.85$ and each other one with
+# $0.05$, hence
 #
 # $$
 # h=-0.85\log_2 0.85-3\cdot0.05\log_2 0.05=0.8476\text{ bits},\qquad
 # \tfrac1{16}(10\cdot2+6\,h)=1.568\text{ bits}
 # $$ (eq-mvar-entropy)
 #
-# are the best costs of a token of scale 3 for those who see the source, and for row-by-row readers of the second
-# channel. Without the source it costs 2 bits.
+# are the best costs of a token of scale 3 for those who see the source, and for row-by-row readers
+# of the second channel. Without the source it costs 2 bits.
 
 # %%
 COPY, CHANNEL = 0.8, (1, 2, 4)
@@ -637,8 +662,9 @@ def channel(rng, first, copy, images):
 
 
 # %% [markdown]
-# One stack holds all networks of one shape, for both channels and two seeds. A last network of each model learns
-# a channel that copies nothing: whoever costs less than 2 bits there sees what it should not.
+# One stack holds all networks of one shape, for both channels and two seeds. A last network of
+# each model learns a channel that copies nothing: whoever costs less than 2 bits there sees what
+# it should not.
 
 # %%
 STEPS, IMAGES = scale(default=(180, 12), paper=(2000, 256))
@@ -650,6 +676,7 @@ GROUPS = (
 )
 
 
+# %%
 def learn_channels(models, jobs, seeds):
     """Mean bits of each token of fresh sequences, and what the third scale costs who knows the source."""
     runs = [(m, first, COPY, k) for m, first in jobs for k in seeds]
@@ -729,14 +756,16 @@ claims.check("C4.c", "nothing is copied: smallest cost of any model (exactly 2 i
              measured=min(v for (*_, c, _), v in cost.items() if not c), at_least=1.98, own=True)  # fmt: skip
 
 # %% [markdown]
-# Each half does what only it can do. The linear layer carries a fact from scale to scale as well as VAR's
-# attention, and it cannot replace attention inside a scale, where it sees only what it has already read.
+# Each half does what only it can do. The linear layer carries a fact from scale to scale as well
+# as VAR's attention, and it cannot replace attention inside a scale, where it sees only what it
+# has already read.
 #
 # ### Digits
 #
-# Real images now: scikit-learn's 8 × 8 digits. Blocks of 2 × 2 pixels are the features, a map of
-# 4 × 4 vectors of length 4. The sides are 1, 2, 3, 4 and the codebook has 64 entries. Unlike the paper's
-# tokenizer ours learns no convolution. It averages down by areas and interpolates up with the bicubic kernel
+# Real images now: scikit-learn's 8 × 8 digits. Blocks of 2 × 2 pixels are the features, a map of 4
+# × 4 vectors of length 4. The sides are 1, 2, 3, 4 and the codebook has 64 entries. Unlike the
+# paper's tokenizer ours learns no convolution. It averages down by areas and interpolates up with
+# the bicubic kernel
 #
 # $$
 # k(t)=\begin{cases}(a+2)|t|^3-(a+3)|t|^2+1,&|t|\le1,\\ a|t|^3-5a|t|^2+8a|t|-4a,&1<|t|<2,\end{cases}
@@ -769,8 +798,8 @@ def up(p, h, a=-0.75):
 
 
 # %% [markdown]
-# The codebook is found by $k$-means on the rests of all scales. The rests depend on the codebook, so we
-# start from those without quantisation and repeat once with the real ones.
+# The codebook is found by $k$-means on the rests of all scales. The rests depend on the codebook,
+# so we start from those without quantisation and repeat once with the real ones.
 
 # %%
 SIDES, V, BLOCK = scale(default=((1, 2, 3, 4), 64, 2), paper=((1, 2, 3, 4, 6, 8), 512, 4))
@@ -779,6 +808,7 @@ DOWN, UP = {p: down(SIDE, p) for p in SIDES}, {p: up(p, SIDE) for p in SIDES}
 ENDS = np.cumsum(np.square(SIDES))
 
 
+# %%
 def tokenize(f, codebook=None):
     """Tokens, inputs and rests of feature maps (images, h h, C_v), and the error after each scale."""
     f_hat, tokens, inputs, rests, errors = xp.zeros_like(f), [], [], [], []
@@ -797,6 +827,7 @@ def tokenize(f, codebook=None):
     return xp.concat(tokens, axis=1), inputs, xp.concat(rests), errors
 
 
+# %%
 def to_maps(images):
     """Images (n, side, side) to features (n, h h, block block)."""
     x = xp.reshape(images, (-1, SIDE, BLOCK, SIDE, BLOCK))
@@ -827,6 +858,8 @@ held_out = scale(default=397, paper=5000)
 split = train_test_split(images, labels, test_size=held_out, stratify=labels, random_state=0)
 images_train, images_test, labels_train, labels_test = map(to_device, split)
 CLASSES = len(np.unique(labels))
+
+# %%
 f_train, f_test = (to_maps(x) for x in (images_train, images_test))
 few = f_train[: scale(default=500, paper=5000)]
 codebook = k_means(tokenize(few), V, max_iter=10, seed=generator(0)).centres
@@ -837,14 +870,15 @@ say(f"""Mean squared error of the training images before and after each scale:
 {float(xp.mean(images_train**2)):.4f}, {", ".join(f"{error:.4f}" for error in errors)}.""")
 
 # %% [markdown]
-# VAR, M-VAR and attention inside scales alone train with two seeds each, and with one seed two controls, the
-# SSM alone and a wider VAR with as many parameters as M-VAR; all see the same number of images. In one of ten training images the
-# label is replaced by "no class", which guidance needs below. The plain baseline knows for each class and
-# position how often each token occurs, with the pseudo-count that suits the test images best.
+# VAR, M-VAR and attention inside scales alone train with two seeds each, and with one seed two
+# controls, the SSM alone and a wider VAR with as many parameters as M-VAR; all see the same number
+# of images. In one of ten training images the label is replaced by "no class", which guidance
+# needs below. The plain baseline knows for each class and position how often each token occurs,
+# with the pseudo-count that suits the test images best.
 
 # %%
 DIGIT_STEPS, DIGIT_IMAGES = scale(default=(240, 16), paper=(5000, 256))
-WIDE = scale(default=40, paper=316)
+WIDE = scale(default=40, paper=312)
 
 
 def batch_of(nets):
@@ -857,6 +891,7 @@ def batch_of(nets):
     return draw
 
 
+# %%
 def learn(models, seeds, **options):
     """A trained stack on the images."""
     params, form = stack(models, seeds, SIDES, BLOCK**2, V, CLASSES + 1, **options)
@@ -864,6 +899,7 @@ def learn(models, seeds, **options):
     return train(params, form, draw, DIGIT_STEPS, generator(seeds[0] + 7), 1.5e-2), form
 
 
+# %%
 def judge(params, form, wrong=0):
     """Bits of every token of the test images under labels that are wrong by so many."""
     M, parts = form["mask"].shape[0], []
@@ -947,8 +983,8 @@ claims.report_value("C5.c", "digits: what M-VAR loses without attention inside s
 claims.check("C5.c2", "the same: less than a tenth of what the second channel loses", measured=without,
              at_most=10 * (min(costs("SSM-only", False)) / max(costs("M-VAR", False)) - 1), unit="%",
              seeds=2, own=True)  # fmt: skip
-claims.report_value("C5.d", "digits: bits per token of M-VAR over those of a VAR with as many parameters",
-                    measured=mean["M-VAR"] / mean["wide VAR"], seeds=2, own=True)  # fmt: skip
+claims.check("C5.d", "digits: bits per token of M-VAR over those of a VAR with as many parameters",
+             measured=mean["M-VAR"] / mean["wide VAR"], at_most=0.995, own=True)  # fmt: skip
 
 # %%
 say(f"""M-VAR costs {mean["M-VAR"]:.3f} bits for a token, VAR of the same width {mean["VAR"]:.3f}, and VAR with
@@ -957,17 +993,17 @@ about as many parameters {mean["wide VAR"]:.3f}. Taking attention inside scales 
 {100 * (mean["intra-only"] / mean["VAR"] - 1):+.1f} %.""")
 
 # %% [markdown]
-# Digits speak for the state-space layer and not for the paper's first claim: the layer alone does as well as together
-# with attention. That a part can be left out here does not contradict the second channel, where it could
-# not. The inputs already show all coarser scales through $\hat f$, and thirty tokens leave little for
-# attention to find. Note too that no model can reach the entropy of the data, since {eq}`eq-mvar-factor`
-# draws the tokens of a scale independently.
+# Digits speak for the state-space layer and not for attention inside a scale: the layer alone does
+# about as well as together with it. That a part can be left out here does not contradict the
+# second channel, where it could not. The inputs already show all coarser scales through $\hat f$,
+# and thirty tokens leave little for attention to find. Note too that no model can reach the
+# entropy of the data, since {eq}`eq-mvar-factor` draws the tokens of a scale independently.
 #
 # ### Where VAR looks
 #
-# If the part inside a scale matters more, a trained VAR should look at its own scale more than it has to. A token
-# of scale $s$ that looked at all visible tokens alike would give its own scale the weight
-# $n_s/\sum_{j\le s}n_j$. The mean of that over tokens is the null value.
+# If the part inside a scale matters more, a trained VAR should look at its own scale more than it
+# has to. A token of scale $s$ that looked at all visible tokens alike would give its own scale the
+# weight $n_s/\sum_{j\le s}n_j$. The mean of that over tokens is the null value.
 
 # %%
 def null_of(sides):
@@ -976,6 +1012,7 @@ def null_of(sides):
     return np.mean(mask["inside"].sum(axis=1) / mask["block-causal"].sum(axis=1))
 
 
+# %%
 def own_scale_weight(params, form):
     """Mean attention to the own scale by layer and network, on test images."""
     seen, M = [], form["mask"].shape[0]
@@ -1001,19 +1038,23 @@ claims.check("C7.a2", "the same, bounded on the other side", measured=excess, at
              own=True)  # fmt: skip
 
 # %% [markdown]
+# By this measure a trained VAR does not prefer its own scale. It looks back about as much as
+# evenly spread attention would, so that the paper's first claim does not show here either. Both
+# halves together are thirty tokens, of which the last scale holds more than half.
+#
 # ### Samples
 #
-# To draw an image, each scale is drawn at once, with *guidance*: the network is asked with the class and
-# with "no class", and the logits $\ell_c$ and $\ell_\varnothing$ become
+# To draw an image, each scale is drawn at once, with *guidance*: the network is asked with the
+# class and with "no class", and the logits $\ell_c$ and $\ell_\varnothing$ become
 #
 # $$
 # (1+t_s)\,\ell_c-t_s\,\ell_\varnothing,\qquad t_s=g\,\frac{s-1}{S-1},
 # $$ (eq-mvar-guidance)
 #
-# which exaggerates, more so at finer scales, what the class changes. The paper uses $g=1.5$ and keeps
-# only the likeliest tokens that make up 96 % of the probability. The published program reads the whole prefix again
-# at each scale, 1710 instead of 680 tokens for an image of 256 pixels. With the state in a cache each token
-# is read once. We do both, with the same uniform random numbers.
+# which exaggerates, more so at finer scales, what the class changes. The paper uses $g=1.5$ and
+# keeps only the likeliest tokens that make up 96 % of the probability. The published program reads
+# the whole prefix again at each scale, 1710 instead of 680 tokens for an image of 256 pixels. With
+# the state in a cache each token is read once. We do both, with the same uniform random numbers.
 
 # %%
 def pick(logits, u, keep=0.96):
@@ -1027,6 +1068,7 @@ def pick(logits, u, keep=0.96):
     return xp.take_along_axis(order, k[..., None], axis=-1)[..., 0]
 
 
+# %%
 def generate(params, form, labels, g, u, cached=True):
     """Tokens, feature maps and logits of images (M, images), from uniform numbers u (M, images, L)."""
     both = xp.concat([labels, xp.full_like(labels, CLASSES)], axis=1)
@@ -1059,9 +1101,10 @@ same = float(xp.max(xp.abs(again[2] - samples[1.5][2][:, :50, ...])))
 other = int(xp.sum(xp.astype(again[0] != samples[1.5][0][:, :50, :], xp.int64)))
 
 # %% [markdown]
-# The Fréchet distance is that of two Gaussians with the means and covariances of the images, here in their first 20
-# principal components. A logistic regression that has seen real digits says whether a sample shows the
-# wanted class. The rival's images are drawn from the frequencies, token by token.
+# The Fréchet distance is that of two Gaussians with the means and covariances of the images, here
+# in their first 20 principal components. A logistic regression that has seen real digits says
+# whether a sample shows the wanted class. The rival's images are drawn from the frequencies, token
+# by token.
 
 # %%
 pca = PCA(20, random_state=0).fit(to_host(xp.reshape(images_train, (len(images_train), -1))))
@@ -1079,6 +1122,7 @@ def frechet(x, y):
     return float(bures_wasserstein(*moments[0], *moments[1]))
 
 
+# %%
 reader.fit(flat(images_train), to_host(labels_train))
 p = to_device(frequencies(pseudo))[wanted, ...]
 above = xp.cumulative_sum(p, axis=-1)
@@ -1129,14 +1173,15 @@ claims.check("C6.b2", "the same minus that without guidance", at_least=-0.03, ow
              measured=guided[1] - quality["M-VAR, guidance 0"][1])  # fmt: skip
 
 # %% [markdown]
-# Guidance trades variety for clarity, as it does in large models. The floor, the distance between two sets of real
-# images, is far away for all of them: tokens of one scale are drawn independently, and the networks are tiny.
+# Guidance trades variety for clarity, as it does in large models. The floor, the distance between
+# two sets of real images, is far away for all of them: tokens of one scale are drawn
+# independently, and the networks are tiny.
 #
 # ### Time
 #
-# At last the work between tokens alone, without the linear maps whose cost the ledger has settled: VAR's attention
-# against attention inside scales and a state-space layer in chunks of one scale. Times are reported without
-# a verdict.
+# At last the work between tokens alone, without the linear maps whose cost the ledger has settled:
+# VAR's attention against attention inside scales and a state-space layer in chunks of one scale.
+# Times are reported without a verdict.
 
 # %%
 TIMED = {"256 px": SCHEDULES["256 px"], "between": (1, 2, 4, 6, 8, 10, 13, 16, 20, 26),
@@ -1152,6 +1197,7 @@ def look(x, ends, back):
     return parts
 
 
+# %%
 def milliseconds(work, *arguments):
     """Processor time of the second of two calls."""
     for _ in range(2):
@@ -1170,16 +1216,18 @@ columns = ["schedule", "tokens", "VAR's attention (ms)", "attention inside scale
 table(rows, columns, "One layer of width 64, one image, on this machine")
 
 # %% [markdown]
-# The state-space column holds the layer's own linear maps. In chunks of a scale its matrix form has, for the largest
-# scale, as many pairs as attention inside it.
+# The state-space column holds the layer's own linear maps. In chunks of a scale its matrix form
+# has, for the largest scale, as many pairs as attention inside it.
 #
 # ## Verdict
 #
-# Which half does the work? Between scales, a memory of a few hundred numbers does what attention does, and
-# inside a scale only attention can do it; the two channels show both to a few hundredths of a bit. On digits
-# M-VAR is better than VAR, also than a VAR with as many parameters, but the gain comes from the state-space layer.
-# The ledger holds the surprise. The new layer is dearer than the one it replaces at every length that the paper
-# uses, and the 1.5 B model is cheaper than the 2 B one because it is shallower.
+# Which half does the work? Between scales, a memory of a few hundred numbers does what attention
+# does, and inside a scale only attention can do it; the two channels show both to a few hundredths
+# of a bit. On digits M-VAR predicts better than VAR, also than a VAR with as many parameters, and
+# the gain comes from the state-space layer, which is as good alone. So claim 1 shows in the second
+# channel and not on digits. The ledger holds the surprise. The new layer is dearer than the one it
+# replaces at every length that the paper uses, and the 1.5 B model is cheaper than the 2 B one
+# because it is shallower.
 
 # %%
 claims.report()
@@ -1187,15 +1235,17 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
-# ImageNet, its pretrained tokenizer and weights, and the latency of a large GPU are out of reach, so that the paper's
-# FID and its margins were only checked for agreeing with each other. Normalised queries and keys, which are
-# an option of the published code, drop-path and clipping are left out. The published start-up code scales only the
-# first two of three $\gamma$ and splits a shared modulation in six parts where nine are needed; we follow the
-# equations. Our tokenizer has no convolution, and the networks a single layer.
+# ImageNet, its pretrained tokenizer and weights, and the latency of a large GPU are out of reach,
+# so that the paper's FID and its margins were only checked for agreeing with each other.
+# Normalised queries and keys, which are an option of the published code, drop-path and clipping
+# are left out. The published start-up code scales only the first two of three $\gamma$ and splits
+# a shared modulation in six parts where nine are needed; we follow the equations. Our tokenizer
+# has no convolution, and the networks a single layer.
 #
 # ## At paper scale
 #
-# With `GAUSSBOOK_SCALE=paper` the same cells take patches of 32 × 32 pixels of seven grey photographs, whose numbers
-# are the classes, scales 1, 2, 3, 4, 6, 8 with 130 tokens, 512 codewords and six layers of width 256. The question
-# to ask there is whether attention inside a scale earns its place once there are enough tokens. This
-# scale has not been run; when it has, the numbers will stand here with the device and the date.
+# With `GAUSSBOOK_SCALE=paper` the same cells take patches of 32 × 32 pixels of seven grey
+# photographs, whose numbers are the classes, scales 1, 2, 3, 4, 6, 8 with 130 tokens, 512
+# codewords and six layers of width 256. The question to ask there is whether attention inside a
+# scale earns its place once there are enough tokens. This scale has not been run; when it has, the
+# numbers will stand here with the device and the date.
