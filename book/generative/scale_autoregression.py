@@ -724,7 +724,7 @@ table(rows, columns, "Two channels of known entropy: 1000 fresh sequences for ea
 alt = """Two panels of bits against the position of a token in scale 3. First channel: VAR and M-VAR lie
 flat on the lower dashed line, attention inside scales alone lies flat on the upper one. Second channel: VAR
 and M-VAR lie flat on the lower line, and the state-space layer alone lies on the upper line until it drops
-to the lower one at position 10, with two more excursions where it has passed the source."""
+to the lower one at position 10, and rises again at the beginning of the last row."""
 caption = """Cost of each token of scale 3 in reading order, means of two seeds. Dashed: 2 bits and the
 entropy of a copied token. Left: only the layer between scales can know the source. Right: reading row by row
 meets it at position 10."""
@@ -736,7 +736,7 @@ with figure(1, 2, alt=alt, caption=caption, width=8.0, height=3.2, sharey=True) 
             ax.plot(curve, marker + "-", ms=4, label=model)
         for level in (h, 2):
             ax.axhline(level, color="gray", ls="--", lw=1)
-        ax.set(xlabel="position in scale 3", ylim=(0.7, 2.2))
+        ax.set(xlabel="position in scale 3", ylim=(0.7, 2.2), xticks=range(0, 16, 5))
         ax.legend(loc="center left", fontsize=8)
     axes[0].set(ylabel="cost (bits per token)", title="first channel: between scales")
     axes[1].set_title("second channel: inside a scale")
@@ -966,7 +966,7 @@ table(rows, columns, "Held-out cost on digits, means of two seeds; standard erro
 alt = """Bars of bits per token for six models, by scale and in all. All networks cost nearly the same at the
 three coarse scales and less than the frequencies at the finer ones. At the finest scale the models with a
 state-space layer are lowest, VAR and attention inside scales higher, the frequencies highest."""
-caption = "Held-out cost on digits by scale: lower is better. Points: the two seeds."
+caption = "Held-out cost on digits by scale: lower is better. Points: single seeds."
 with figure(alt=alt, caption=caption, width=8.0, height=3.4) as ax:
     for k, (model, values) in enumerate(found.items()):
         parts = [*np.split(values, ENDS[:-1], axis=2), values]
