@@ -222,8 +222,9 @@ def psnr(images, reference=X):
 true_sd = to_host(xp.sqrt(xp.mean((Y - X) ** 2, axis=(1, 2))))
 white = X + each(true_sd) * generator(2).standard_normal(X.shape)
 by_level = by_run(true_sd).mean(axis=(0, 2))
-say(f"""The noise that reaches the pictures has a standard deviation of {255 * by_level[0]:.1f} at the low and
-{255 * by_level[1]:.1f} at the high level, in units of 1/255. White noise of the same variance serves as a control.""")
+say(f"""The noise that reaches the pictures has a standard deviation of {255 * by_level[0]:.1f} at
+the low and {255 * by_level[1]:.1f} at the high level, in units of 1/255. White noise of the same
+variance serves as a control.""")
 
 # %% [markdown]
 # How would a program estimate that number? The usual estimate takes differences of differences in
@@ -263,9 +264,9 @@ table(rows, ["noise, estimate", "correlation of neighbours", *NAMES],
 alt = """Three pictures and a plot. The astronaut's crop with camera noise; the noise alone, in blotches
 that span several pixels; white noise of the same variance, finer. In the plot the camera noise falls as
 the picture gets brighter, white noise stays level."""
-caption = """The camera's noise at the high level, and white noise of equal variance: the picture, both noises
-(black to white: −0.15 to 0.15), and their deviations against the clean picture's brightness, over all
-crops, each divided by the crop's own."""
+caption = """The camera's noise at the high level, and white noise of equal variance: the picture,
+both noises (black to white: −0.15 to 0.15), and their deviations against the clean picture's
+brightness, over all crops, each divided by the crop's own."""
 
 
 def deviation(noise, bins=8):
@@ -396,7 +397,8 @@ claims.check("C1.b", "E1: Adam with drawn samples, largest relative error of σ�
              measured=100 * worst(var_adam / var_exact - 1), at_most=3, unit="%", paper=score)  # fmt: skip
 claims.check("C1.c", "the same, largest error of μ", measured=worst(mu_adam - mu_exact), at_most=0.02, paper=score)
 excess = [100 * (float(a * (b + c**-2)) - 1) for a, b, c, d in zip(var_exact, phi1, s, lam1, strict=True) if d == 1]
-say(f"""The smoothed score makes the variance too large: with λ = 1 by {min(excess):.0f} to {max(excess):.0f} %.""")
+say(f"""The smoothed score makes the variance too large: with λ = 1 by {min(excess):.0f} to
+{max(excess):.0f} %.""")
 
 # %% [markdown]
 # What does the smoothing do to a prior that is not Gaussian? Below, two narrow bumps; $D$ is a mean
@@ -429,8 +431,9 @@ for _ in range(200):
     mu1, var1 = update_image(mu1, var1, PHI, SEEN, 1.0, by_quadrature)
 
 # %% tags=["hide-input"]
-alt = """Densities over the grey value. The true posterior has two peaks, the higher one on the right. The posterior under the smoothed prior is
-one broad hump, and the Gaussian q lies over it, centred between the two peaks of the truth."""
+alt = """Densities over the grey value. The true posterior has two peaks, the higher one on the
+right. The posterior under the smoothed prior is one broad hump, and the Gaussian q lies over it,
+centred between the two peaks of the truth."""
 caption = """A prior of two bumps: the true posterior, the posterior under the prior smoothed with
 the variance of q, and q itself."""
 grid = xp.linspace(-2, 2, 400)
@@ -576,8 +579,8 @@ claims.check("C1.d", "Tweedie: error of (D(u) − u)/σ² as the gradient of ln 
 eps = draw.standard_normal(X.shape)
 value, diagonal, _ = D(X + 0.03 * eps, xp.full_like(X, 0.03**2))
 stein = 1 + float(xp.mean((value - X - 0.03 * eps) * eps)) / 0.03
-say(f"""At σ = 0.03 the mean of D′ is {float(xp.mean(diagonal)):.3f} as computed, {stein:.3f} by Stein's identity. What is missing is how the responsibilities
-move.""")
+say(f"""At σ = 0.03 the mean of D′ is {float(xp.mean(diagonal)):.3f} as computed, {stein:.3f} by
+Stein's identity. What is missing is how the responsibilities move.""")
 
 # %% [markdown]
 # ## The scheme on pictures
@@ -736,6 +739,7 @@ def gain(over, images=None, level=1):
     return float((q - quality[over])[:, level].mean())
 
 
+# %%
 shifted = [choose(aware_weight(factor * s_hat)) for factor in (0.9, 1.1)]
 told = min(gain("GMM, true level"), gain("GMM, 1.4 × true"))
 real, in_db = "handles real noise, where white-noise methods fail", partial(claims.check, seeds=2, unit="dB")
@@ -761,10 +765,12 @@ claims.report_value("C2.j", "ScoreDVI over GMM told the true level", measured=ga
 
 # %%
 low = (quality["ScoreDVI"] - quality["GMM, true level"])[:, 0].mean(axis=0)
-say(f"""At the high level ScoreDVI is {gain("GMM, MAD"):.1f} dB above the denoiser that trusts the MAD. That one fails because its noise level is half the true
-one. Given the polyphase level, the one that sets our λ, it comes within {gain("GMM, polyphase"):.1f} dB of ScoreDVI; told the level, within {told:+.1f} dB. Non-local means, told the level,
-is {-gain("non-local means"):.1f} dB ahead. At the low level ScoreDVI differs from the told denoiser by {low[0]:+.1f} dB on the coffee, {low[1]:+.1f} on the temple, {low[2]:+.1f} on the face and {low[3]:+.1f} on the
-tissue.""")
+say(f"""At the high level ScoreDVI is {gain("GMM, MAD"):.1f} dB above the denoiser that trusts the
+MAD. That one fails because its noise level is half the true one: given the polyphase level, the one
+that sets our λ, ScoreDVI minus the same denoiser is {gain("GMM, polyphase"):+.1f} dB, and told the
+level {told:+.1f} dB. Non-local means, told the level, is {-gain("non-local means"):.1f} dB ahead of
+ScoreDVI. At the low level ScoreDVI minus the told denoiser is {low[0]:+.1f} dB on the coffee,
+{low[1]:+.1f} on the temple, {low[2]:+.1f} on the face and {low[3]:+.1f} on the tissue.""")
 
 # %% [markdown]
 # So where the noise is weak it *loses* on texture: the noise it expects, set by $\beta_0$, is
@@ -856,10 +862,12 @@ claims.check("C4.c", "mean of the largest label probability (1/3 if nothing is l
              at_least=0.35, paper="pixel-wise", seeds=1)  # fmt: skip
 
 # %% tags=["hide-input"]
-alt = """Four maps of the astronaut's crop: the probability of the third prior, in faint blotches around one third; the learned deviation of the noise, highest along edges; the deviation of
-the picture's posterior, larger along edges; and the remaining error."""
-caption = """What the scheme has learned with three priors on the astronaut: the probability of the prior of 8 × 8 patches, the noise's deviation $\\phi^{-1/2}$ and the picture's
-deviation $\\sigma$ under the first prior, and the error that is left."""
+alt = """Four maps of the astronaut's crop: the probability of the third prior, in faint blotches
+around one third; the learned deviation of the noise, highest along edges; the deviation of the
+picture's posterior, larger along edges; and the remaining error."""
+caption = """What the scheme has learned with three priors on the astronaut: the probability of the
+prior of 8 × 8 patches, the noise's deviation $\\phi^{-1/2}$ and the picture's deviation $\\sigma$
+under the first prior, and the error that is left."""
 maps = fused.pi[2, 2, ...], fused.phi[0, 2, ...] ** -0.5, fused.var[0, 2, ...] ** 0.5
 maps = *maps, fused.x[2, ...] - x_true[2, ...]
 with figure(1, 4, alt=alt, caption=caption, width=9.6, height=2.6) as axes:
@@ -974,8 +982,9 @@ claims.check("C6.a", "E5: network over the noisy crop", measured=deep_db - noisy
              **networks)  # fmt: skip
 claims.check("C6.b", "E5: network over the same without the prior's gradient", measured=deep_db - bare_db,
              at_least=1.0, unit="dB", **networks)  # fmt: skip
-say(f"""The network reaches {deep_db:.1f} dB from {noisy_db:.1f}; without the prior {bare_db:.1f}; the free form {free_db:.1f} on the same crop. For our prior ln p has a value, so that the
-loss can be printed: it goes from {ends[0]:.3f} to {ends[1]:.3f} nats per pixel.""")
+say(f"""The network reaches {deep_db:.1f} dB from {noisy_db:.1f}; without the prior {bare_db:.1f};
+the free form {free_db:.1f} on the same crop. For our prior ln p has a value, so that the loss can
+be printed: it goes from {ends[0]:.3f} to {ends[1]:.3f} nats per pixel.""")
 
 # %% tags=["hide-input"]
 alt = """Three pictures of the middle of the astronaut's crop and a curve. The network without prior, as
