@@ -458,7 +458,7 @@ with figure(alt=alt, caption=caption, width=6.0, height=3.0) as ax:
 
 # %% [markdown]
 # One Gaussian cannot have two peaks, and the smoothing hides them from it: $q$ sits in the valley,
-# as a mean would. For denoising in mean square that is no harm.
+# as a mean would.
 #
 # ## A denoiser that is exact
 #
@@ -1033,8 +1033,8 @@ claims.report()
 # $\sigma$, which the paper's blind networks must guess. The network here has one prior and few
 # layers; the paper's picture comes from a U-Net, after 400 steps with five samples each, and is
 # computed again if the mean $\sigma$ exceeds 0.05. Colour is reduced to luminance, after the camera
-# has mixed it. The free form stops after 24 sweeps, before it has settled on smooth ground. The
-# noise estimate is the median's on polyphase pictures, not the released one on weak texture.
+# has mixed it. The free form stops early, after 24 sweeps, before it has settled on smooth ground.
+# The noise estimate is the median's on polyphase pictures, not the released one on weak texture.
 #
 # In the released code the function that supplies the score returns $\tilde x$ itself where
 # $\ln p_k(\tilde x)$ would stand. That does not matter for $\mu$ and $\sigma$, which see the
