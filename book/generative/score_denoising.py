@@ -779,6 +779,8 @@ ScoreDVI. At the low level ScoreDVI minus the told denoiser is {low[0]:+.1f} dB 
 {low[1]:+.1f} on the temple, {low[2]:+.1f} on the face and {low[3]:+.1f} on the tissue.""")
 
 # %% [markdown]
+# The pictures show both sides. On the coffee the told denoiser leaves blotches and ScoreDVI hardly
+# any. On the temple all three take the fine pattern of roof and windows for noise, ScoreDVI most.
 # So where the noise is weak it *loses* on texture: the noise it expects, set by $\beta_0$, is
 # stronger than what is there, and fine detail goes with it.
 #
@@ -868,9 +870,10 @@ claims.check("C4.c", "mean of the largest label probability (1/3 if nothing is l
              at_least=0.35, paper="pixel-wise", seeds=1)  # fmt: skip
 
 # %% tags=["hide-input"]
-alt = """Four maps of the astronaut's crop: the probability of the third prior, in faint blotches
-around one third; the learned deviation of the noise, highest along edges; the deviation of the
-picture's posterior, larger along edges; and the remaining error."""
+alt = """Four maps of the astronaut's crop: the probability of the third prior, in patches a little
+above and below one third; the learned deviation of the noise, almost even, with scattered bright
+points; the deviation of the picture's posterior, large around the eye and along edges; and the
+remaining error."""
 caption = """What the scheme has learned with three priors on the astronaut: the probability of the
 prior of 8 × 8 patches, the noise's deviation $\\phi^{-1/2}$ and the picture's deviation $\\sigma$
 under the first prior, and the error that is left."""
