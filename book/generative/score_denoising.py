@@ -66,8 +66,11 @@
 # pixel $i$. A label $z_i$ says which:
 #
 # $$
-# p(y_i\mid x,z_i{=}k,\phi)=\mathcal N(y_i;\,x_{ki},\,\phi_{ki}^{-1}),\quad
-# \phi_{ki}\sim\mathrm{Gamma}(\alpha_0{=}1,\beta_0),\quad z_i\sim\mathrm{Cat}(\omega_i),\quad \omega_i\sim\mathrm{Dir}(1).
+# \begin{aligned}
+# p(y_i\mid x,z_i{=}k,\phi)&=\mathcal N(y_i;\,x_{ki},\,\phi_{ki}^{-1}),&
+# \phi_{ki}&\sim\mathrm{Gamma}(\alpha_0{=}1,\beta_0),\\
+# z_i&\sim\mathrm{Cat}(\omega_i),&\omega_i&\sim\mathrm{Dir}(1).
+# \end{aligned}
 # $$ (eq-scd-model)
 #
 # Of the priors $p_k(x_k)$ nothing is known but a denoiser $D_k$ each. The posterior is approximated
@@ -80,8 +83,9 @@
 # \begin{aligned}
 # L={}&\sum_k\pi_k\bigl[\tfrac12\bar\phi_ke_k-\tfrac12(\psi(\alpha_k)-\ln\beta_k)\bigr]
 # +\lambda\sum_k\pi_k\bigl[-\tfrac12\ln\sigma_k^2-E_q\ln p_k(x)\bigr]\\
-# &+\sum_k\pi_k\,\mathrm{KL}\bigl(q(\phi_k)\,\|\,p(\phi)\bigr)+\sum_k\pi_k\bigl[\ln\pi_k-\psi(d_k)+\psi(\textstyle\sum_jd_j)\bigr]
-# +\mathrm{KL}\bigl(\mathrm{Dir}(d)\,\|\,\mathrm{Dir}(1)\bigr).
+# &+\sum_k\pi_k\,\mathrm{KL}\bigl(q(\phi_k)\,\|\,p(\phi)\bigr)
+# +\mathrm{KL}\bigl(\mathrm{Dir}(d)\,\|\,\mathrm{Dir}(1)\bigr)\\
+# &+\sum_k\pi_k\bigl[\ln\pi_k-\psi(d_k)+\psi(\textstyle\sum_jd_j)\bigr].
 # \end{aligned}
 # $$ (eq-scd-loss)
 #
@@ -103,8 +107,11 @@
 # gives
 #
 # $$
-# \mu_k=\frac{\bar\phi_ky+(\lambda/\sigma_k^2)\,E[\mu_k+D_k(\tilde x)-\tilde x]}{\bar\phi_k+\lambda/\sigma_k^2},\qquad
-# \sigma_k^2=\frac{\lambda D_k'}{\bar\phi_k},\qquad \alpha_k=\tfrac32,\quad \beta_k=\beta_0+\tfrac12e_k,
+# \begin{aligned}
+# \mu_k&=\frac{\bar\phi_ky+(\lambda/\sigma_k^2)\,E[\mu_k+D_k(\tilde x)-\tilde x]}{\bar\phi_k+\lambda/\sigma_k^2},&
+# \sigma_k^2&=\frac{\lambda D_k'}{\bar\phi_k},\\
+# \beta_k&=\beta_0+\tfrac12e_k,&\alpha_k&=\tfrac32,
+# \end{aligned}
 # $$ (eq-scd-fixed)
 #
 # and $d_k=1+\pi_k$. The labels follow from $\ln\pi_k=\psi(d_k)+\dots$ with all the brackets of
@@ -468,8 +475,10 @@ with figure(alt=alt, caption=caption, width=6.0, height=3.0) as ax:
 # the others,
 #
 # $$
-# p(u)=\sum_jw_j\,\mathcal N(u;m_j,C_j),\quad C_j=V_j\Lambda_jV_j^\top+f_j(I-V_jV_j^\top),\quad
-# D(u)=\sum_jr_j(u)\bigl[m_j+C_j(C_j+\sigma^2I)^{-1}(u-m_j)\bigr],
+# \begin{aligned}
+# p(u)&=\sum_jw_j\,\mathcal N(u;m_j,C_j),\qquad C_j=V_j\Lambda_jV_j^\top+f_j(I-V_jV_j^\top),\\
+# D(u)&=\sum_jr_j(u)\bigl[m_j+C_j(C_j+\sigma^2I)^{-1}(u-m_j)\bigr],
+# \end{aligned}
 # $$ (eq-scd-patch)
 #
 # where $r_j$ are the responsibilities under $C_j+\sigma^2I$. In the basis $V_j$ every noise level
