@@ -126,8 +126,7 @@
 # the paper makes $\mu,\sigma,\dots$ outputs of networks instead, and so do we in the last
 # experiment.
 #
-# (scd-camera)=
-# ## A camera's noise
+# ## The method in code
 
 # %%
 import math
@@ -155,7 +154,43 @@ from gaussbook.tables import table
 claims = Claims("score_denoising")
 xp = backend()
 
+
 # %% [markdown]
+# First the update of the picture's posterior, {eq}`eq-scd-fixed`, damped halfway: arithmetically
+# for $\mu$, geometrically for $\sigma^2$, which otherwise oscillates. `expect` gives
+# $E[D(\tilde x)-\tilde x]$ and $D'$.
+
+# %%
+def update_image(mu, var, phi, y, lam, expect):
+    """One damped step of q(x): the new mu and sigma^2."""
+    move, slope = expect(mu, var)
+    weight = lam / var
+    target = (phi * y + weight * (mu + move)) / (phi + weight)
+    spread = lam * xp.clip(slope, 1e-3, 1) / phi
+    return (mu + target) / 2, xp.sqrt(var * spread)
+
+
+# %% [markdown]
+# The paper's way is stochastic: Adam on $\mu$ and $\ln\sigma^2$ with drawn $\tilde x$, through
+# which the gradient passes, and with the score as a constant. This is its image term. Our denoisers
+# also return $\ln p_\sigma$, so that the loss has a value.
+
+# %%
+def image_term(mu, log_var, eps, lam, denoise):
+    """lambda (-ln(sigma^2) / 2 - ln p), whose last term has the score as its gradient by x."""
+    sample = mu + ad.exp(0.5 * log_var) * eps
+    x = ad.plain(sample)
+    var = ad.exp(ad.plain(log_var)) + xp.zeros_like(x)
+    value, _, log_p = denoise(x, var)
+    return lam * (-0.5 * log_var - log_p - (value - x) / var * (sample - x))
+
+
+# %% [markdown]
+# ## Experiments
+#
+# (scd-camera)=
+# ### A camera's noise
+#
 # The simulated camera makes a photograph linear ($v=\text{photo}^{2.2}$), and keeps one colour at
 # each pixel (the *mosaic*: red and green in even rows, green and blue in odd ones). It adds noise
 # $n\sim\mathcal N(0,av+b^2)$, fills the missing colours in from the neighbours, clips, and takes
@@ -296,30 +331,14 @@ with figure(1, 4, alt=alt, caption=caption, width=9.6, height=2.8) as axes:
     axes[3].set(xlabel="brightness", ylabel="relative deviation", ylim=(0, 1.8))
     axes[3].legend(fontsize=8, loc="lower left")
 
-
 # %% [markdown]
 # The sensor is noisier where it is bright; the power 1/2.2, which spreads dark values, turns that
 # round. The MAD sees about half of the camera's noise where the picture is smooth. On texture the
 # polyphase estimate is fooled: pixels four apart differ for other reasons than noise. Both errors
 # will matter.
 #
-# ## The exact case
+# ### The exact case
 #
-# First the update of the picture's posterior, {eq}`eq-scd-fixed`, damped halfway: arithmetically
-# for $\mu$, geometrically for $\sigma^2$, which otherwise oscillates. `expect` gives
-# $E[D(\tilde x)-\tilde x]$ and $D'$.
-
-# %%
-def update_image(mu, var, phi, y, lam, expect):
-    """One damped step of q(x): the new mu and sigma^2."""
-    move, slope = expect(mu, var)
-    weight = lam / var
-    target = (phi * y + weight * (mu + move)) / (phi + weight)
-    spread = lam * xp.clip(slope, 1e-3, 1) / phi
-    return (mu + target) / 2, xp.sqrt(var * spread)
-
-
-# %% [markdown]
 # For a scalar prior $\mathcal N(m,s^2)$ and fixed $\bar\phi$ all is known:
 # $D(\tilde x)=(s^2\tilde x+\sigma^2m)/(s^2+\sigma^2)$, and the fixed point solves a quadratic
 # equation,
@@ -357,20 +376,9 @@ mu_exact = (phi1 * y1 + lam1 * m / (s**2 + var_exact)) / (phi1 + lam1 / (s**2 + 
 
 
 # %% [markdown]
-# The paper's way is stochastic: Adam on $\mu$ and $\ln\sigma^2$ with drawn $\tilde x$, through
-# which the gradient passes, and with the score as a constant. Its image term is what follows; the
-# network of the last experiment will use it too.
+# Adam does the same with drawn samples: 64 chains for each prior, whose ends are averaged.
 
 # %%
-def image_term(mu, log_var, eps, lam, denoise):
-    """lambda (-ln(sigma^2) / 2 - ln p), whose last term has the score as its gradient by x."""
-    sample = mu + ad.exp(0.5 * log_var) * eps
-    x = ad.plain(sample)
-    var = ad.exp(ad.plain(log_var)) + xp.zeros_like(x)
-    value, _, log_p = denoise(x, var)
-    return lam * (-0.5 * log_var - log_p - (value - x) / var * (sample - x))
-
-
 def scalar_loss(params, eps):
     """The loss of all chains and priors at fixed precision."""
     mu, log_var = params["mu"], params["log_var"]
@@ -467,7 +475,7 @@ with figure(alt=alt, caption=caption, width=6.0, height=3.0) as ax:
 # One Gaussian cannot have two peaks, and the smoothing hides them from it: $q$ sits in the valley,
 # as a mean would.
 #
-# ## A denoiser that is exact
+# ### A denoiser that is exact
 #
 # The paper uses three trained networks. We take patches of 6 × 6 pixels, remove their mean, and fit
 # a Gaussian mixture to five thousand of them from four other photographs. With the $r$ largest
@@ -596,7 +604,7 @@ Stein's identity. What is missing is how the responsibilities move.""")
 
 
 # %% [markdown]
-# ## The scheme on pictures
+# ### The scheme on pictures
 #
 # One sweep draws one $\tilde x$ for each prior, updates all factors, and keeps a running average of
 # $\bar\mu=\sum_k\pi_k\mu_k$ with decay 0.9, as the paper does (divided by the sum of its weights,
