@@ -143,6 +143,7 @@ from gaussbook import data, metrics, nn
 from gaussbook.arrays import backend, generator, to_device, to_host
 from gaussbook.blocks import row_blocks
 from gaussbook.claims import Claims
+from gaussbook.logsumexp import normalise
 from gaussbook.mixture import GaussianMixture, posterior
 from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay
@@ -553,15 +554,12 @@ def shrink(prior, u, var):
     square = xp.sum(u * u, axis=1)[:, None] - 2 * u @ prior.m.T + xp.sum(prior.m**2, axis=1)
     distance = xp.sum(c * c * (S - F[:, :, None]), axis=2) + square * F
     log_det = -xp.sum(xp.log(S), axis=2) - (prior.d - 1 - rank) * xp.log(F)
-    log_r = prior.log_w - 0.5 * (distance + log_det)
-    log_p = xp.max(log_r, axis=1)[:, None]
-    log_p = log_p + xp.log(xp.sum(xp.exp(log_r - log_p), axis=1))[:, None]
-    r = xp.exp(log_r - log_p)
+    log_p, r = normalise(prior.log_w - 0.5 * (distance + log_det), axis=1)
     flat = r * prior.f * F
     gain = r[:, :, None] * (prior.L * S) - flat[:, :, None]
     gain, gained = (xp.reshape(a, (-1, J * rank)) for a in (gain, gain * c))
     kept = xp.sum(flat, axis=1)[:, None]
-    return kept * u + (r - flat) @ prior.m + gained @ prior.V.T, kept + gain @ (prior.V**2).T, log_p
+    return kept * u + (r - flat) @ prior.m + gained @ prior.V.T, kept + gain @ (prior.V**2).T, log_p[:, None]
 
 
 # %%
