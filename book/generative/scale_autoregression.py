@@ -429,6 +429,9 @@ def masks(sides):
 
 
 # %%
+GAMMA_START = 1e-2
+
+
 def block_init(rng, C, attention, with_ssm):
     """One block of the parts that a model has."""
     parts = 1 + (attention is not None) + with_ssm
@@ -439,9 +442,6 @@ def block_init(rng, C, attention, with_ssm):
     if attention is not None:
         block |= {"qkv": nn.dense_init(rng, C, 3 * C), "merge": nn.dense_init(rng, C, C)}
     return block | ({"ssm": ssm_init(rng, C)} if with_ssm else {})
-
-
-GAMMA_START = 1e-2
 
 
 # %%
