@@ -28,12 +28,13 @@
 # standard deviations of the weights until the functions that the network draws are as close as
 # possible to those of a chosen Gaussian process, and only then look at data.
 #
-# The three panels below show the idea at work. With the usual weights of standard deviation one the
-# network draws nearly constant functions, whatever was meant; after tuning it draws functions with
-# about the right size and roughness. On one-dimensional data the tuned prior also gives the network
-# error bars that open where data are missing, as those of the exact Gaussian process do. What it
-# does not do: make the network *equal* to the process. Its functions stay smoother than their
-# target, and a naive form of the distance, which looks harmless, would have shrunk them instead.
+# Does it work? The claims about the prior hold: with the usual weights of standard deviation one the
+# network draws nearly constant functions, whatever was meant, and after tuning it draws functions of
+# about the right size and roughness (the first figure). The posterior in one dimension is better too:
+# the error bars open where data are missing, as those of the exact Gaussian process do. What does
+# not hold is the gain on real data. And the network is still not *equal* to the process: its
+# functions stay smoother than their target, and a naive form of the distance, which looks harmless,
+# would have shrunk them instead.
 #
 # ## What the paper claims
 #
