@@ -129,7 +129,6 @@ from gaussbook.tables import table
 from gaussbook.transport.exact import exact_plan, wasserstein
 from gaussbook.transport.pairs import cost_matrix
 
-# %%
 claims = Claims("functional_prior")
 xp = backend()
 
@@ -683,6 +682,7 @@ def posterior(toys, sigmas, seed):
 
 f = posterior(PUBLISHED + MATCHED, (FG, GPI[0]), 60)
 
+
 # %% [markdown]
 # For each data set the exact posterior of the target is one Cholesky factorisation away. Chains of
 # finite length have an error of their own in their mean $\bar f$; products of the errors of
@@ -835,6 +835,7 @@ against {hole["FG"]:.2f} for the fixed prior. On the published kind of data the 
 as in the paper; but there the exact process itself has an error of
 {average(published, "GP", 3):.2f}, the tuned network one of {average(published, "GPi-G", 3):.2f}.""")
 
+
 # %% [markdown]
 # On the published kind of data the target is too smooth: the exact process cannot follow the
 # points, and the tuned network, whose functions are not quite those of the process, follows them
@@ -951,6 +952,7 @@ for k, (X, y, X_test, y_test, noise, ridge) in enumerate(splits):
     results["ridge"].append(scores(mean, gaussian_nll(y_test, mean, noise), y_test))
 results = {name: np.asarray(values) for name, values in results.items()}
 
+
 # %%
 def paired(name, column):
     """Mean and standard error over the splits of the difference from FG."""
@@ -964,7 +966,6 @@ rows = [
 ]
 columns = ["method", "test RMSE", "test NLL (nats)", "NLL less FG's", "its standard error"]
 table(rows, columns, "Diabetes, eight splits with 60 training patients (standardised outcome)")
-
 
 # %%
 change, error = paired("GPi-G", 1)
