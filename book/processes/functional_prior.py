@@ -827,10 +827,10 @@ worst = max(result[name][6] for result in found for name in ("FG", "GPi-G"))
 say(f"""The largest split R-hat of any single prediction is {worst:.2f}.""")
 
 # %%
-nearer = rmse(matched, "FG") / rmse(matched, "GPi-G")
+share = rmse(matched, "GPi-G") / rmse(matched, "FG")
 hole = {name: average(matched, name, 1) / average(matched, "GP", 1) for name in ("FG", "GPi-G")}
-say(f"""On data from the target the tuned network is {nearer:.1f} times nearer to the exact posterior
-mean than the fixed one, and its deviation in the gap is {hole["GPi-G"]:.2f} times the exact one,
+say(f"""On data from the target the tuned network's posterior mean has {share:.2f} times the fixed one's
+distance from the exact mean, and its deviation in the gap is {hole["GPi-G"]:.2f} times the exact one,
 against {hole["FG"]:.2f} for the fixed prior. On the published kind of data the training error falls
 as in the paper; but there the exact process itself has an error of
 {average(published, "GP", 3):.2f}, the tuned network one of {average(published, "GPi-G", 3):.2f}.""")
