@@ -356,9 +356,10 @@ claims.check(
 )  # fmt: skip
 
 # %% [markdown]
-# The target steers: the prior tuned for a longer length scale draws smoother functions, and taking
-# each target's own prior rather than the other's brings the functions nearer. A fixed set of
-# deviations, however well chosen, cannot do that.
+# The target steers: the prior tuned for a longer length scale draws smoother functions, and on the
+# mean of both targets the prior tuned for it is nearer than the one tuned for the other. All of that
+# gain comes from the rougher target; for the smooth one both priors are about equally near. A fixed
+# set of deviations, however well chosen, cannot do even that.
 
 # %%
 claims.check(
@@ -1078,7 +1079,7 @@ table(rows, columns, "Moons, mean of two data sets")
 # %% tags=["hide-input"]
 alt = """Five maps of the predictive probability over the plane with the two moons. Variance 1: pale
 far from the data. Variance 32: strong colours almost everywhere. With length scale 1 the line of one
-half bends more, and has islands, than with length scale 4 or with the fixed prior."""
+half winds between the moons more than with length scale 4 or with the fixed prior."""
 caption = """Predictive probability of one class, with the line of one half, for the fixed prior and
 the four targets; points: the training data of the first set."""
 with figure(
