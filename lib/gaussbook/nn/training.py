@@ -126,18 +126,18 @@ def fit(
     else:
         batches = minibatches(data, batch_size, rng)
     evaluate, values, looked = value_and_grad(loss), [], []
-    with _packed(params, optimiser) as (params, as_tree, as_params):
+    with _packed(params, optimiser) as (moving, as_tree, as_moving):
         for step in progress(range(steps), description):
-            value, grads = evaluate(as_tree(params), *next(batches))
-            grads = as_params(grads)
+            value, grads = evaluate(as_tree(moving), *next(batches))
+            grads = as_moving(grads)
             if clip is not None:
                 grads, _ = clip_by_global_norm(grads, clip)
-            params = optimiser.step(params, grads)
+            moving = optimiser.step(moving, grads)
             values.append(value)
             if len(values) == _LOOK_EVERY or step == steps - 1:
                 looked.append(_look(values, step))
                 values = []
-        return Fitted(as_tree(params), np.concatenate(looked))
+        return Fitted(as_tree(moving), np.concatenate(looked))
 
 
 @contextmanager
