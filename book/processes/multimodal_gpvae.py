@@ -21,25 +21,26 @@
 # ```{paper-card}
 # ```
 #
-# A fly walks while a microscope watches its brain. Some of what the neurons do shows in the legs, some does not, and the
-# legs do things that no recorded neuron knows about. Two recordings of the same minutes, spikes and
-# pictures, thus share *some* of their causes, and one would like to see the shared ones and the private ones
-# apart, as smooth curves over time. {cite:t}`multimodal_gpvae` learn them together: a network reads the pictures, another one the
-# spike counts, and both write what they see into a handful of slowly varying *latents*, of which each recording then
-# has to be rebuilt. A latent that serves both is shared, one that serves a single recording is private.
+# A fly walks while a microscope watches its brain. Some of what the neurons do shows in the legs,
+# some does not, and the legs do things that no recorded neuron knows about. Two recordings of the
+# same minutes, spikes and pictures, thus share *some* of their causes, and one would like to see
+# the shared ones and the private ones apart, as smooth curves over time. {cite:t}`multimodal_gpvae`
+# learn them together: a network reads the pictures, another one the spike counts, and both write
+# what they see into a handful of slowly varying *latents*, of which each recording then has to be
+# rebuilt. A latent that serves both is shared, one that serves a single recording is private.
 #
-# The trick that makes it work is a choice of words. A smooth curve over sixty time steps is not written as sixty numbers but as
-# twelve Fourier coefficients. What is not smooth then cannot be said at all. Below is the toy world of
-# the paper: a digit turns and swells, and neurons fire. One hidden curve drives both the turning and
-# the spikes, one drives spikes only, one the size only. On this world the claim held: the three curves are found, each by the latent that should
-# carry it. With the same networks and without the Fourier coefficients even a single angle was not found.
+# The trick that makes it work is a choice of words. A smooth curve over sixty time steps is not
+# written as sixty numbers but as twelve Fourier coefficients. What is not smooth then cannot be
+# said at all. Below is the toy world of the paper: a digit turns and swells, and neurons fire. One
+# hidden curve drives both the turning and the spikes, one drives spikes only, one the size only. On
+# this world the claim held: the three curves are found, each by the latent that should carry it.
+# With the same networks and without the Fourier coefficients even a single angle was not found.
 
 # %% tags=["hide-input"]
 import math
 
 import numpy as np
 from scipy import ndimage
-from scipy.special import gammaln
 from sklearn.decomposition import PCA
 
 from gaussbook import autodiff as ad
@@ -49,7 +50,7 @@ from gaussbook.claims import Claims
 from gaussbook.gp.sampling import circulant_embedding
 from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay, warm_up
-from gaussbook.plotting import PALETTE, figure, slider
+from gaussbook.plotting import PALETTE, figure
 from gaussbook.scale import scale
 from gaussbook.tables import table
 
@@ -88,17 +89,18 @@ def pictures(angle, zoom, rng):
 
 # %% tags=["hide-input"]
 def simulate(seed, T=60, N=50, n=200):
-    """Trials of the toy world: curves g (spikes only, shared, pictures only), rates, counts, pictures."""
+    """Curves g (spikes only, shared, pictures only), rates, counts y and pictures x."""
     rng = generator(seed)
     g = [to_host(gp_paths(variance, n, T, rng)) for variance in (0.5, 0.3, 0.8)]
     g[2] = g[2] + 1
     W, b = 1.5 * rng.host.uniform(-1, 1, (2, N)), 0.5 * rng.host.uniform(-1, 1, N)
     rates = np.exp(np.stack(g[:2], axis=-1) @ W + b)
     zoom = np.maximum(np.abs(g[2]), 0.05)
-    return {"g": g, "rates": rates, "y": rng.host.poisson(rates), "x": pictures(120 * g[1], zoom, rng)}
+    y = rng.host.poisson(rates)
+    return {"g": g, "rates": rates, "y": y, "x": pictures(120 * g[1], zoom, rng)}
 
 
-NEURONS, TRIALS, TEST = scale(default=50, paper=100), scale(default=200, paper=300), scale(default=20, paper=60)
+NEURONS, TRIALS, TEST = scale(default=(50, 200, 20), paper=(100, 300, 60))
 world = simulate(0, N=NEURONS, n=TRIALS)
 
 # %% tags=["hide-input"]
@@ -112,7 +114,7 @@ with figure(2, 1, alt=alt, caption=caption, height=4.2, height_ratios=(1, 2)) as
     axes[0].imshow(np.concatenate(strip, axis=1), cmap="gray")
     axes[0].axis("off")
     axes[1].axis("off")
-    left, right = axes[1].inset_axes([0.0, 0.0, 0.44, 1.0]), axes[1].inset_axes([0.56, 0.0, 0.44, 1.0])
+    left, right = (axes[1].inset_axes([start, 0.0, 0.44, 1.0]) for start in (0.0, 0.56))
     names = ("spikes only", "shared: angle", "pictures only: size")
     for curve, name in zip(world["g"], names, strict=True):
         left.plot(curve[0], label=name)
@@ -124,32 +126,36 @@ with figure(2, 1, alt=alt, caption=caption, height=4.2, height_ratios=(1, 2)) as
 # %% [markdown]
 # ## What the paper claims
 #
-# 1. A smooth Gaussian process is written by a few low Fourier coefficients, and the training objective
-#    then has closed forms. (Ours: these are checked, and two slips of the published code shown.)
-#    {claims}`C1.a1, C1.a2, C1.a3, C1.a4, C1.a5, C1.b1, C1.b2`
+# 1. A smooth Gaussian process is written by a few low Fourier coefficients, and the training
+#    objective then has closed forms. (Ours: these are checked, and two slips of the published code
+#    shown.) {claims}`C1.a1, C1.a2, C1.a3, C1.a4, C1.a5, C1.b1, C1.b2`
 # 2. Spike counts alone give the latents that drive them (figure).
 #    {claims}`C2.a1, C2.a2, C2.a3, C2.b`
-# 3. Latents of few Fourier coefficients identify the true latent much better than others: the angle of a turning digit has, after
-#    linear alignment, a mean squared error (MSE) of 195.8 degrees², against 3806.6 for a Gaussian process over time, 3811.6
-#    for a plain autoencoder and 2891.3 without pruning. {claims}`C3.a1, C3.a2, C3.a3, C3.b`
-# 4. Of simulated spikes and pictures the shared and both private latents are found, each in its place (figure).
-#    {claims}`C4.a1, C4.a2, C4.a3, C4.a4, C4.a5, C4.b`
+# 3. Latents of few Fourier coefficients identify the true latent much better than others: the angle
+#    of a turning digit has, after linear alignment, a mean squared error (MSE) of 195.8 degrees²,
+#    against 3806.6 for a Gaussian process over time, 3811.6 for a plain autoencoder and 2891.3
+#    without pruning. {claims}`C3.a1, C3.a2, C3.a3, C3.a4, C3.b`
+# 4. Of simulated spikes and pictures the shared and both private latents are found, each in its
+#    place (figure). {claims}`C4.a1, C4.a2, C4.a3, C4.a4, C4.a5, C4.b`
 # 5. Two recordings together do better than either alone (figure).
 #    {claims}`C5.a1, C5.a2, C5.a3, C5.b`
-# 6. (Ours.) What is shared carries over: spikes alone tell how the picture turns. {claims}`C6.a, C6.b`
+# 6. (Ours.) What is shared carries over: spikes alone tell how the picture turns.
+#    {claims}`C6.a, C6.b`
 #
-# Not tested here: that a fly's calcium signals and limbs, and a hawkmoth's muscle spikes and what it
-# sees, show interpretable shared latents; these recordings are not bundled.
+# Not tested here: that a fly's calcium signals and limbs, and a hawkmoth's muscle spikes and what
+# it sees, show interpretable shared latents; these recordings are not bundled.
 #
-# **What our numbers rest on.** We read the abstract, five public conference reviews, and the complete
-# official code with its executed notebooks ([RabiaGondur/MM-GPVAE](https://github.com/RabiaGondur/MM-GPVAE)); not the paper's text. The four
-# numbers above are stored outputs of a notebook. For claims 2, 4 and 5 we know of figures only, so that their thresholds are
-# ours.
+# **What our numbers rest on.** We read the abstract, five public conference reviews, and the
+# complete official code with its executed notebooks
+# ([RabiaGondur/MM-GPVAE](https://github.com/RabiaGondur/MM-GPVAE)); not the paper's text. The four
+# numbers above are stored outputs of a notebook. For claims 2, 4 and 5 we know of figures only, so
+# that their thresholds are ours.
 #
 # ## The idea
 #
-# **The model.** A trial has $T$ time steps. At step $t$ we see counts $y_t\in\mathbb N^N$ of $N$ neurons and a picture $x_t$ of $D$ pixels. Behind
-# them are independent latents: $z^Y$ (spikes only), $z^S$ (shared) and $z^X$ (pictures only), each a Gaussian process with the kernel
+# **The model.** A trial has $T$ time steps. At step $t$ we see counts $y_t\in\mathbb N^N$ of $N$
+# neurons and a picture $x_t$ of $D$ pixels. Behind them are independent latents: $z^Y$ (spikes
+# only), $z^S$ (shared) and $z^X$ (pictures only), each a Gaussian process with the kernel
 # $e^{-\Delta^2/2\ell^2}$ and a length $\ell$ that is learned. The decoders are
 #
 # $$
@@ -158,32 +164,38 @@ with figure(2, 1, alt=alt, caption=caption, height=4.2, height_ratios=(1, 2)) as
 #
 # with a matrix $W$, offsets $d$, a network $f$ and a variance $v$, all learned.
 #
-# **Fourier coefficients.** Bend time to a circle of $n_c=1.2\,T$ steps. On it the kernel is diagonal in sines and
-# cosines. With the rows of $B$
+# **Fourier coefficients.** Bend time to a circle of $n_c=1.2\,T$ steps. On it the kernel is
+# diagonal in sines and cosines. With the rows of $B$
 #
 # $$
 # B_{kt}=\sqrt{2/n_c}\,\cos(2\pi kt/n_c)\ (k\ge0),\quad \sqrt{2/n_c}\,\sin(2\pi kt/n_c)\ (k<0),
 # $$ (eq-mmgp-basis)
 #
-# the row $k=0$ divided by another $\sqrt2$, a latent is $z=B^\top\tilde z$ with independent coefficients $\tilde z_k\sim N(0,\lambda_k)$,
+# the row $k=0$ divided by another $\sqrt2$, a latent is $z=B^\top\tilde z$ with independent
+# coefficients $\tilde z_k\sim N(0,\lambda_k)$,
 #
 # $$
 # \lambda_k=\sqrt{2\pi}\,\ell\,e^{-\frac12(2\pi k/n_c)^2\ell^2}+\varepsilon .
 # $$ (eq-mmgp-spectrum)
 #
-# High frequencies have no variance to speak of. *Pruning* leaves out all whose share has fallen below $1/\sqrt c$ of the
-# largest for the shortest length $\ell_{\min}$ that one expects: $|k|\le k_{\max}=\lfloor\frac{n_c}{\pi\ell_{\min}}\sqrt{\frac12\log c}\rfloor$, with $\ell_{\min}=10$ and $c=10^8$.
+# High frequencies have no variance to speak of. *Pruning* leaves out all whose share has fallen
+# below $1/\sqrt c$ of the largest for the shortest length $\ell_{\min}$ that one expects:
+# $|k|\le k_{\max}=\lfloor\frac{n_c}{\pi\ell_{\min}}\sqrt{\frac12\log c}\rfloor$, with
+# $\ell_{\min}=10$ and $c=10^8$.
 #
-# **Learning.** Two *encoders* look at each step by itself, and a linear map from the $T$ steps to the $F$ coefficients turns what they found
-# into a mean $m_k$ and a deviation $s_k$ for each coefficient: the belief $q(\tilde z)=\prod_kN(m_k,s_k^2)$. For the shared latent both
-# encoders have a say, and their $m$ and $\log s$ are averaged. A *variational autoencoder* (VAE) maximises a lower bound of the
-# log-likelihood (ELBO): how well the data are rebuilt from draws of $q$, minus the divergence
+# **Learning.** Two *encoders* look at each step by itself, and a linear map from the $T$ steps to
+# the $F$ coefficients turns what they found into a mean $m_k$ and a deviation $s_k$ for each
+# coefficient: the belief $q(\tilde z)=\prod_kN(m_k,s_k^2)$. For the shared latent both encoders
+# have a say, and their $m$ and $\log s$ are averaged. A *variational autoencoder* (VAE) maximises a
+# lower bound of the log-likelihood (ELBO): how well the data are rebuilt from draws of $q$, minus
+# the divergence
 #
 # $$
 # \mathrm{KL}\bigl(q\,\Vert\,p\bigr)=\sum_k\tfrac12\Bigl(\frac{m_k^2+s_k^2}{\lambda_k}+\log\lambda_k-\log s_k^2-1\Bigr).
 # $$ (eq-mmgp-kl)
 #
-# For the spikes no draws are needed. With $\eta=W^\top z+d\sim N(h,v_\eta)$, where $v_\eta=(W\circ W)^\top\operatorname{diag}(B^\top\operatorname{diag}(s^2)B)$,
+# For the spikes no draws are needed. With $\eta=W^\top z+d\sim N(h,v_\eta)$, where
+# $v_\eta=(W\circ W)^\top\operatorname{diag}(B^\top\operatorname{diag}(s^2)B)$,
 #
 # $$
 # E\log p(y\mid\eta)=y\,h-e^{h+v_\eta/2}-\log y! .
@@ -191,7 +203,8 @@ with figure(2, 1, alt=alt, caption=caption, height=4.2, height_ratios=(1, 2)) as
 #
 # ## The Fourier layer
 #
-# Equations {eq}`eq-mmgp-basis` and {eq}`eq-mmgp-spectrum`. As in the published code cosines run from 0 to $k_{\max}-1$ and sines from 1 to $k_{\max}$.
+# Equations {eq}`eq-mmgp-basis` and {eq}`eq-mmgp-spectrum`. As in the published code cosines run
+# from 0 to $k_{\max}-1$ and sines from 1 to $k_{\max}$.
 
 # %%
 EPSILON, ELL_MIN, CUT = 1e-2, 10.0, 1e8
@@ -214,11 +227,13 @@ def fourier_basis(T, n_c, k):
 
 def spectrum(k, n_c, ell, epsilon=EPSILON):
     """lambda_k of unit variance; ell may hold one length for each process, on axes in front."""
-    return math.sqrt(2 * math.pi) * ell * ad.exp(-0.5 * (2 * math.pi / n_c * k * ell) ** 2) + epsilon
+    decay = ad.exp(-0.5 * (2 * math.pi / n_c * k * ell) ** 2)
+    return math.sqrt(2 * math.pi) * ell * decay + epsilon
 
 
 # %% [markdown]
-# The divergence {eq}`eq-mmgp-kl` and the expected log-likelihood {eq}`eq-mmgp-poisson` (without $\log y!$, which nothing learns from).
+# The divergence {eq}`eq-mmgp-kl` and the expected log-likelihood {eq}`eq-mmgp-poisson` (without
+# $\log y!$, which nothing learns from).
 
 # %%
 def kl(m, log_s, lam):
@@ -258,9 +273,10 @@ wrap = {T: float(xp.max(xp.abs(mine - plain))) for T, (mine, _, plain) in kernel
 count = {T: int(frequencies(T)[1].shape[0]) for T in (40, 60)}
 
 # %% [markdown]
-# The closed forms against other routes: the divergence between the two Gaussian distributions of the *curve* as dense matrices, in an
-# orthonormal basis of the space that $B$ spans, and the Poisson term by Gauss–Hermite quadrature. Beside them stand two
-# expressions of the published code, which has $(m+s)^2$ in the place of $m^2+s^2$, and $s$ where the variance $s^2$ belongs.
+# The closed forms against other routes: the divergence between the two Gaussian distributions of
+# the *curve* as dense matrices, in an orthonormal basis of the space that $B$ spans, and the
+# Poisson term by Gauss–Hermite quadrature. Beside them stand two expressions of the published code,
+# which has $(m+s)^2$ in the place of $m^2+s^2$, and $s$ where the variance $s^2$ belongs.
 
 # %%
 rng = generator(3)
@@ -290,11 +306,12 @@ claims.check("C1.a3", "coefficients kept of T = 60", measured=count[60], equals=
 claims.check("C1.a4", "KL in coefficients against dense matrices, largest difference of 100",
              measured=xp.max(xp.abs(mine - dense)), at_most=1e-8, unit="nats", own=True)  # fmt: skip
 claims.check("C1.a5", "Poisson term against quadrature, largest difference of 12",
-             measured=xp.max(xp.abs(poisson(2.0, h, v) - by_nodes)), at_most=1e-8, unit="nats", own=True)  # fmt: skip
+             measured=xp.max(xp.abs(poisson(2.0, h, v) - by_nodes)), at_most=1e-8, unit="nats",
+             own=True)  # fmt: skip
 claims.check("C1.b1", "the code's (m + s)²: mean change of the KL over its mean",
              measured=xp.mean(xp.abs(slip)) / xp.mean(mine), at_least=0.05, own=True)  # fmt: skip
 change = xp.abs(poisson(2.0, h, wrong_v) - poisson(2.0, h, v))
-claims.check("C1.b2", "the code's s for s²: mean change of the Poisson term over what uncertainty adds to it",
+claims.check("C1.b2", "the code's s for s²: mean change of the Poisson term over what uncertainty takes off",
              measured=xp.mean(change) / xp.mean(poisson(2.0, h, 0.0) - poisson(2.0, h, v)),
              at_least=0.05, own=True)  # fmt: skip
 
@@ -306,27 +323,34 @@ shorter the length the later. A grey band marks the frequencies that are kept.""
 caption = r"""Left: the covariance of a trial of 60 steps at two times, by their lag. Right: the variance
 $\lambda_k$ of a coefficient for three lengths $\ell$; grey: what is kept."""
 with figure(1, 2, alt=alt, caption=caption, height=2.8) as (left, right):
-    for values, style, name in zip(kernels[60], ("-", "k:", "--"), ("Fourier", "periodic", "plain"), strict=True):
+    names = ("Fourier", "periodic", "plain")
+    for values, style, name in zip(kernels[60], ("-", "k:", "--"), names, strict=True):
         left.plot(to_host(values[0]), style, label=name)
     left.set(xlabel="lag (steps)", ylabel="covariance")
     left.legend()
+    shown = xp.arange(15, dtype=xp.float64)
     for ell in (10, 15, 30):
-        right.semilogy(np.arange(15), to_host(spectrum(xp.arange(15, dtype=xp.float64), n_c, ell)), "o-", ms=3, label=f"ℓ = {ell}")
+        lam = to_host(spectrum(shown, n_c, ell))
+        right.semilogy(lam, "o-", ms=3, label=f"ℓ = {ell}")
     right.axvspan(-0.5, 6.5, color="0.5", alpha=0.2, lw=0)
     right.set(xlabel="frequency k", ylabel="variance")
     right.legend()
 
 # %%
-say(f"""The layer is the kernel on a circle, and a circle of 1.2 trials is short: the two ends of a trial are coupled. There the
-covariance is wrong by up to {wrap[60]:.2f} for 60 steps and {wrap[40]:.2f} for 40. This is a property of the method; it does little harm below, since the data say more about the ends
-than the prior does.""")
+say(f"""The layer is the kernel on a circle, and a circle of 1.2 trials is short: the two ends of a
+trial are coupled. There the covariance is wrong by up to {wrap[60]:.2f} for 60 steps and
+{wrap[40]:.2f} for 40. This is a property of the method; it does little harm below, since the data say
+more about the ends than the prior does.""")
 
 # %% [markdown]
 # ## A turning digit
 #
-# One latent, pictures only: the angle is $120°$ times a Gaussian process of length 10, and at every step another person's 3 is turned by it. In the
-# paper these are MNIST's digits; here they are scikit-learn's, which have 8 × 8 pixels. Networks are small, and read a picture as its 32
-# leading principal components, an orthonormal basis, to which pixels add little but time.
+# One latent, pictures only: the angle is 120° times a Gaussian process of length 10, and at every
+# step another person's 3 is turned by it. In the paper's code these are MNIST's digits; here they
+# are scikit-learn's, which have 8 × 8 pixels. The networks have half the code's layers, and read a
+# picture as its leading principal components. Their first and last layers are linear maps, so that
+# an orthonormal basis in front changes nothing but the cost; what lies outside of it is left out of
+# the ELBO and counted in all errors of pictures.
 
 # %%
 COMPONENTS, WIDTH = scale(default=(32, 64), paper=(256, 256))
@@ -341,18 +365,21 @@ def compress(x, n_train):
     return to_device(scores.astype(np.float32)), left_out, pca
 
 
-T, BATCH = 40, 8
+T, BATCH = 40, 5
 n, n_train = 400, 304
 rng = generator(0)
 angle = 120 * to_host(gp_paths(0.3, n, T, rng))
 turning, _, _ = compress(pictures(angle, np.ones_like(angle), rng), n_train)
 
 # %% [markdown]
-# Four models share the networks, the trials and the number of steps. They differ in the words for the latent: pruned Fourier coefficients; all
-# Fourier coefficients up to $k=20$, as many as time steps; one value for each time step with the same Gaussian process as the prior (time domain, its divergence
-# needs the dense covariance); and one value for each time step with independent normal priors, a plain VAE. A fifth is a control: the pruned model on
-# trials whose time steps have been shuffled, pictures and angles alike. Training can get stuck with an angle folded in half, so that the pruned model starts three
-# times; the best training ELBO decides, which sees no angle. All seven are trained side by side, stacked on a first axis.
+# Four models share the networks, the trials and the number of steps. They differ in the words for
+# the latent: pruned Fourier coefficients; all Fourier coefficients up to $k=20$, as many as time
+# steps; one value for each time step with the same Gaussian process as the prior (time domain, its
+# divergence needs the dense covariance); and one value for each time step with independent normal
+# priors, a plain VAE. A fifth is a control: the pruned model on trials whose time steps have been
+# shuffled, pictures and angles alike. Training can get stuck with an angle folded in half, so that
+# the pruned model starts three times; the best training ELBO decides, which sees no angle. All
+# seven are trained side by side, stacked on a first axis.
 
 # %%
 RESTARTS = 3
@@ -379,8 +406,9 @@ def head_init(rng, models, latents, B):
 
 
 # %% [markdown]
-# An encoder makes two *features* of each step and latent, one for the mean and one for $\log s$; the head maps their course over a trial to coefficients. In
-# the two models without a Fourier layer the features are mean and $\log s$ themselves.
+# An encoder makes two *features* of each step and latent, one for the mean and one for $\log s$;
+# the head maps their course over a trial to coefficients. In the two models without a Fourier layer
+# the features are mean and $\log s$ themselves.
 
 # %%
 def features(encoder, x):
@@ -394,6 +422,7 @@ def coefficients(head, f):
     return f[:, :latents] @ head["mean"] + head["bias"], f[:, latents:] @ head["log_s"]
 
 
+# %%
 def dense_kl(m, log_s, ell):
     """KL(N(m, s^2) || N(0, K)) over time, K the squared exponential plus epsilon."""
     lag = xp.arange(T, dtype=f32)[:, None] - xp.arange(T, dtype=f32)
@@ -415,11 +444,14 @@ def beliefs(p, x):
             divergence = kl(m, log_s, spectrum(xp.astype(k, f32), n_c, ell))
         else:
             m, log_s = own[:, :1], own[:, 1:]
-            divergence = kl(m, log_s, xp.ones(T, dtype=f32)) if name == "VAE" else dense_kl(m, log_s, ell[0, 0, 0, 0])
+            divergence = dense_kl(m, log_s, ell[0, 0, 0, 0])
+            if name == "VAE":
+                divergence = kl(m, log_s, xp.ones(T, dtype=f32))
         found.append((m, ad.exp(log_s), bases.get(name, xp.eye(T, dtype=f32)), divergence[:, 0]))
     return found
 
 
+# %%
 def turning_elbo(p, x, *noise):
     """ELBO of each model, per trial."""
     found = beliefs(p, x)
@@ -432,10 +464,11 @@ def turning_elbo(p, x, *noise):
 
 
 # %% [markdown]
-# Lengths start at 15, half way between the true 10 and the published code's 30 in proportion, the variance $v$ at that of the data. Adam's rate falls along half a cosine.
+# Lengths start at 15 (the truth is 10, the code starts at 30), the variance $v$ at that of the
+# data. The learning rate of the optimiser Adam falls along half a cosine.
 
 # %%
-STEPS = scale(default=700, paper=8000)
+STEPS = scale(default=800, paper=8000)
 widths = [COMPONENTS, 2 * WIDTH, WIDTH, 2], [1, WIDTH, 2 * WIDTH, COMPONENTS]
 shuffle = rng.permuted(xp.broadcast_to(xp.arange(T), (n, T)), axis=1)
 shuffled = xp.take_along_axis(turning, shuffle[:, :, None], axis=1)
@@ -451,6 +484,7 @@ def noise(rng, trials, shapes):
     return [xp.astype(rng.standard_normal((*a, trials, F)), f32) for a, F in shapes]
 
 
+# %%
 SHAPES = [((b - a, 1), bases[g].shape[0] if g in bases else T) for g, (a, b) in GROUPS.items()]
 
 
@@ -471,6 +505,7 @@ def start(rng):
     }
 
 
+# %%
 def train(elbo, params, draw, rng, steps, description):
     """Maximise the sum of the models' ELBOs."""
     rate = warm_up(cosine_decay(scale(default=1e-2, paper=1e-3), steps), 50)
@@ -481,13 +516,15 @@ def train(elbo, params, draw, rng, steps, description):
 rng = generator(4)
 p = train(turning_elbo, start(rng), draw, rng, STEPS, "turning digit")
 
+
 # %% [markdown]
-# **Alignment.** A latent is found up to its sign, scale and offset. One straight line from latent to angle is therefore fitted
-# on the *training* trials and judged on the 26 others; the notebook fits and judges on the same trials. A constant guess has $R^2=0$.
+# **Alignment.** A latent is found up to its sign, scale and offset. One straight line from latent
+# to angle is therefore fitted on the *training* trials and judged on the 26 others; the notebook
+# fits and judges on the same trials. A constant guess has $R^2=0$.
 
 # %%
 def aligned(z, g, n_train):
-    """The curves g (n, T) by one linear regression on z (n, T, latents), fitted on training trials."""
+    """The curves g (n, T) by one regression on z (n, T, latents), fitted on training trials."""
     Z = np.concatenate([z, np.ones_like(z[..., :1])], axis=-1)
     flat = Z[:n_train].reshape(-1, Z.shape[-1])
     return Z @ np.linalg.lstsq(flat, g[:n_train].ravel(), rcond=None)[0]
@@ -503,10 +540,12 @@ def within(curves):
     return curves - curves.mean(axis=1, keepdims=True)
 
 
+# %%
 everything = xp.arange(n)
 means = [m @ B for m, _, B, _ in beliefs(p, rows_of(everything))]
 z = to_host(xp.astype(ad.concat(means), xp.float64))[:, 0, :, :, None]
-truth = [np.take_along_axis(angle, to_host(shuffle), axis=1) if i == SHUFFLED else angle for i in range(MODELS)]
+truth = [angle] * MODELS
+truth[SHUFFLED] = np.take_along_axis(angle, to_host(shuffle), axis=1)
 guesses = [aligned(z[i], truth[i], n_train) for i in range(MODELS)]
 mse = [float(np.mean((guesses[i] - truth[i])[n_train:] ** 2)) for i in range(MODELS)]
 R2 = [r_squared(guesses[i][n_train:], truth[i][n_train:]) for i in range(MODELS)]
@@ -516,48 +555,67 @@ elbos = to_host(turning_elbo(p, rows_of(train_rows), *noise(generator(5), n_trai
 best = int(np.argmax(elbos[:RESTARTS]))
 
 # %%
-chosen = {"Fourier, pruned": best, "Fourier, unpruned": 4, "time domain": 5, "VAE": 6, "pruned, time shuffled": SHUFFLED}
-notebook = {"Fourier, pruned": 195.8, "Fourier, unpruned": 2891.3, "time domain": 3806.6, "VAE": 3811.6}
+chosen = {"Fourier, pruned": best, "Fourier, unpruned": 4, "time domain": 5, "VAE": 6}
+chosen["pruned, time shuffled"] = SHUFFLED
+notebook = ("195.8", "2891.3", "3806.6", "3811.6", "–")
 table(
-    [[name, mse[i], R2[i], float(elbos[i]), notebook.get(name, "–")] for name, i in chosen.items()],
-    ["model", "test MSE (degrees²)", "test R²", "training ELBO (nats)", "MSE, paper's notebook (degrees²)"],
-    "The angle from one latent. The constant guess has R² = 0.",
+    [
+        [name, mse[i], R2[i], float(elbos[i]), paper]
+        for (name, i), paper in zip(chosen.items(), notebook, strict=True)
+    ],
+    ["model", "MSE (degrees²)", "R²", "training ELBO (nats)", "MSE, paper's notebook"],
+    "The angle of test trials from one latent. The constant guess has R² = 0.",
 )
-claims.check("C3.a1", "angle MSE of the pruned model over that of the VAE", measured=mse[best] / mse[6],
-             at_most=0.6, paper="0.05 (195.8 / 3811.6)")  # fmt: skip
-claims.check("C3.a2", "angle MSE of the pruned model over that in the time domain", measured=mse[best] / mse[5],
-             at_most=0.7, paper="0.05 (195.8 / 3806.6)")  # fmt: skip
+claims.check("C3.a1", "angle MSE of the pruned model over that of the VAE",
+             measured=mse[best] / mse[6], at_most=0.6, paper="0.05 (195.8 / 3811.6)")  # fmt: skip
+claims.check("C3.a2", "angle MSE of the pruned model over that in the time domain",
+             measured=mse[best] / mse[5], at_most=0.7, paper="0.05 (195.8 / 3806.6)")  # fmt: skip
 claims.check("C3.a3", "R² of the pruned model", measured=R2[best], at_least=0.45, paper="0.95")
+claims.report_value("C3.a4", "angle MSE of the pruned model over that of the unpruned one",
+                    measured=mse[best] / mse[4], paper="0.07 (195.8 / 2891.3)")  # fmt: skip
 claims.check("C3.b", "time steps of every trial shuffled: R² around the trials' means",
              measured=R2_within, at_most=0.3, own=True)  # fmt: skip
 
 # %% tags=["hide-input"]
+by_trial = np.mean((guesses[best] - angle)[n_train:] ** 2, axis=1)
+worst = n_train + int(np.argmax(by_trial))
 alt = """Four test trials. In each the true angle is a smooth curve over time. The pruned Fourier model's
-curve lies on it; those of the time domain and of the VAE jump around zero and follow it nowhere."""
-caption = "The angle in four trials that were not trained on: true, and read off the latent of three models."
-with figure(1, 4, alt=alt, caption=caption, width=9.6, height=2.6, sharey=True) as axes:
-    for trial, ax in enumerate(axes):
-        ax.plot(angle[n_train + trial], "k", lw=2.5, alpha=0.4, label="true")
-        for name, color in (("VAE", "orange"), ("time domain", "sky"), ("Fourier, pruned", "blue")):
-            ax.plot(guesses[chosen[name]][n_train + trial], color=PALETTE[color], lw=1.2, label=name)
+curve lies on it in the first three; in the last, its worst trial, it leaves it. The VAE's curve
+stays near zero, jumping from step to step, and follows the angle nowhere."""
+caption = """The angle in trials that were not trained on: true, and read off the latent of two models. Right:
+the trial of all 96 in which the pruned model errs most."""
+with figure(1, 4, alt=alt, caption=caption, width=9.6, height=2.8, sharey=True) as axes:
+    for trial, ax in zip((n_train, n_train + 1, n_train + 2, worst), axes, strict=True):
+        ax.plot(angle[trial], "k", lw=2.5, alpha=0.4, label="true")
+        for name, color in (("VAE", "orange"), ("Fourier, pruned", "blue")):
+            ax.plot(guesses[chosen[name]][trial], color=PALETTE[color], lw=1.2, label=name)
         ax.set(xlabel="time step")
     axes[0].set_ylabel("angle (degrees)")
-    axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 
 # %%
-say(f"""The other models are not worse at pictures. By the ELBO the best pruned run ends at {elbos[best]:.0f} nats a trial and the VAE at
-{elbos[6]:.0f}; its latent sorts the pictures by something else, which person wrote them for instance, that jumps at every step. Few coefficients leave no
-words for that. Of the {RESTARTS} starts of the pruned model the angle's R² is {", ".join(f"{R2[i]:.2f}" for i in range(RESTARTS))}.""")
+say(f"""The {RESTARTS} starts of the pruned model give the angle with R² =
+{", ".join(f"{R2[i]:.2f}" for i in range(RESTARTS))}. Half of the test trials have an MSE below
+{np.median(by_trial):.0f} degrees². The worst one, in which the angle reaches
+{np.abs(angle[worst]).max():.0f}°, makes {100 * by_trial.max() / by_trial.sum():.0f} % of the sum: a
+picture turned by 190° looks like one turned by −170°, and a straight line cannot mend a whole turn.""")
 
 # %% [markdown]
-# Shuffling the time steps takes the advantage away, as it should: what singles the angle out is nothing but its smoothness.
+# Why do the others miss the angle? They rebuild pictures as well as they can from one number a
+# step, and spend that number on what it is worth most for, be it smooth or not: half of the angle,
+# or the hand that wrote the digit. In eight coefficients only something smooth can be written, and
+# the angle is all there is. The control shows it: with the time steps shuffled the angle is lost.
+# (Shuffling keeps the mean of a trial, which can still be read off. So that control is judged
+# around the trials' means.) The model without pruning had one start; on other seeds it finds the
+# angle now and then, and the table's row is reported without a threshold.
 #
 # ## Spikes alone
 #
-# Now the toy world of the first figure, first without pictures: two latents, an encoder of $\log(1+y)$, and the closed form
-# {eq}`eq-mmgp-poisson`. This is a relative of Gaussian process factor analysis (GPFA). Two worlds are trained side by side, with two seeds. Which of
-# the two latents is which cannot be told from spikes alone, since any rotation of the two explains them as well; each true curve is therefore
-# regressed on both.
+# Now the toy world of the first figure, first without pictures: two latents, an encoder of
+# $\log(1+y)$, and the closed form {eq}`eq-mmgp-poisson`. This is a relative of Gaussian process
+# factor analysis (GPFA). Two worlds are trained side by side, with two seeds. Which of the two
+# latents is which cannot be told from spikes alone, since any rotation of the two explains them as
+# well; each true curve is therefore regressed on both.
 
 # %%
 T = 60
@@ -570,6 +628,7 @@ F = B.shape[0]
 counts = xp.stack([to_device(each["y"].astype(np.float32)) for each in worlds])
 
 
+# %%
 def spike_init(rng):
     """Encoder and decoder of spikes with two latents, for one model."""
     net = nn.mlp_init(rng, [NEURONS, 40, 4])
@@ -602,6 +661,7 @@ def spikes_draw(rng):
     return (xp.take(counts, rng.permutation(n_train)[:BATCH], axis=1),)
 
 
+# %%
 rng = generator(6)
 gpfa = {
     "spikes": stack([spike_init(rng) for _ in worlds]),
@@ -609,11 +669,12 @@ gpfa = {
     "d": xp.log(xp.mean(counts[:, :n_train], axis=(1, 2))),
     "log_ell": xp.full((2, 2), math.log(15), dtype=f32),
 }
-gpfa = train(spikes_elbo, gpfa, spikes_draw, rng, scale(default=400, paper=4000), "spikes")
+gpfa = train(spikes_elbo, gpfa, spikes_draw, rng, scale(default=500, paper=4000), "spikes")
 
 
 # %% [markdown]
-# The baseline smooths the counts over time with a Gaussian and takes two principal components; the width that serves it best on the training trials is used.
+# The baseline smooths the counts over time with a Gaussian and takes two principal components; the
+# width that serves it best on the training trials is used.
 
 # %%
 def curves(m):
@@ -628,6 +689,7 @@ def read_spikes(y):
     return curves(m), to_host(xp.exp(h + v / 2))
 
 
+# %%
 def smoothed_pca(y, width):
     """Two principal components of smoothed counts (n, T, 2)."""
     smooth = ndimage.gaussian_filter1d(y.astype(float), width, axis=1)
@@ -668,24 +730,31 @@ table(
 )
 
 # %%
-claims.check("C2.a1", "test R² of the true curves from spikes, smallest of four", measured=quality["Fourier"].min(),
-             at_least=0.9, paper="recovered (figure)", seeds=2)  # fmt: skip
+claims.check("C2.a1", "test R² of the true curves from spikes, smallest of four",
+             measured=quality["Fourier"].min(), at_least=0.9, paper="recovered (figure)", seeds=2)  # fmt: skip
 claims.check("C2.a2", "what it gains over smoothed PCA in R², smallest of four",
-             measured=(quality["Fourier"] - quality["smoothed PCA"]).min(), at_least=0.03, own=True, seeds=2)  # fmt: skip
-claims.check("C2.a3", "R² of the rates, smaller of two", measured=min(rate_R2), at_least=0.85, own=True, seeds=2)
-claims.check("C2.b", "counts of test trials shuffled over time: R² around the trials' means, largest of four",
+             measured=(quality["Fourier"] - quality["smoothed PCA"]).min(), at_least=0.03,
+             own=True, seeds=2)  # fmt: skip
+claims.check("C2.a3", "R² of the rates, smaller of two", measured=min(rate_R2), at_least=0.85,
+             own=True, seeds=2)  # fmt: skip
+claims.check("C2.b", "counts of test trials shuffled: R² around the trials' means, largest of four",
              measured=quality["time shuffled"].max(), at_most=0.2, own=True, seeds=2)  # fmt: skip
 
 # %% [markdown]
+# Smoothing and a matrix factorisation see the same curves less clearly, and where the counts of a
+# trial are put in random order nothing is left but its mean: the encoder reads the data.
+#
 # ## Spikes and pictures
 #
-# The full model has three latents. Its ELBO is the sum of both fits minus three divergences; the pictures' fit takes one draw of $q$, as
-# before. Four models stand side by side again, on the same trials: the full one twice, one that sees pictures only, and one whose
-# pictures belong to another trial's spikes. A model that lacks a recording gets weight 0 for its fit and for its say.
+# The full model has three latents. Its ELBO is the sum of both fits minus three divergences; the
+# pictures' fit takes one draw of $q$, as before. Four models stand side by side again, on the same
+# trials: the full one twice, one that sees pictures only, and one whose pictures belong to another
+# trial's spikes. A model that lacks a recording gets weight 0 for its fit and for its say.
 #
-# Why twice? For the spikes the two latents are alike, and whichever picks up the shared curve first keeps it. If it is the one that the
-# pictures cannot see, training ends with the roles exchanged, in a poor local maximum. We therefore train *twins*: the same
-# random start, with the roles exchanged in the second, and keep the one with the larger ELBO on the training trials.
+# Why twice? For the spikes the two latents are alike, and whichever picks up the shared curve first
+# keeps it. If it is the one that the pictures cannot see, training ends with the roles exchanged,
+# in a poor local maximum. We therefore train *twins*: the same random start, with the roles
+# exchanged in the second, and keep the one with the larger ELBO on the training trials.
 
 # %%
 KINDS = ("both", "both, exchanged", "pictures only", "pictures only, again", "strangers")
@@ -707,7 +776,7 @@ def agree(p, x, y, say_x=say_x):
 
 
 def decode(p, z):
-    """Components of pictures (models, trials, T, components) from z^S and z^X (models, 2, trials, T)."""
+    """Components of pictures (models, trials, T, .) from z^S and z^X (models, 2, trials, T)."""
     return nn.mlp(p["decoder"], ad.permute_dims(z, (0, 2, 3, 1)))
 
 
@@ -725,8 +794,9 @@ def joint_elbo(p, x, y, e):
     return fit_y + fit_x - ad.sum(used * divergence, axis=1)
 
 
+# %%
 def joint_rows(rows, own=False):
-    """Pictures and counts of trials for all models; the strangers' pictures come from other trials."""
+    """Pictures and counts of trials for all models; strangers see another trial's pictures."""
     other = rows if own else strangers[rows]
     pictures = xp.stack([x[other if kind == "strangers" else rows] for kind in KINDS])
     return pictures, xp.broadcast_to(y[rows], (len(KINDS), *y[rows].shape))
@@ -747,6 +817,7 @@ def exchanged(spikes):
     return {"net": [*first, last], "W": spikes["W"][::-1]}
 
 
+# %%
 def joint_start(rng):
     """The four models before training, all from the same random weights."""
     models, spikes = len(KINDS), spike_init(rng)
@@ -754,7 +825,7 @@ def joint_start(rng):
     starts = [[nn.mlp_init(rng, each) for each in widths] for _ in range(2)]
     encoders, decoders = zip(*[starts["again" in kind] for kind in KINDS], strict=True)
     return {
-        "spikes": stack([exchanged(spikes) if kind == "both, exchanged" else spikes for kind in KINDS]),
+        "spikes": stack([exchanged(spikes) if "exchanged" in kind else spikes for kind in KINDS]),
         "encoder": stack(encoders), "decoder": stack(decoders),
         "head_x": head_init(rng, models, 2, B), "head_y": head_init(rng, models, 2, B),
         "d": xp.stack([xp.log(xp.mean(y[:n_train], axis=(0, 1)))] * models),
@@ -763,8 +834,10 @@ def joint_start(rng):
     }  # fmt: skip
 
 
+# %%
 rng = generator(9)
-p = train(joint_elbo, joint_start(rng), joint_draw, rng, scale(default=600, paper=8000), "spikes and pictures")
+steps = scale(default=1000, paper=8000)
+p = train(joint_elbo, joint_start(rng), joint_draw, rng, steps, "spikes and pictures")
 
 # %%
 rows = xp.arange(TRIALS)
@@ -776,6 +849,8 @@ z_y = curves(coefficients(p["head_y"], features(p["spikes"]["net"], xp.log1p(sho
 h, v = rebuild_spikes(p["spikes"]["W"], p["d"], m[:, :2], xp.exp(log_s[:, :2]), shown[1])
 rates = to_host(xp.exp(h + v / 2))
 rebuilt = decode(p, (m @ B)[:, 1:])
+
+# %%
 seen = joint_rows(xp.arange(n_train))
 joint_elbos = to_host(joint_elbo(p, *seen, *noise(generator(5), n_train, [((len(KINDS), 2), F)])))
 full, blind = int(np.argmax(joint_elbos[:2])), 2 + int(np.argmax(joint_elbos[2:4]))
@@ -791,7 +866,8 @@ mean_picture = picture_error(xp.mean(x[:n_train], axis=(0, 1)))
 errors = [picture_error(guess[n_train:]) / mean_picture for guess in rebuilt]
 
 # %% [markdown]
-# Each true curve is now regressed on *one* latent, the one that should carry it, and, for comparison, on either of the others.
+# Each true curve is now regressed on *one* latent, the one that should carry it, and, for
+# comparison, on either of the others.
 
 # %%
 NAMES = ("spikes only", "shared", "pictures only")
@@ -821,11 +897,14 @@ for id, i in (("C4.a4", 1), ("C4.a5", 0)):
     claims.check(id, f"curve of '{NAMES[i]}': R² by its own latent minus the best other",
                  measured=gaps[i], at_least=0.3, own=True)  # fmt: skip
 claims.check("C4.b", "R² of the shared curve from pictures alone: true pairs minus strangers",
-             measured=from_pictures[KINDS[full]] - from_pictures["strangers"], at_least=0.3, own=True)  # fmt: skip
-claims.check("C5.a1", "R² of the rates minus that of spikes alone", measured=joint_rate - rate_R2[0],
-             at_least=-0.03, own=True)  # fmt: skip
-claims.check("C5.a2", "picture error over that of pictures only", measured=errors[full] / errors[blind],
-             at_most=0.97, paper="better (figure)")  # fmt: skip
+             measured=from_pictures[KINDS[full]] - from_pictures["strangers"], at_least=0.3,
+             own=True)  # fmt: skip
+
+# %%
+claims.check("C5.a1", "R² of the rates minus that of spikes alone",
+             measured=joint_rate - rate_R2[0], at_least=-0.03, own=True)  # fmt: skip
+claims.check("C5.a2", "picture error over that of pictures only",
+             measured=errors[full] / errors[blind], at_most=0.97, paper="better (figure)")  # fmt: skip
 claims.check("C5.a3", "picture error over that of the mean picture", measured=errors[full],
              at_most=0.85, own=True)  # fmt: skip
 claims.check("C5.b", "R² of the shared curve: both recordings minus pictures only (better latent)",
@@ -835,12 +914,14 @@ claims.check("C5.b", "R² of the shared curve: both recordings minus pictures on
 alt = """Three panels, one for each hidden curve of a test trial. The full model's latent lies on the true
 curve for the spikes-only and the shared one and follows the size closely. The latent of the model that
 sees pictures only misses much of the shared curve."""
-caption = """The three hidden curves of a test trial and the latents that should carry them, aligned by one straight line each."""
+caption = """The three hidden curves of a test trial and the latents that should carry them, each aligned
+by one straight line (pictures only: by both of its latents, its best case)."""
 with figure(1, 3, alt=alt, caption=caption, width=9.6, height=2.8, sharey=True) as axes:
     for i, (ax, name) in enumerate(zip(axes, NAMES, strict=True)):
         g = world["g"][i]
         ax.plot(g[n_train], "k", lw=3, alpha=0.35, label="true")
-        ax.plot(aligned(z[full][..., [i]], g, n_train)[n_train], color=PALETTE["blue"], label="both recordings")
+        guess = aligned(z[full][..., [i]], g, n_train)[n_train]
+        ax.plot(guess, color=PALETTE["blue"], label="both recordings")
         if i:
             guess = aligned(z[blind][..., 1:], g, n_train)[n_train]
             ax.plot(guess, "--", color=PALETTE["vermilion"], label="pictures only")
@@ -849,16 +930,22 @@ with figure(1, 3, alt=alt, caption=caption, width=9.6, height=2.8, sharey=True) 
     axes[1].legend(fontsize=7)
 
 # %%
-say(f"""The full model leaves {errors[full]:.2f} of the mean picture's error and the one without spikes {errors[blind]:.2f}. Its encoder of pictures, asked alone,
-gives the shared curve with R² = {from_pictures[KINDS[full]]:.2f}, that of the model with strangers with {from_pictures["strangers"]:.2f}: it is the pairing that makes a latent shared, and the
-spikes that teach the pictures' encoder what to look for. The twins ended {abs(joint_elbos[0] - joint_elbos[1]):.0f} nats a trial apart.""")
+say(f"""The full model leaves {errors[full]:.2f} of the mean picture's error, the one without spikes
+{errors[blind]:.2f}. The full model's encoder of pictures, asked alone, gives the shared curve with R² =
+{from_pictures[KINDS[full]]:.2f}, that of the model with strangers with
+{from_pictures["strangers"]:.2f}: it is the pairing that makes a latent shared, and the spikes that teach
+the pictures' encoder what to look for. The twins ended
+{abs(joint_elbos[0] - joint_elbos[1]):.0f} nats a trial apart.""")
+
 
 # %% [markdown]
 # ## One recording missing
 #
-# If a latent is shared, spikes alone should tell how the picture turns. The method has no rule for a missing recording; ours is as follows. The
-# spikes' say replaces the average, put on the average's scale by a straight line fitted on the training trials. About the size nothing is known, so that the decoded picture
-# is averaged over 64 values of $z^X$ drawn from the training trials. Beside it: the same with the spikes of another test trial.
+# If a latent is shared, spikes alone should tell how the picture turns. The method has no rule for
+# a missing recording; ours is as follows. The spikes' say replaces the average, put on the
+# average's scale by a straight line fitted on the training trials. About the size nothing is known,
+# so that the decoded picture is averaged over 64 values of $z^X$ drawn from the training trials.
+# Beside it: the same with the spikes of another test trial.
 
 # %%
 def from_spikes(z_S, sizes=64):
@@ -877,21 +964,36 @@ without = {"own spikes": picture_error(expected), "another trial's": picture_err
 claims.check("C6.a", "picture error from spikes alone over that of the mean picture",
              measured=without["own spikes"] / mean_picture, at_most=0.95, own=True)  # fmt: skip
 claims.check("C6.b", "picture error from its own spikes over that from another trial's",
-             measured=without["own spikes"] / without["another trial's"], at_most=0.95, own=True)  # fmt: skip
+             measured=without["own spikes"] / without["another trial's"], at_most=0.95,
+             own=True)  # fmt: skip
 
 # %% tags=["hide-input"]
 alt = """Three rows of ten pictures of a test trial. Top: the true threes, turning and changing their
 size. Middle: rebuilt from both recordings, blurred, with the same turns and sizes. Bottom: from spikes
 alone, more blurred and all of one size, with the same turns."""
-caption = """A test trial, one picture in six. Top: true. Middle: rebuilt from both recordings. Bottom: expected from spikes alone."""
+caption = """A test trial, one picture in six. Top: true. Middle: rebuilt from both recordings. Bottom:
+expected from spikes alone."""
 with figure(3, 1, alt=alt, caption=caption, height=2.9) as axes:
-    sequences = (world["x"][n_train], pca.inverse_transform(to_host(rebuilt[full][n_train])), pca.inverse_transform(to_host(expected[0])))
-    for ax, sequence in zip(axes, sequences, strict=True):
-        ax.imshow(np.concatenate(sequence[::6].reshape(-1, SIDE, SIDE), axis=1), cmap="gray", vmin=0, vmax=1)
+    decoded = [pca.inverse_transform(to_host(c)) for c in (rebuilt[full][n_train], expected[0])]
+    for ax, sequence in zip(axes, (world["x"][n_train], *decoded), strict=True):
+        strip = np.concatenate(sequence[::6].reshape(-1, SIDE, SIDE), axis=1)
+        ax.imshow(strip, cmap="gray", vmin=0, vmax=1)
         ax.axis("off")
 
 # %% [markdown]
+# A spike train is thus enough to say how the picture stands, though not how large it is.
+#
 # ## Verdict
+#
+# All that could be tested holds, and the central claim holds with a margin: eight Fourier
+# coefficients find an angle that the same networks without them do not see. The closed forms are
+# right, two lines of the published code are not. With spikes and pictures together each of the
+# three hidden curves ends in the latent that should carry it, and it is the true pairing of the
+# trials that makes the shared one shared. The second recording improves the latents far more than
+# the pictures: an encoder that sees pictures only rebuilds them nearly as well. Two things must be
+# known to who wants to use this: training needs several starts, since an angle folded in half and
+# two latents with their roles exchanged are traps; and the circle of 1.2 trials ties the ends of a
+# trial together.
 
 # %%
 claims.report()
@@ -899,4 +1001,15 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
+# The fly and the hawkmoth are not bundled, and neither is MNIST; absolute errors differ from the
+# paper's as the pictures do. What the notebook calls "no pruning" changes $\varepsilon$ only in its
+# stored version; ours has as many frequencies as time steps. The baseline of claim 2 is smoothed
+# principal components, and GPFA in its Fourier form is the model itself; the time-domain model of
+# claim 3 has a belief with independent time steps. Restarts choose the pruned and the pictures-only
+# models; the other baselines of the turning digit had one start each. How the shared latent fares
+# with few neurons, which a reviewer asked for, is not run.
+#
 # ## At paper scale
+#
+# `GAUSSBOOK_SCALE=paper` takes pictures of 36 × 36 pixels, 100 neurons, 300 trials of the toy
+# world, wide networks and 8000 steps, from the same cells. Nothing here has been run on a GPU yet.
