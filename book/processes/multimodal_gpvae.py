@@ -204,7 +204,7 @@ with figure(2, 1, alt=alt, caption=caption, height=4.2, height_ratios=(1, 2)) as
 # E\log p(y\mid\eta)=y\,h-e^{h+v_\eta/2}-\log y! .
 # $$ (eq-mmgp-poisson)
 #
-# ## The Fourier layer
+# ## The method in code
 #
 # Equations {eq}`eq-mmgp-basis` and {eq}`eq-mmgp-spectrum`. As in the published code cosines run
 # from 0 to $k_{\max}-1$ and sines from 1 to $k_{\max}$.
@@ -251,6 +251,8 @@ def poisson(y, h, v):
 
 
 # %% [markdown]
+# ## Experiments
+#
 # ### Is it the kernel that was meant?
 #
 # It should be the squared exponential made periodic, $\sum_je^{-(\Delta+jn_c)^2/2\ell^2}$.
@@ -347,7 +349,7 @@ trial are coupled. There the covariance is wrong by up to {wrap[60]:.2f} for 60 
 more about the ends than the prior does.""")
 
 # %% [markdown]
-# ## A turning digit
+# ### A turning digit
 #
 # One latent, pictures only: the angle is 120° times a Gaussian process of length 10, and at every
 # step another person's 3 is turned by it. In the paper's code these are MNIST's digits; here they
@@ -614,7 +616,7 @@ picture turned by 190° looks like one turned by −170°, and a straight line c
 # find part of the angle now and then. How the model without pruning fares is reported without a
 # threshold.
 #
-# ## Spikes alone
+# ### Spikes alone
 #
 # Now the toy world of the first figure, first without pictures: two latents, an encoder of
 # $\log(1+y)$, and the closed form {eq}`eq-mmgp-poisson`. This is a relative of Gaussian process
@@ -749,7 +751,7 @@ claims.check("C2.b", "counts of test trials shuffled: R² around the trials' mea
 # Smoothing and a matrix factorisation see the same curves less clearly, and where the counts of a
 # trial are put in random order nothing is left but its mean: the encoder reads the data.
 #
-# ## Spikes and pictures
+# ### Spikes and pictures
 #
 # The full model has three latents. Its ELBO is the sum of both fits minus three divergences; the
 # pictures' fit takes one draw of $q$, as before. Four models stand side by side again, on the same
@@ -944,7 +946,7 @@ the pictures' encoder what to look for. The twins ended
 
 
 # %% [markdown]
-# ## One recording missing
+# ### One recording missing
 #
 # If a latent is shared, spikes alone should tell how the picture turns. The method has no rule for
 # a missing recording; ours is as follows. The spikes' say replaces the average, put on the
