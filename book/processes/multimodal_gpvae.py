@@ -182,7 +182,7 @@ with figure(2, 1, alt=alt, caption=caption, height=4.2, height_ratios=(1, 2)) as
 # $$ (eq-mmgp-spectrum)
 #
 # High frequencies have no variance to speak of. *Pruning* leaves out all whose share has fallen
-# below $1/\sqrt c$ of the largest for the shortest length $\ell_{\min}$ that one expects:
+# below $1/c$ of the largest for the shortest length $\ell_{\min}$ that one expects:
 # $|k|\le k_{\max}=\lfloor\frac{n_c}{\pi\ell_{\min}}\sqrt{\frac12\log c}\rfloor$, with
 # $\ell_{\min}=10$ and $c=10^8$.
 #
