@@ -180,25 +180,42 @@ xp = backend()
 # -\frac12\sum_i\log S_{ki}-\frac D2\log 2\pi\varepsilon .
 # $$
 #
-# Expanding the square costs two matrix products for all points and components together; the
-# terms of the normaliser {eq}`eq-lightsb-normaliser` cost two more.
+# Expanded, the square is linear in the features $\varphi(x)=(1, x, x^2)$, the square taken coordinate by
+# coordinate, and so are the terms of the normaliser {eq}`eq-lightsb-normaliser`. One matrix product
+# therefore gives the terms of all points and components together.
 
 # %%
 T = xp.matrix_transpose
 
 
+def features(x):
+    """phi(x) = (1, x, x^2) of each point, (..., n, 2 D + 1)."""
+    return xp.concat([xp.ones_like(x[..., :1]), x, x**2], axis=-1)
+
+
+def potential_weights(theta, eps):
+    """The coefficients of log[alpha_k N(x1 | r_k, eps S_k)] in phi(x1), (..., K, 2 D + 1)."""
+    r, S = theta["r"], xp.exp(theta["log_S"])
+    log_scale = theta["log_alpha"] - xp.sum(theta["log_S"] + r**2 / (eps * S), axis=-1) / 2
+    log_scale = log_scale - r.shape[-1] / 2 * math.log(2 * math.pi * eps)
+    return xp.concat([log_scale[..., None], r / (eps * S), -1 / (2 * eps * S)], axis=-1)
+
+
+def normaliser_weights(theta, eps):
+    """The same for log alpha~_k(x0) = log alpha_k + (x0' S_k x0 + 2 r_k' x0) / (2 eps)."""
+    S = xp.exp(theta["log_S"])
+    parts = [theta["log_alpha"][..., None], theta["r"] / eps, S / (2 * eps)]
+    return xp.concat(parts, axis=-1)
+
+
 def log_potential_terms(x1, theta, eps):
     """log[alpha_k N(x1 | r_k, eps S_k)] of every point (rows) and component (columns)."""
-    r, S = theta["r"], xp.exp(theta["log_S"])
-    squares = x1**2 @ T(1 / S) - 2 * (x1 @ T(r / S)) + xp.sum(r**2 / S, axis=-1)[..., None, :]
-    log_det = xp.sum(theta["log_S"], axis=-1) + r.shape[-1] * math.log(2 * math.pi * eps)
-    return (theta["log_alpha"] - log_det / 2)[..., None, :] - squares / (2 * eps)
+    return features(x1) @ T(potential_weights(theta, eps))
 
 
 def log_normaliser_terms(x0, theta, eps):
-    """log alpha~_k(x0) = log alpha_k + (x0' S_k x0 + 2 r_k' x0) / (2 eps)."""
-    S = xp.exp(theta["log_S"])
-    return theta["log_alpha"][..., None, :] + (x0**2 @ T(S) + 2 * (x0 @ T(theta["r"]))) / (2 * eps)
+    """log alpha~_k(x0) of every point (rows) and component (columns)."""
+    return features(x0) @ T(normaliser_weights(theta, eps))
 
 
 # %% [markdown]
@@ -208,13 +225,13 @@ def log_normaliser_terms(x0, theta, eps):
 # {eq}`eq-lightsb-loss` is the difference of two such averages.
 
 # %%
-def shares(terms):
+def shares(terms, axis=-1):
     """The share of each component, and the log-sum-exp over the components."""
-    largest = xp.max(terms, axis=-1, keepdims=True)
+    largest = xp.max(terms, axis=axis, keepdims=True)
     share = xp.exp(terms - largest)
-    total = xp.sum(share, axis=-1, keepdims=True)
+    total = xp.sum(share, axis=axis, keepdims=True)
     share /= total
-    return share, (largest + xp.log(total))[..., 0]
+    return share, xp.squeeze(largest + xp.log(total), axis=axis)
 
 
 def loss(x0, x1, theta, eps):
@@ -240,21 +257,24 @@ def loss(x0, x1, theta, eps):
 # -\frac1{\varepsilon S_k}\sum_nQ_{nk}(x_{1n}-r_k)^2+q_k\Bigr),
 # $$
 #
-# where vectors are multiplied coordinate by coordinate. Again these are four matrix products.
+# where vectors are multiplied coordinate by coordinate. The sums over the points are the products
+# $P\varphi(x_0)$ and $Q\varphi(x_1)$. (With components as rows the sums over components run along whole
+# rows, which is faster.)
 
 # %%
-def gradient(x0, x1, theta, eps):
-    """dL/dtheta from the shares P of the components in c and Q in v."""
+def gradient(phi0, phi1, theta, eps):
+    """dL/dtheta from the shares P of the components in c and Q in v, and the features."""
     r, S = theta["r"], xp.exp(theta["log_S"])
-    P = T(shares(log_normaliser_terms(x0, theta, eps))[0]) / x0.shape[-2]
-    Q = T(shares(log_potential_terms(x1, theta, eps))[0]) / x1.shape[-2]
-    p, q = xp.sum(P, axis=-1), xp.sum(Q, axis=-1)[..., None]
-    Qx = Q @ x1
-    Q_squares = Q @ x1**2 - 2 * r * Qx + q * r**2
+    D = r.shape[-1]
+    P, _ = shares(normaliser_weights(theta, eps) @ T(phi0), axis=-2)
+    Q, _ = shares(potential_weights(theta, eps) @ T(phi1), axis=-2)
+    P_phi, Q_phi = P @ phi0 / phi0.shape[-2], Q @ phi1 / phi1.shape[-2]
+    q, Qx = Q_phi[..., :1], Q_phi[..., 1 : D + 1]
+    Q_squares = Q_phi[..., D + 1 :] - 2 * r * Qx + q * r**2
     return {
-        "log_alpha": p - q[..., 0],
-        "r": (P @ x0 - (Qx - q * r) / S) / eps,
-        "log_S": (S / eps * (P @ x0**2) - Q_squares / (eps * S) + q) / 2,
+        "log_alpha": P_phi[..., 0] - q[..., 0],
+        "r": (P_phi[..., 1 : D + 1] - (Qx - q * r) / S) / eps,
+        "log_S": (S / eps * P_phi[..., D + 1 :] - Q_squares / (eps * S) + q) / 2,
     }
 
 
@@ -272,7 +292,7 @@ rows = []
 for name, value in theta.items():
     delta = rng.standard_normal(value.shape)
     ahead, behind = (loss(x0, x1, theta | {name: value + s * delta}, eps) for s in (h, -h))
-    slope = float(xp.sum(gradient(x0, x1, theta, eps)[name] * delta))
+    slope = float(xp.sum(gradient(features(x0), features(x1), theta, eps)[name] * delta))
     difference = float(ahead - behind) / (2 * h)
     rows.append([f"gradient, {name}", slope, difference, abs(slope - difference)])
 log_N = mixture.component_log_densities(x1, theta["r"], eps * xp.exp(theta["log_S"]))
@@ -300,12 +320,13 @@ def fit(x0, x1, eps, K, steps, learning_rate, rng, s0=1.0, batch=256, keep=()):
         "r": r,
         "log_S": xp.full(r.shape, math.log(s0), dtype=xp.float32),
     }
+    phi0, phi1 = features(x0), features(x1)
+    rows0, rows1 = (rng.integers(x.shape[-2], size=(steps, batch)) for x in (x0, x1))
     adam, kept = Adam(learning_rate, multipliers={"log_alpha": 1 / eps}), []
     for step in progress(range(steps), f"K = {K}, ε = {eps:g}"):
         if step in keep:
             kept.append(theta)
-        batch0 = x0[..., rng.integers(x0.shape[-2], size=batch), :]
-        batch1 = x1[..., rng.integers(x1.shape[-2], size=batch), :]
+        batch0, batch1 = phi0[..., rows0[step, :], :], phi1[..., rows1[step, :], :]
         theta = adam.step(theta, gradient(batch0, batch1, theta, eps))
     return [{name: xp.astype(v, xp.float64) for name, v in th.items()} for th in (*kept, theta)]
 
@@ -505,7 +526,8 @@ def solve(D, eps, seed):
     x, p1 = rng.standard_normal((1000, D)), mean_and_covariance(y1)
     true_moments, variance = conditional_moments(x, truth, eps), float(xp.linalg.trace(p1[1]))
     error = [uvp(conditional_moments(x, th, eps), true_moments, variance) for th in thetas]
-    gap = [float(loss(y0, y1, th, eps) - loss(y0, y1, truth, eps)) for th in thetas]
+    least = loss(y0, y1, truth, eps)
+    gap = [float(loss(y0, y1, th, eps) - least) for th in thetas]
     mapped = mean_and_covariance(sample_plan(y0[:20_000, :], thetas[-1], eps, rng))
     return {"truth": truth, "theta": thetas[-1], "x": x, "x0": x0, "x1": x1, "error": error,
             "gap": gap, "p1": p1, "variance": variance, "true_moments": true_moments,

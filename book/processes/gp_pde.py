@@ -157,29 +157,35 @@ claims, xp, mT = Claims("gp_pde"), backend(), backend().matrix_transpose
 
 
 # %% [markdown]
-# An *envelope* returns $m, m', m''$ and the derivatives of these three by $\log\ell$. For the Student-t bumps, with
-# $a = \sqrt5\,\ell$ and $z = ad$, $m' = -\tfrac a3 z(1+z)e^{-z}$ and $m'' = -\tfrac{a^2}3(1+z-z^2)e^{-z}$; at $d = 0$ the
+# An *envelope* returns $m, m', m''$ and the derivatives of these three by $\log\ell$, or $m$ alone. For the Student-t
+# bumps, with $a = \sqrt5\,\ell$ and $z = ad$, $m' = -\tfrac a3 z(1+z)e^{-z}$ and $m'' = -\tfrac{a^2}3(1+z-z^2)e^{-z}$; at $d = 0$ the
 # second derivative is finite, which is all that a second-order equation needs.
 
 # %%
-def student(d: Array, log_l: Array) -> tuple[tuple, tuple]:
+def student(d: Array, log_l: Array, slopes: bool = True) -> tuple:
     """m = (1 + z + z^2/3) exp(-z), z = sqrt(5) l d; m, m', m'' and d/dlog l of them."""
     a = math.sqrt(5) * xp.exp(log_l)
     z = a * d
     e = xp.exp(-z)
-    m = (1 + z + z**2 / 3) * e
-    m1, m2 = -a / 3 * z * (1 + z) * e, -(a**2) / 3 * (1 + z - z**2) * e
-    s = -(z**2) / 3 * (1 + z) * e
-    s1 = -a / 3 * z * (2 + 2 * z - z**2) * e
-    s2 = -(a**2) / 3 * (2 + 2 * z - 5 * z**2 + z**3) * e
+    y = z * z
+    m = (1 + z + y / 3) * e
+    if not slopes:
+        return m, None
+    e = -a / 3 * e
+    m1, m2 = z * (1 + z) * e, a * ((1 + z - y) * e)
+    s1 = z * (2 + 2 * z - y) * e
+    s2 = a * ((2 + 2 * z - 5 * y + z * y) * e)
+    s = d * m1
     return (m, m1, m2), (s, s1, s2)
 
 
-def gaussian(d: Array, log_l: Array) -> tuple[tuple, tuple]:
+def gaussian(d: Array, log_l: Array, slopes: bool = True) -> tuple:
     """m = exp(-y), y = l d^2; m, m', m'' and d/dlog l of them."""
     l = xp.exp(log_l)  # noqa: E741
     y = l * d**2
     m = xp.exp(-y)
+    if not slopes:
+        return m, None
     m1, m2 = -2 * l * d * m, 2 * l * (2 * y - 1) * m
     return (m, m1, m2), (-y * m, m1 * (1 - y), 2 * l * (5 * y - 1 - 2 * y**2) * m)
 
@@ -209,8 +215,10 @@ def kernel(d: Array, theta: dict, envelope: Callable) -> dict[str, tuple[Array, 
 
 def toeplitz(column: Array) -> Array:
     """The symmetric matrix with entries column[|i - j|]."""
-    i = xp.arange(column.shape[0])
-    return column[xp.abs(i[:, None] - i[None, :])]
+    n = column.shape[0]
+    lags = xp.concat([xp.flip(column[1:]), column])  # every row is a window of it
+    rows = xp.tile(lags, (n,))[n - 1 : n - 1 + n * (2 * n - 2)]
+    return xp.reshape(rows, (n, 2 * n - 2))[:, :n]
 
 
 # %% [markdown]
@@ -273,7 +281,7 @@ def eliminate(K: Array, B: Array, tau: Array, v: Array, system: System) -> tuple
     G = solve_triangular(L, B) + mT(L) * system.c
     removed = (eps - system.boundary_jitter) * solve_triangular(L, E_b)
     L_b = L[[0, -1], :] - mT(removed)
-    A = add_to_diagonal(lambda_b * tau * mT(L_b) @ L_b + v * G @ mT(G), 1.0)
+    A = add_to_diagonal(lambda_b * tau * mT(L_b) @ L_b + v * (G @ mT(G)), 1.0)
     R, _ = jittered_cholesky(A, largest=0.0)
     right = lambda_b * tau * mT(L_b) @ system.g + v * G @ system.f
     z = solve_triangular(R, solve_triangular(R, right), transpose=True)
@@ -349,7 +357,8 @@ def cross_kernel(points: Array, x: Array, theta: dict, envelope: Callable) -> Ar
     """k(points, x)."""
     F, w = 2 * math.pi * theta["mu"], xp.exp(theta["log_w"])
     d = xp.reshape(xp.abs(points[:, None] - x[None, :]), (-1, 1))
-    k = xp.sum(w * envelope(d, theta["log_l"])[0][0] * xp.cos(F * d), axis=1)
+    m, _ = envelope(d, theta["log_l"], slopes=False)
+    k = (m * xp.cos(F * d)) @ w
     return xp.reshape(k, (points.shape[0], x.shape[0]))
 
 
@@ -430,8 +439,8 @@ problems = [single, product, three]
 
 # %% [markdown]
 # Thirty components. Near the optimum the path of Adam is chaotic: a change of $10^{-6}$ in the starting frequencies, or
-# another processor's rounding, leads to another of many equally good sets of components. For the product, where this
-# matters most, we take the median of three such starts.
+# another processor's rounding, leads to another of many equally good sets of components. For the product and the
+# three scales, where this matters most, we take the median of three such starts.
 
 # %%
 Q = 30
@@ -455,16 +464,17 @@ def median(values: list[float]) -> float:
 
 
 # %%
-steps = scale(default=600, paper=3000)
-runs = {p.name: fit(poisson(p), start(Q, p.F_max), student, steps) for p in (single, three)}
-shaken_runs = [
-    fit(poisson(product), shaken_start(product, seed), student, steps)
-    for seed in progress(range(3), "shaken starts")
-]
-runs[product.name] = shaken_runs[0]
+steps = scale(default=500, paper=3000)
+shaken_runs = {
+    p: [fit(poisson(p), shaken_start(p, seed), student, steps) for seed in range(3)]
+    for p in progress((product, three), "shaken starts")
+}
+runs = {p.name: fitted[0] for p, fitted in shaken_runs.items()}
+runs[single.name] = fit(poisson(single), start(Q, single.F_max), student, steps)
 gm_run = fit(poisson(single), start(Q, single.F_max), gaussian, scale(default=300, paper=3000))
-errors = {p.name: error(p, runs[p.name]) for p in (single, three)}
-errors[product.name] = median([error(product, fitted) for fitted in shaken_runs])
+errors = {single.name: error(single, runs[single.name])}
+for p, fitted in shaken_runs.items():
+    errors[p.name] = median([error(p, each) for each in fitted])
 gm_error = error(single, gm_run, gaussian)
 
 # %%
@@ -472,11 +482,11 @@ published = {single.name: "6.53e-7", product.name: "3.17e-6", three.name: "2.71e
 for letter, p in zip("abc", problems, strict=True):
     claims.check(
         f"C1.{letter}",
-        f"GP-HM-StM, {p.name}: relative error" + ", median of 3 starts" * (p is product),
+        f"GP-HM-StM, {p.name}: relative error" + ", median of 3 starts" * (p is not single),
         measured=errors[p.name],
         at_most=1e-3,
         paper=published[p.name],
-        seeds=3 if p is product else None,
+        seeds=None if p is single else 3,
     )
 claims.check(
     "C1.d",
@@ -592,7 +602,7 @@ rows = [
         distance(fitted["theta"]),
         error(product, fitted),
     ]
-    for seed, fitted in enumerate(shaken_runs)
+    for seed, fitted in enumerate(shaken_runs[product])
 ]
 table(
     rows,
@@ -711,31 +721,31 @@ def chebyshev_collocation(p: Problem) -> float:
 # the values: for $a = \tanh z$ and $s = 1 - a^2$, $a' = sz'$ and $a'' = sz'' - 2asz'^2$.
 
 # %%
-def network(H: tuple, params: dict) -> tuple[tuple, list]:
-    """(N, N', N'') from the inputs (H, H', H''), and what the backward pass needs."""
+def network(H: Array, params: dict) -> tuple[Array, list]:
+    """N, N', N'' (3, points, 1) from H, H', H'', and what the backward pass needs."""
     tape = []
     for layer in range(3):
-        z, z1, z2 = (h @ params[f"W{layer}"] for h in H)
+        z, z1, z2 = H @ params[f"W{layer}"]
         z = z + params[f"b{layer}"]
         a = xp.tanh(z)
         s = 1 - a * a
-        tape.append((H, (a, s, z1, z2)))
-        H = (a, s * z1, s * z2 - 2 * a * s * z1**2)
-    return (z, z1, z2), tape
+        tape.append((H, a, s, z1, z2))
+        H = xp.stack([a, s * z1, s * (z2 - 2 * a * z1 * z1)])
+    return xp.stack([z, z1, z2]), tape
 
 
-def backward(g: tuple, params: dict, tape: list) -> dict[str, Array]:
-    """Gradient by the parameters from that by (N, N', N'')."""
+def backward(g: Array, params: dict, tape: list) -> dict[str, Array]:
+    """Gradient by the parameters from that by N, N', N'' (3, points, 1)."""
     gradient = {}
     for layer in (2, 1, 0):
-        H, (a, s, z1, z2) = tape[layer]
+        H, a, s, z1, z2 = tape[layer]
         if layer < 2:
-            bend = a * z2 + (s - 2 * a * a) * z1**2
-            value = s * (g[0] - 2 * a * z1 * g[1] - 2 * bend * g[2])
-            g = (value, s * (g[1] - 4 * a * z1 * g[2]), s * g[2])
-        gradient[f"W{layer}"] = sum(mT(h) @ q for h, q in zip(H, g, strict=True))
-        gradient[f"b{layer}"] = xp.sum(g[0], axis=0, keepdims=True)
-        g = tuple(q @ mT(params[f"W{layer}"]) for q in g)
+            g0, g1, g2 = g @ mT(params[f"W{layer + 1}"])
+            bend = a * z2 + (s - 2 * a * a) * z1 * z1
+            value = g0 - 2 * a * z1 * g1 - 2 * bend * g2
+            g = s * xp.stack([value, g1 - 4 * a * z1 * g2, g2])
+        gradient[f"W{layer}"] = xp.tensordot(H, g, axes=((0, 1), (0, 1)))
+        gradient[f"b{layer}"] = xp.sum(g[0, ...], axis=0, keepdims=True)
     return gradient
 
 
@@ -745,13 +755,13 @@ def backward(g: tuple, params: dict, tape: list) -> dict[str, Array]:
 # $x$).
 
 # %%
-def features(X: Array, b: Array | None) -> tuple[Array, Array, Array]:
-    """(H, H', H''): X itself, or cos bX and sin bX."""
+def features(X: Array, b: Array | None) -> Array:
+    """H, H', H'' (3, points, inputs): X itself, or cos bX and sin bX."""
     if b is None:
-        return X, xp.ones_like(X), xp.zeros_like(X)
+        return xp.stack([X, xp.ones_like(X), xp.zeros_like(X)])
     c, s = xp.cos(b * X), xp.sin(b * X)
     rows = ((c, s), (-b * s, b * c), (-b * b * c, -b * b * s))
-    return tuple(xp.concat(row, axis=1) for row in rows)
+    return xp.stack([xp.concat(row, axis=1) for row in rows])
 
 
 def initial_weights(rng, inputs: int) -> dict[str, Array]:
@@ -777,16 +787,17 @@ def pinn(p: Problem, sigma: float | None, steps: int, seed: int = 0) -> tuple:
     b = sigma and xp.astype(rng.standard_normal(64) * sigma * half, xp.float32)
     X, f = column(s.x / half - 1), column(s.f * half**2)
     H, size = features(X, b), float(xp.sqrt(xp.mean(f**2)))
-    params = initial_weights(rng, H[0].shape[1])
+    params = initial_weights(rng, H.shape[2])
     adam, X2 = Adam(cosine_decay(3e-3, steps, 3e-5)), 1 - X**2
     for _ in range(steps):
         (y, y1, y2), tape = network(H, params)
         r = (X2 * y2 - 4 * X * y1 - 2 * y - f) / size
         q = 2 * r / (size * p.n)
-        params = adam.step(params, backward((-2 * q, -4 * X * q, X2 * q), params, tape))
+        g = xp.stack([-2 * q, -4 * X * q, X2 * q])
+        params = adam.step(params, backward(g, params, tape))
     points = xp.linspace(0, p.end, 300)
     X = column(points / half - 1)
-    y = ((1 - X**2) * network(features(X, b), params)[0][0])[:, 0]
+    y = ((1 - X**2) * network(features(X, b), params)[0][0, ...])[:, 0]
     y = y + s.g[0] + points / p.end * (s.g[1] - s.g[0])
     return relative_error(y, p.u(points)), float(xp.mean(r**2))
 
@@ -906,8 +917,8 @@ line = eps * (-alpha[0] * (1 - points / three.end) - alpha[-1] * points / three.
 
 # %% tags=["hide-input"]
 with figure(
-    alt="The error of the three-scale solution is a straight line from about minus four to "
-    "plus two ten-thousandths, and the dashed line computed from the jitter lies on it. The error with the "
+    alt="The error of the three-scale solution is a straight line that is not zero at either "
+    "end, and the dashed line computed from the jitter lies on it. The error with the "
     "boundary condition freed of jitter is zero to the eye.",
     caption="Error of GP-HM-StM on the three-scale problem with the published boundary condition, "
     "the line $-\\varepsilon\\alpha$ between the two ends, and the error once the jitter is taken "

@@ -234,9 +234,11 @@ def features(x: Array, depth: int, w: float, b: float, n: int, M: int, rng) -> A
     """phi (M, n, P): last hidden layer of M networks with scalar inputs x (P,)."""
     F = xp.stack([w * x, xp.full(x.shape, b)], axis=-1)  # F F' is the covariance
     for _ in range(depth):
-        phi = erf(rng.standard_normal((M, n, F.shape[-1])) @ xp.matrix_transpose(F))
-        F, _ = jittered_cholesky(b**2 + w**2 / n * (xp.matrix_transpose(phi) @ phi))
-    return phi
+        h = rng.standard_normal((M, n, F.shape[-1])) @ xp.matrix_transpose(F)
+        phi = erf(xp.astype(h, xp.float32))
+        second = xp.astype(xp.matrix_transpose(phi) @ phi, xp.float64)
+        F, _ = jittered_cholesky(b**2 + w**2 / n * second)
+    return xp.astype(phi, xp.float64)
 
 
 def initial_networks(phi: Array, alpha: float, rng) -> Array:

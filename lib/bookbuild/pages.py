@@ -77,8 +77,8 @@ def finish_page(
         # docutils: a list (role) whose entries are no list items, with a role ARIA has withdrawn
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
         # a table that is wider than the window scrolls, and must do so by the keyboard too
-        for name in ("results", "claims"):
-            table = f'<table class="{name}"'
+        for kind in ("results", "claims"):
+            table = f'<table class="{kind}"'
             context["body"] = context["body"].replace(f"{table}>", f'{table} tabindex="0">')
         # the figures of a slider are fetched when the reader comes to them
         context["body"] = context["body"].replace(_FRAME, f'loading="lazy" {_FRAME}')

@@ -32,7 +32,7 @@ BREAKS = [
     Break(
         "the normaliser's part of the gradient of S is dropped",
         ("C1.a",),
-        {"(S / eps * (P @ x0**2) - Q_squares": "(0 * S - Q_squares"},
+        {"(S / eps * P_phi[..., D + 1 :] - Q_squares": "(0 * S - Q_squares"},
     ),
     Break(
         "the drift's weights forget how far the components lie from the origin",

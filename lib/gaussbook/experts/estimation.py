@@ -470,8 +470,9 @@ def refine(
     p = one_pass(x, y, part, gate)
     value = xp.sum(p.log_density, axis=1)
     mu, history = xp.full_like(value, 1e-3), [value]
+    slope_and_curvature = _slope_and_curvature(p, part)
     for _ in range(max_iter):
-        step, promise = _damped_step(*_slope_and_curvature(p, part), free, mu)
+        step, promise = _damped_step(*slope_and_curvature, free, mu)
         moved = _moved(part, _shortened(step, 2 * part.shape[2] + 3))
         p = one_pass(x, y, moved, gate)
         new = xp.sum(p.log_density, axis=1)
@@ -484,14 +485,35 @@ def refine(
         if not bool(xp.any(running)):
             rows = rows[running]
             break
+        # Where a step was refused, slope and curvature are what they were.
+        accepted = running & better
+        slope_and_curvature = _renewed(slope_and_curvature, p, part, accepted)
         if not bool(xp.all(running)):  # the finished replications leave the batch
             left = xp.nonzero(running)[0]
             rows, part, value, mu = rows[running], part.take(left), value[running], mu[running]
             x, y = xp.take(x, left, axis=0), xp.take(y, left, axis=0)
-        if not bool(xp.all(running & better)):
-            p = one_pass(x, y, part, gate)
+            slope_and_curvature = tuple(xp.take(a, left, axis=0) for a in slope_and_curvature)
     converged = ~xp.any(xp.arange(start.shape[0])[:, None] == rows[None, :], axis=1)
     return Fit(_uncentred(whole, start, centre), history[-1], xp.stack(history), converged)
+
+
+def _renewed(
+    old: tuple[Array, ...], p: Pass, experts: Experts, changed: Array
+) -> tuple[Array, ...]:
+    """Return slope and curvature, computed anew in the replications that have changed."""
+    xp = namespace(changed)
+    rows = xp.nonzero(changed)[0]
+    if rows.shape[0] == changed.shape[0]:
+        return _slope_and_curvature(p, experts)
+    if rows.shape[0] == 0:
+        return old
+    p = Pass(*(xp.take(part, rows, axis=0) for part in p))
+    new = _slope_and_curvature(p, experts.take(rows))
+    after = changed.shape[0] - 1 + xp.cumulative_sum(xp.astype(changed, xp.int64))
+    place = xp.where(changed, after, xp.arange(changed.shape[0]))
+    return tuple(
+        xp.take(xp.concat(pair, axis=0), place, axis=0) for pair in zip(old, new, strict=True)
+    )
 
 
 def _put_back(
