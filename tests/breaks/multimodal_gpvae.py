@@ -6,8 +6,30 @@ BREAKS = [
     Break(
         "the VAE's latent given out as that of the pruned Fourier model",
         ("C3.a1", "C3.a3"),
-        {"best = int(np.argmax(elbos[:RESTARTS]))": "best = 6"},
+        {'pruned = best["pruned"]': 'pruned = best["VAE"]'},
         competitor=True,
+    ),
+    Break(
+        "the time-domain model's latent given out as that of the pruned Fourier model",
+        ("C3.a2",),
+        {'pruned = best["pruned"]': 'pruned = best["time domain"]'},
+        competitor=True,
+    ),
+    Break(
+        "a ninth of the trials",
+        ("C3.a3",),
+        {"n, n_train = 400, 304": "n, n_train = 130, 34"},
+    ),
+    Break(
+        "the model of pictures alone given out as the model of both recordings",
+        ("C4.a1", "C4.a2", "C5.b1"),
+        {"full, blind = int(np.argmax(joint_elbos[:2])), 2 +": "full, blind = 2, 2 +"},
+        competitor=True,
+    ),
+    Break(
+        "the spikes have no say in the shared latent",
+        ("C4.a1", "C5.b1", "C6.a"),
+        {"say_x = (1 / (1 + sees_y))": "say_x = (1 / (1 + 0 * sees_y))"},
     ),
     Break(
         "factor analysis of the spikes given out as the model of both recordings",
@@ -52,7 +74,7 @@ BREAKS = [
     ),
     Break(
         "one alignment for each trial, test trials included",
-        ("C2.b",),
+        ("C2.b", "C3.b"),
         {
             "return Z @ np.linalg.lstsq(flat, g[:n_train].ravel(), rcond=None)[0]": (
                 "fits = [np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(Z, g, strict=True)]\n"
