@@ -376,7 +376,7 @@ COMPONENTS, WIDTH = scale(default=(32, 64), paper=(256, 256))
 
 
 def compress(x, n_train):
-    """Pictures (n, T, pixels) as principal components, and for each picture the squares left out."""
+    """Principal components of pictures (n, T, pixels), and of each the squares left out."""
     pca = PCA(COMPONENTS, svd_solver="covariance_eigh")
     pca.fit(x[:n_train].reshape(-1, PIXELS)[::4])
     scores = pca.transform(x.reshape(-1, PIXELS)).reshape(*x.shape[:2], -1)
@@ -621,13 +621,16 @@ with figure(1, 4, alt=alt, caption=caption, width=9.6, height=2.8, sharey=True) 
     axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 
 # %%
-starts = {name: ", ".join(f"{R2[a + i]:.2f}" for i in range(STARTS)) for name, (a, _) in GROUPS.items()}
+starts = {
+    name: ", ".join(f"{value:.2f}" for value in R2[a : a + STARTS])
+    for name, (a, _) in GROUPS.items()
+}
 say(f"""The starts of the pruned model give the angle with R² = {starts["pruned"]}, those without
-pruning with {starts["unpruned"]}. Half of the test trials of the chosen pruned one have an MSE below
-{np.median(by_trial):.0f} degrees². The worst one, in which the angle reaches
-{np.abs(angle[worst]).max():.0f}°, makes {100 * by_trial.max() / by_trial.sum():.0f} % of the
-sum: a picture turned by 190° looks like one turned by −170°, and a straight line cannot mend a
-whole turn.""")
+pruning with {starts["unpruned"]}. Half of the test trials of the chosen pruned model have an MSE
+below {np.median(by_trial):.0f} degrees². The worst one, in which the angle reaches
+{np.abs(angle[worst]).max():.0f}°, makes {100 * by_trial.max() / by_trial.sum():.0f} % of the sum:
+a picture turned by 190° looks like one turned by −170°, and a straight line cannot mend a whole
+turn.""")
 
 # %% [markdown]
 # Why do the others miss the angle? A likely reason: they have one number a step, and may spend it
@@ -636,10 +639,10 @@ whole turn.""")
 # agrees: of shuffled trials, in which nothing but the mean is smooth, the same model learns no
 # angle.
 #
-# Without pruning a start may find anything between nothing and the whole angle, and on some seeds the
-# best of three does as well as the pruned model, of which nearly every start succeeds. So pruning
-# makes training easier here, but that it is *needed* is not shown: its ratio C3.a4 stands without a
-# threshold.
+# Without pruning a start may find anything between nothing and the whole angle, and on some seeds
+# the best of three does as well as the pruned model, of which nearly every start succeeds. So
+# pruning makes training easier here, but that it is *needed* is not shown: its ratio C3.a4 stands
+# without a threshold.
 #
 # ### Spikes alone
 #
@@ -667,7 +670,7 @@ def spike_init(rng):
     return {"net": net, "W": nn.normal(rng, (2, NEURONS), scale=0.3)}
 
 
-def rebuild_spikes(W, d, m, s, y):
+def rebuild_spikes(W, d, m, s):
     """h and v_eta (models, trials, T, N) from coefficients (models, 2, trials, F)."""
     z = ad.permute_dims(m @ B, (0, 2, 3, 1))
     v = ad.permute_dims(s**2 @ B**2, (0, 2, 3, 1))
@@ -683,7 +686,7 @@ def ell_kl(m, log_s, log_ell):
 def spikes_elbo(p, y):
     """ELBO of each model, per trial."""
     m, log_s = coefficients(p["head"], features(p["spikes"]["net"], xp.log1p(y)))
-    h, v = rebuild_spikes(p["spikes"]["W"], p["d"], m, ad.exp(log_s), y)
+    h, v = rebuild_spikes(p["spikes"]["W"], p["d"], m, ad.exp(log_s))
     fit = ad.sum(poisson(y, h, v), axis=(2, 3))
     return ad.mean(fit - ad.sum(ell_kl(m, log_s, p["log_ell"]), axis=1), axis=1)
 
@@ -718,7 +721,7 @@ def curves(m):
 def read_spikes(y):
     """Latents and rates (models, trials, T, .) from counts."""
     m, log_s = coefficients(gpfa["head"], features(gpfa["spikes"]["net"], xp.log1p(y)))
-    h, v = rebuild_spikes(gpfa["spikes"]["W"], gpfa["d"], m, ad.exp(log_s), y)
+    h, v = rebuild_spikes(gpfa["spikes"]["W"], gpfa["d"], m, ad.exp(log_s))
     return curves(m), to_host(xp.exp(h + v / 2))
 
 
@@ -806,11 +809,12 @@ claims.check(
 # ### Spikes and pictures
 #
 # The full model has three latents. Its ELBO is the sum of both fits minus three divergences; the
-# pictures' fit takes one draw of $q$, as before. Four models stand side by side again, on the same
-# trials: the full one twice, one that sees pictures only, and one whose pictures belong to another
-# trial's spikes. A model that lacks a recording gets weight 0 for its fit and for its say.
+# pictures' fit takes one draw of $q$, as before. Five models stand side by side on the same trials:
+# the full one twice, two starts of one that sees pictures only, and one of *strangers*, whose
+# pictures belong to another trial's spikes. A model that lacks a recording gets weight 0 for its
+# fit and for its say.
 #
-# Why twice? For the spikes the two latents are alike, and whichever picks up the shared curve first
+# Why is the full model there twice? For the spikes the two latents are alike, and whichever picks up the shared curve first
 # keeps it. If it is the one that the pictures cannot see, training ends with the roles exchanged,
 # in a poor local maximum. We therefore train *twins*: the same random start, with the roles
 # exchanged in the second, and keep the one with the larger ELBO on the training trials.
@@ -824,7 +828,7 @@ y = counts[0]
 strangers = xp.concat([generator(8).permutation(n_train), xp.arange(n_train, TRIALS)])
 
 
-def agree(p, x, y, say_x=say_x):
+def agree(p, x, y):
     """m and log s (models, 3, trials, F) of the latents Y, S, X: S is the average of both says."""
     of_x = coefficients(p["head_x"], features(p["encoder"], x))  # S, X
     of_y = coefficients(p["head_y"], features(p["spikes"]["net"], xp.log1p(y)))  # Y, S
@@ -844,7 +848,7 @@ def joint_elbo(p, x, y, e):
     """ELBO of each model, per trial."""
     m, log_s = agree(p, x, y)
     s = ad.exp(log_s)
-    h, v = rebuild_spikes(p["spikes"]["W"], p["d"], m[:, :2], s[:, :2], y)
+    h, v = rebuild_spikes(p["spikes"]["W"], p["d"], m[:, :2], s[:, :2])
     fit_y = sees_y * ad.mean(ad.sum(poisson(y, h, v), axis=(2, 3)), axis=1)
     misfit = ad.sum((x - decode(p, (m[:, 1:] + s[:, 1:] * e) @ B)) ** 2, axis=(2, 3))
     fit_x = -0.5 * (ad.mean(misfit, axis=1) * ad.exp(-p["log_v"]) + T * COMPONENTS * p["log_v"])
@@ -878,7 +882,7 @@ def exchanged(spikes):
 
 # %%
 def joint_start(rng):
-    """The four models before training, all from the same random weights."""
+    """All models before training, from the same random weights but for the second start."""
     models, spikes = len(KINDS), spike_init(rng)
     widths = [COMPONENTS, WIDTH, WIDTH, 4], [2, WIDTH, WIDTH, COMPONENTS]
     starts = [[nn.mlp_init(rng, each) for each in widths] for _ in range(2)]
@@ -905,7 +909,7 @@ m, log_s = agree(p, *shown)
 z = curves(m)  # (models, trials, T, 3): Y, S, X
 z_x = curves(coefficients(p["head_x"], features(p["encoder"], shown[0]))[0])[..., 0]
 z_y = curves(coefficients(p["head_y"], features(p["spikes"]["net"], xp.log1p(shown[1])))[0])[..., 1]
-h, v = rebuild_spikes(p["spikes"]["W"], p["d"], m[:, :2], xp.exp(log_s[:, :2]), shown[1])
+h, v = rebuild_spikes(p["spikes"]["W"], p["d"], m[:, :2], xp.exp(log_s[:, :2]))
 rates = to_host(xp.exp(h + v / 2))
 rebuilt = decode(p, (m @ B)[:, 1:])
 
@@ -942,9 +946,8 @@ carried = np.asarray([[single(z[full][..., j], g) for j in range(3)] for g in wo
 gaps = [carried[i, i] - np.delete(carried[i], i).max() for i in range(3)]
 from_pictures = {kind: single(z_x[i], world["g"][1]) for i, kind in enumerate(KINDS)}
 alone = max(single(z[blind][..., j], world["g"][1]) for j in (1, 2))
-log_rates = [  # of both recordings and of spikes alone
-    float(rate_quality(np.log(each), np.log(world["rates"]))) for each in (rates[full], rates_gpfa[0])
-]
+true = np.log(world["rates"])
+log_rates = [float(rate_quality(np.log(each), true)) for each in (rates[full], rates_gpfa[0])]
 table(
     [[name, *row] for name, row in zip(NAMES, carried, strict=True)],
     ["true curve", "by zʸ", "by zˢ", "by zˣ"],
@@ -1077,13 +1080,13 @@ with figure(3, 1, alt=alt, caption=caption, height=2.9) as axes:
 # true pairing of the trials that makes the shared one shared. The closed forms are right; two lines
 # of the published code are not.
 #
-# Spikes alone give their two curves too, but so do smoothed principal components of $\log(1+y)$ (C2.a4).
-# "Better than either alone" holds by half. The shared curve is found far better than from pictures
-# alone. It is not found better than from spikes alone, since fifty neurons leave hardly anything to
-# gain, and the pictures are rebuilt about as well without spikes (C5.a2). Who wants to use this
-# should know two things. Training needs several starts: an angle folded in half, and two latents
-# with their roles exchanged, are traps. And the circle of 1.2 trials ties the ends of a trial
-# together.
+# Spikes alone give their two curves too, but so do smoothed principal components of $\log(1+y)$
+# (C2.a4). "Better than either alone" holds by half. The shared curve is found far better than from
+# pictures alone. It is not found better than from spikes alone, since fifty neurons leave hardly
+# anything to gain, and the pictures are rebuilt about as well without spikes (C5.a2). Who wants to
+# use this should know two things. Training needs several starts: an angle folded in half, and two
+# latents with their roles exchanged, are traps. And the circle of 1.2 trials ties the ends of a
+# trial together.
 
 # %%
 claims.report()
@@ -1091,11 +1094,11 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
-# MNIST is not bundled; absolute errors differ from the paper's as the pictures do. What the notebook
-# calls "no pruning" changes only $\varepsilon$ in its stored version; ours has as many frequencies
-# as time steps. GPFA in its Fourier form is our model of spikes alone; the time-domain model of
-# claim 3 has a belief with independent time steps. How the shared latent fares with few neurons,
-# where pictures might help the spikes, is not run; a reviewer asked for it.
+# MNIST is not bundled; absolute errors differ from the paper's as the pictures do. What the
+# notebook calls "no pruning" changes only $\varepsilon$ in its stored version; ours has as many
+# frequencies as time steps. GPFA in its Fourier form is our model of spikes alone; the time-domain
+# model of claim 3 has a belief with independent time steps. How the shared latent fares with few
+# neurons, where pictures might help the spikes, is not run; a reviewer asked for it.
 #
 # ## At paper scale
 #
