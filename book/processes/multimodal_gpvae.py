@@ -608,7 +608,7 @@ by_trial = np.mean((guesses[pruned] - angle)[n_train:] ** 2, axis=1)
 worst = n_train + int(np.argmax(by_trial))
 alt = """Four test trials. In each the true angle is a smooth curve over time. The pruned Fourier
 model's curve stays close to it in the first three; in the last, its worst trial, it leaves it. The
-VAE's curve jumps from step to step and misses most of the angle."""
+VAE's curve misses most of the angle."""
 caption = """The angle in trials that were not trained on: true, and read off the latent of two
 models. Right: the test trial in which the pruned model errs most."""
 with figure(1, 4, alt=alt, caption=caption, width=9.6, height=2.8, sharey=True) as axes:
@@ -640,7 +640,7 @@ turn.""")
 # angle.
 #
 # Without pruning a start may find anything between nothing and the whole angle, and on some seeds
-# the best of three does as well as the pruned model, of which nearly every start succeeds. So
+# the best of three does nearly as well as the pruned model, of which most starts succeed. So
 # pruning makes training easier here, but that it is *needed* is not shown: its ratio C3.a4 stands
 # without a threshold.
 #
