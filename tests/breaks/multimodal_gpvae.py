@@ -28,7 +28,7 @@ BREAKS = [
     ),
     Break(
         "the spikes have no say in the shared latent",
-        ("C4.a1", "C5.b1", "C6.a"),
+        ("C4.a1", "C6.a"),
         {"say_x = (1 / (1 + sees_y))": "say_x = (1 / (1 + 0 * sees_y))"},
     ),
     Break(
