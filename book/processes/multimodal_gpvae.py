@@ -488,7 +488,7 @@ def turning_elbo(p, x, *noise):
 
 # %%
 STEPS = scale(default=600, paper=8000)
-widths = [COMPONENTS, 2 * WIDTH, WIDTH, 2], [1, WIDTH, 2 * WIDTH, COMPONENTS]
+widths = [COMPONENTS, WIDTH, WIDTH, 2], [1, WIDTH, WIDTH, COMPONENTS]
 shuffle = rng.permuted(np.broadcast_to(np.arange(T), (n, T)), axis=1)
 shuffled = xp.take_along_axis(turning, shuffle[:, :, None], axis=1)
 
