@@ -640,7 +640,7 @@ turn.""")
 # angle.
 #
 # Without pruning a start may find anything between nothing and the whole angle, and on some seeds
-# the best of three does as well as the pruned model, of which most starts succeed. So
+# the best of three does nearly as well as the pruned model, most starts of which succeed. So
 # pruning makes training easier here, but that it is *needed* is not shown: its ratio C3.a4 stands
 # without a threshold.
 #
