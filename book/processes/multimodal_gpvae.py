@@ -318,6 +318,8 @@ claims.check(
     "C1.a4", "KL in coefficients against dense matrices, largest difference of 100",
     measured=xp.max(xp.abs(mine - dense)), at_most=1e-8, unit="nats", own=True,
 )
+
+# %%
 exact, certain = poisson(2.0, h, v), poisson(2.0, h, 0.0)
 claims.check(
     "C1.a5", "Poisson term against quadrature, largest difference of 12",
