@@ -360,7 +360,7 @@ def _linear_backward(
     if 1 in needed:
         by_weight = xp.matrix_transpose(_as_stack(x, weight)) @ slope
     if 2 in needed:
-        by_bias = dispatch.column_sums(slope) if weight.ndim == 2 else xp.sum(slope, axis=1)
+        by_bias = dispatch.column_sums(slope)
     return [by_x, by_weight, by_bias]
 
 
