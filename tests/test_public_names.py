@@ -16,7 +16,6 @@ BY_NAME = "autodiff"
 # Names that wait for the chapter whose specification asks for them.
 KEPT = {
     "mixture.densities.posterior": "score_denoising",
-    "gp.statespace.StateSpaceRegressor": "functional_tucker",
     "data.images": "ambient_diffusion",
     "nn.layers.conv": "score_denoising",
     "nn.layers.conv_init": "score_denoising",

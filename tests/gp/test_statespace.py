@@ -13,7 +13,12 @@ from scipy.linalg import expm, solve_discrete_lyapunov
 from gaussbook.arrays import namespace, to_host
 from gaussbook.gp.covariances import Matern12, Matern32, Matern52, SquaredExponential
 from gaussbook.gp.exact import GaussianProcessRegressor
-from gaussbook.gp.statespace import StateSpaceRegressor, kalman_smoother, matern_transitions
+from gaussbook.gp.statespace import (
+    StateSpaceRegressor,
+    information_smoother,
+    kalman_smoother,
+    matern_transitions,
+)
 
 KINDS = [Matern12, Matern32, Matern52]
 
@@ -134,7 +139,70 @@ def test_nothing_is_left_of_a_state_after_a_long_time(kind, gap):
     np.testing.assert_allclose(Q[0], P, rtol=1e-12, atol=1e-14)
 
 
+def evidence(rng, n, r, rank=None):
+    """Random positive semi-definite matrices, of low rank if asked, and vectors in their range."""
+    factors = rng.normal(size=(n, r, rank or r))
+    return factors @ np.swapaxes(factors, -1, -2), (factors @ rng.normal(size=(n, rank or r, 1)))[
+        ..., 0
+    ]
+
+
+def dense_posterior(covariance, t, Lambda, eta):
+    """Means (n, r) and covariances (n, r, r) from the whole covariance matrix."""
+    n, r = eta.shape
+    prior = np.kron(covariance(t), np.eye(r))
+    everything = np.zeros((n, r, n, r))
+    everything[np.arange(n), :, np.arange(n), :] = Lambda
+    joint = prior @ np.linalg.inv(np.eye(n * r) + everything.reshape(n * r, n * r) @ prior)
+    blocks = joint.reshape(n, r, n, r)[np.arange(n), :, np.arange(n), :]
+    return (joint @ eta.ravel()).reshape(n, r), blocks
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("r", "rank"), [(1, 1), (2, 1), (3, 3)])
+def test_joint_evidence_gives_the_dense_posterior(kind, r, rank, xp):
+    rng = np.random.default_rng(7)
+    t = np.sort(rng.uniform(0, 3, (2, 25)), axis=1)
+    covariances = [kind(1.3, 0.4), kind(0.6, 0.9)]
+    cases = [evidence(rng, 25, r, rank) for _ in t]
+    for Lambda, eta in cases:
+        Lambda[::4], eta[::4] = 0, 0  # steps without evidence
+    steps = [
+        matern_transitions(c, np.diff(s, prepend=s[0])) for c, s in zip(covariances, t, strict=True)
+    ]
+    A, Q = (np.stack([s[k] for s in steps], axis=1) for k in (0, 1))
+    start = np.stack([s[2] for s in steps])
+    Lambda, eta = (np.stack([c[k] for c in cases], axis=1) for k in (0, 1))
+    mean, covariance = information_smoother(*map(xp.asarray, (A, Q, start, Lambda, eta)))
+    assert namespace(mean) is namespace(xp.asarray(A))
+    for b in (0, 1):
+        expected = dense_posterior(covariances[b], t[b], *cases[b])
+        np.testing.assert_allclose(to_host(mean)[:, b], expected[0], atol=1e-9)
+        np.testing.assert_allclose(to_host(covariance)[:, b], expected[1], atol=1e-9)
+
+
+def test_joint_evidence_of_one_process_is_an_observation():
+    t, y = np.linspace(0, 3, 30), np.random.default_rng(1).normal(size=30)
+    seen = np.arange(30) % 3 == 0
+    steps = matern_transitions(Matern32(1.0, 0.5), np.diff(t, prepend=t[0]))
+    mean, variance, _ = kalman_smoother(*steps, y, 0.2, seen)
+    weights = seen / 0.2
+    ours = information_smoother(*steps, weights[:, None, None], (weights * y)[:, None])
+    np.testing.assert_allclose(ours[0][:, 0], mean, atol=1e-12)
+    np.testing.assert_allclose(ours[1][:, 0, 0], variance, atol=1e-12)
+
+
+def test_strong_evidence_stays_accurate_over_a_long_series():
+    t = np.linspace(0, 20, 2000)
+    steps = matern_transitions(Matern32(1.0, 1.0), np.diff(t, prepend=t[0]))
+    Lambda = np.full((2000, 1, 1), 1e8)
+    mean, covariance = information_smoother(*steps, Lambda, 1e8 * np.sin(t)[:, None])
+    np.testing.assert_allclose(mean[:, 0], np.sin(t), atol=1e-6)
+    assert 0 < covariance.min() and covariance.max() < 1e-8
+
+
 M = Matern52()
+ONE, I1 = np.ones((2, 1, 1)), np.eye(1)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +225,26 @@ M = Matern52()
                 np.ones((2, 1, 1)), np.ones((2, 1, 1)), np.eye(1), [0, 0], 1, np.ones(3, bool)
             ),
             "observed must have shape",
+        ),
+        (
+            lambda: information_smoother(np.ones((2, 1)), ONE, I1, ONE, np.ones((2, 1))),
+            "transitions must have shape",
+        ),
+        (
+            lambda: information_smoother(ONE, ONE[:1], I1, ONE, np.ones((2, 1))),
+            "noises must have shape",
+        ),
+        (
+            lambda: information_smoother(ONE, ONE, np.eye(2), ONE, np.ones((2, 1))),
+            "start must have shape",
+        ),
+        (
+            lambda: information_smoother(ONE, ONE, I1, ONE, np.ones((2, 2))),
+            "information must have shape",
+        ),
+        (
+            lambda: information_smoother(ONE, ONE, I1, ONE, np.ones((3, 1))),
+            "shift must have shape",
         ),
     ],
 )
