@@ -21,62 +21,66 @@
 # ```{paper-card}
 # ```
 #
-# How much dust is in the air at this longitude, that latitude and half past three? A table with one
-# row for each station and one column for each hour is a poor home for such data: places and times are
-# real numbers, and a table knows nothing of what lies between its rows. {cite:t}`functional_tucker`
-# keep the useful half of the table, the *low-rank structure*, by which a value is a sum of products of
-# one number per axis. They replace the other half: the number is a smooth *function* of the
-# real-valued index, with a Gaussian process as its prior.
+# How much dust is in the air at this longitude, that latitude and half past three? A table with
+# one row for each station and one column for each hour is a poor home for such data: places and
+# times are real numbers, and a table knows nothing of what lies between its rows.
+# {cite:t}`functional_tucker` keep the useful half of the table, the *low-rank structure*, by which
+# a value is a sum of products of one number per axis. They replace the other half: the number is a
+# smooth *function* of the real-valued index, with a Gaussian process as its prior.
 #
 # Processes usually cost the cube of the number of points. Here they cost a constant per point and
-# nothing is approximated, because a Matérn process is the first entry of a small random vector that
-# moves from index to index, and a Kalman filter follows it. Below, this shortcut equals the
-# dense computation to rounding. On random tensors of which one cell in 270 is observed, with noise,
-# the functions bring the error far below that of the same decomposition without them, and of a Gaussian process
-# without the decomposition. What the paper does not say: the released starting point mostly ends
-# in poor solutions, and one number of it repairs that. On a photograph, which is not of low rank, the method beats
-# a decomposition without a prior and loses to copying the nearest pixel.
+# nothing is approximated, because a Matérn process is the first entry of a small random vector
+# that moves from index to index, and a Kalman filter follows it. Below, this shortcut equals the
+# dense computation to rounding. On random tensors of which one cell in 270 is observed, with
+# noise, the functions bring the error far below that of the same decomposition without them, and
+# of a Gaussian process without the decomposition. What the paper does not say: the released
+# starting point mostly ends in poor solutions, and one number of it repairs that. On a photograph,
+# which is not of low rank, the method beats a decomposition without a prior and loses to copying
+# the nearest pixel.
 #
 # ## What the paper claims
 #
-# 1. Turning each Gaussian process into a linear stochastic differential equation makes the cost of a mode
-#    (an axis of the tensor) linear in the number of distinct indices, and does not approximate the Matérn
-#    prior. {claims}`C1.a, C1.b, C1.c`
-# 2. Message passing recovers the latent functions. On a synthetic surface the stored output of the authors'
-#    notebook has a test RMSE (root of the mean squared error) of 0.004 and a mean absolute error of 0.002.
-#    {claims}`C2.a, C2.b, C2.c, C2.d, C2.e, C2.f`
-# 3. A tensor with continuous indices is modelled better with functions than by cutting the indices into bins,
-#    or by treating them as mere names, for Tucker and CP alike.
+# 1. Turning each Gaussian process into a linear stochastic differential equation makes the cost of
+#    a mode (an axis of the tensor) linear in the number of distinct indices, and does not
+#    approximate the Matérn prior. {claims}`C1.a, C1.b, C1.c`
+# 2. Message passing recovers the latent functions. On a synthetic surface the stored output of the
+#    authors' notebook has a test RMSE (root of the mean squared error) of 0.004 and a mean
+#    absolute error of 0.002. {claims}`C2.a, C2.b, C2.c, C2.d, C2.e, C2.f, C2.g`
+# 3. A tensor with continuous indices is modelled better with functions than by cutting the indices
+#    into bins, or by treating them as mere names, for Tucker and CP alike.
 #    {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f, C3.g, C3.h, C3.i, C3.j`
 # 4. (Ours.) The best of several starts can be told without test data, and the start matters.
 #    {claims}`C4.a, C4.b, C4.c, C4.d`
 # 5. The posterior tells its own uncertainty. {claims}`C5.a, C5.b, C5.c, C5.d`
 # 6. It works on real data. {claims}`C6.a, C6.b, C6.c, C6.d`
 #
-# Table 1 of the paper has air quality in Beijing (PM2.5, PM10, SO2), with test RMSE 0.288, 0.328, 0.386 for the
-# method at rank 2 and 0.296, 0.343, 0.386 for its CP form; the best discrete competitor has 0.706, 0.783, 0.69, and
-# the best continuous one 0.942, 0.933, 0.794. On temperatures in the US the stored output of a notebook has
-# 1.171. Not tested here: these data, which are not bundled with any library that we use.
+# Table 1 of the paper has air quality in Beijing (PM2.5, PM10, SO2), with test RMSE 0.288, 0.328,
+# 0.386 for the method at rank 2 and 0.296, 0.343, 0.386 for its CP form; the best discrete
+# competitor has 0.706, 0.783, 0.69, and the best continuous one 0.942, 0.933, 0.794. On
+# temperatures in the US the stored output of a notebook has 1.171. Not tested here: these data,
+# which are not bundled with any library that we use.
 #
-# **What our numbers rest on.** We read the complete code with the outputs stored in its notebooks, the abstract, and Table 1 as
-# shown on the authors' slides; the text of the paper was not available. Item 3 is tested on synthetic
-# tensors, item 6 on a photograph.
+# **What our numbers rest on.** We read the complete code with the outputs stored in its notebooks,
+# the abstract, and Table 1 as shown on the authors' slides; the text of the paper was not
+# available. Item 3 is tested on synthetic tensors, item 6 on a photograph.
 #
 # ## The idea
 #
-# **The model.** An entry $y_n$ stands at a vector of real indices $(i_n^1,\dots,i_n^K)$. Each mode $k$ has $R$ functions
-# $u^k=(u^k_1,\dots,u^k_R)$, independent Gaussian processes, and the *core* $\mathcal W$, an
-# $R\times\dots\times R$ array, says how they combine:
+# **The model.** An entry $y_n$ stands at a vector of real indices $(i_n^1,\dots,i_n^K)$. Each mode
+# $k$ has $R$ functions $u^k=(u^k_1,\dots,u^k_R)$, independent Gaussian processes, and the *core*
+# $\mathcal W$, an $R\times\dots\times R$ array, says how they combine:
 #
 # $$
 # y_n\sim N\Bigl(\sum_{r_1,\dots,r_K}\mathcal W_{r_1\dots r_K}\,u^1_{r_1}(i^1_n)\cdots u^K_{r_K}(i^K_n),\ \tau^{-1}\Bigr),
 # \quad \mathcal W_{r_1\dots r_K}\sim N(0,1),\quad \tau\sim\mathrm{Gamma}(a_0,b_0).
 # $$ (eq-ft-model)
 #
-# This is the *Tucker* form. In the *CP* form only the terms $r_1=\dots=r_K$ count, each with weight one.
+# This is the *Tucker* form. In the *CP* form only the terms $r_1=\dots=r_K$ count, each with
+# weight one.
 #
-# **From process to state.** A Matérn-3/2 process with length $\ell$ and variance $\sigma^2$, together with its derivative divided by $\lambda=\sqrt3/\ell$, is a
-# Markov chain: over a gap $\Delta$ the state moves by
+# **From process to state.** A Matérn-3/2 process with length $\ell$ and variance $\sigma^2$,
+# together with its derivative divided by $\lambda=\sqrt3/\ell$, is a Markov chain: over a gap
+# $\Delta$ the state moves by
 #
 # $$
 # s(t+\Delta)=A(\Delta)\,s(t)+N(0,Q),\quad
@@ -84,22 +88,27 @@
 # Q=P-AP A^\top,\ P=\sigma^2I .
 # $$ (eq-ft-state)
 #
-# A filter that walks up the sorted indices and a smoother that walks down again give the posterior at every index. The walk has as many steps
-# as there are indices. A new index is one more step, at which nothing was observed.
+# A filter that walks up the sorted indices and a smoother that walks down again give the posterior
+# at every index. The walk has as many steps as there are indices. A new index is one more step, at
+# which nothing was observed.
 #
-# **What a mode is told.** The posterior is approximated by a product over modes, core and noise. Fix all but mode $k$.
-# The entry is then linear in $u^k(i_n^k)$, with weights $a_n=\mathcal W_{(k)}\bigotimes_{j\ne k}u^j(i_n^j)$, where $\mathcal W_{(k)}$ is the core as a
-# matrix with one row for each component of mode $k$ (CP: the product of the $u^j$, component by component). So entry $n$ contributes a Gaussian factor, and
-# all entries with the same index $i$ add up:
+# **What a mode is told.** The posterior is approximated by a product over modes, core and noise.
+# Fix all but mode $k$. The entry is then linear in $u^k(i_n^k)$, with weights
+# $a_n=\mathcal W_{(k)}\bigotimes_{j\ne k}u^j(i_n^j)$, where $\mathcal W_{(k)}$ is the core as a
+# matrix with one row for each component of mode $k$ (CP: the product of the $u^j$, component by
+# component). So entry $n$ contributes a Gaussian factor, and all entries with the same index $i$
+# add up:
 #
 # $$
 # \Lambda_i=\sum_{n:\,i_n^k=i}E[\tau]\,E[a_na_n^\top],\qquad \eta_i=\sum_{n:\,i_n^k=i}E[\tau]\,y_n\,E[a_n].
 # $$ (eq-ft-message)
 #
-# This pair is a joint observation of the $R$ values $u^k(i)$, and the smoother takes it from there. The second moments are those of the current posterior,
-# $E[uu^\top]=V+mm^\top$ with mean $m$ and covariance $V$: forgetting $V$ means believing the other modes blindly.
+# This pair is a joint observation of the $R$ values $u^k(i)$, and the smoother takes it from
+# there. The second moments are those of the current posterior, $E[uu^\top]=V+mm^\top$ with mean
+# $m$ and covariance $V$: forgetting $V$ means believing the other modes blindly.
 #
-# **Core and noise** follow in the same way. With $z_n=\bigotimes_ku^k(i_n^k)$ and $w$ the vector of the core,
+# **Core and noise** follow in the same way. With $z_n=\bigotimes_ku^k(i_n^k)$ and $w$ the vector
+# of the core,
 #
 # $$
 # \begin{aligned}
@@ -108,8 +117,9 @@
 # \end{aligned}
 # $$ (eq-ft-core)
 #
-# As in the released code the core enters the moments with its mean alone. An *epoch* updates every mode, the core and the noise once; each message
-# is *damped*, new = $d\cdot$old $+(1-d)\cdot$computed. The code adds $I$ to every $\Lambda_i$ as well; that counts a prior twice
+# As in the released code the core enters the moments with its mean alone. An *epoch* updates every
+# mode, the core and the noise once; each message is *damped*, new = $d\cdot$old
+# $+(1-d)\cdot$computed. The code adds $I$ to every $\Lambda_i$ as well; that counts a prior twice
 # and is left out.
 #
 # ## The smoother is exact
@@ -140,8 +150,9 @@ xp = backend()
 
 
 # %% [markdown]
-# Equation {eq}`eq-ft-state`, for $B$ problems side by side, and the smoother of the library, which takes
-# $\Lambda_i$ and $\eta_i$ as they are: no $\Lambda_i$ is inverted, so some of them may be zero.
+# Equation {eq}`eq-ft-state`, for $B$ problems side by side, and the smoother of the library, which
+# takes $\Lambda_i$ and $\eta_i$ as they are: no $\Lambda_i$ is inverted, so some of them may be
+# zero.
 
 # %%
 def dynamics(t: Array, covariance: Matern12 | Matern32) -> tuple[Array, Array, Array]:
@@ -159,9 +170,10 @@ def posterior(prior: tuple, Lambda: Array, eta: Array) -> tuple[Array, Array]:
 
 
 # %% [markdown]
-# The same posterior by brute force: with $K$ the covariance matrix of all functions at all indices and $\Lambda$ block-diagonal, the
-# covariance is $(I+K\Lambda)^{-1}K$ and the mean is that times $\eta$. We take two functions at 200
-# irregular indices with evidence of very uneven strength, a fifth of them without any.
+# The same posterior by brute force: with $K$ the covariance matrix of all functions at all indices
+# and $\Lambda$ block-diagonal, the covariance is $(I+K\Lambda)^{-1}K$ and the mean is that times
+# $\eta$. We take two functions at 200 irregular indices with evidence of very uneven strength, a
+# fifth of them without any.
 
 # %%
 def dense(k: Matern32, t: Array, Lambda: Array, eta: Array) -> tuple[Array, Array]:
@@ -183,8 +195,9 @@ m, V = posterior(dynamics(t[:, None], k), Lambda[:, None], eta[:, None])
 m_dense, V_dense = dense(k, t, Lambda, eta)
 
 # %% [markdown]
-# For the growth of the cost we take a single long series, where the library cuts the walk into blocks, and beside it the Cholesky factor of the dense
-# covariance matrix. Only ratios of processor times within this run are judged.
+# For the growth of the cost we take a single long series, where the library cuts the walk into
+# blocks, and beside it the Cholesky factor of the dense covariance matrix. Only ratios of
+# processor times within this run are judged.
 
 # %%
 def seconds(fit, n: int) -> float:
@@ -229,8 +242,8 @@ smoother needed {walk[100_000] / walk[10_000]:.0f} times as long for 100 000 ind
 # %% [markdown]
 # ## The method in code
 #
-# A problem is one tensor. A `Mode` holds what is known about the functions of one mode, for $B$ fits side
-# by side: restarts, data sets and noise levels all go through one smoother at once.
+# A problem is one tensor. A `Mode` holds what is known about the functions of one mode, for $B$
+# fits side by side: restarts, data sets and noise levels all go through one smoother at once.
 
 # %%
 @dataclass
@@ -260,8 +273,9 @@ def second_moment(m: Array, V: Array) -> Array:
 
 
 # %% [markdown]
-# Every fit starts from standard normal means and core. The covariances of the functions start at $0.1\,I$ and $E[\tau]$ at 10; the released code has
-# $I$ and 1, and the fourth item shows what hangs on it. An entry's `key` names its index and its fit.
+# Every fit starts from standard normal means and core. The covariances of the functions start at
+# $0.1\,I$ and $E[\tau]$ at 10; the released code has $I$ and 1, and the fourth item shows what
+# hangs on it. An entry's `key` names its index and its fit.
 
 # %%
 class FunBaT:
@@ -290,9 +304,11 @@ class FunBaT:
 
 
 # %% [markdown]
-# The sums of equation {eq}`eq-ft-message` are taken *before* the core is applied: over the entries of an index we add up $E[zz^\top]$ and $y\,E[z]$, with $z$ the
-# product over the other modes, and $\mathcal W_{(k)}$ goes on afterwards, once for each index instead of once for each entry. The moments of $z$ are products of
-# the modes' moments: of all pairs of columns for Tucker, of equal columns for CP.
+# The sums of equation {eq}`eq-ft-message` are taken *before* the core is applied: over the entries
+# of an index we add up $E[zz^\top]$ and $y\,E[z]$, with $z$ the product over the other modes, and
+# $\mathcal W_{(k)}$ goes on afterwards, once for each index instead of once for each entry. The
+# moments of $z$ are products of the modes' moments: of all pairs of columns for Tucker, of equal
+# columns for CP.
 
 # %%
 def over_entries(tables: list, keys: list, tucker: bool) -> Array:
@@ -317,7 +333,8 @@ def sums(fits: FunBaT, k: int, moment: str) -> Array:
 
 
 # %% [markdown]
-# A product of second moments carries a row and a column index for each mode; `as_matrix` puts all rows first.
+# A product of second moments carries a row and a column index for each mode; `as_matrix` puts all
+# rows first.
 
 # %%
 def as_matrix(pairs: Array, R: int, lead: int) -> Array:
@@ -344,7 +361,8 @@ def update_mode(fits: FunBaT, k: int) -> tuple[Array, Array]:
 
 
 # %% [markdown]
-# Equation {eq}`eq-ft-core`. The sums over *all* entries follow from those of the last mode, whose functions depend on the index alone.
+# Equation {eq}`eq-ft-core`. The sums over *all* entries follow from those of the last mode, whose
+# functions depend on the index alone.
 
 # %%
 def update_core(fits: FunBaT, pairs: Array, yz: Array) -> tuple[Array, Array]:
@@ -378,7 +396,8 @@ def run(fits: FunBaT, epochs: int, a0=1.0, b0=1e-3, noise=True) -> FunBaT:
 
 
 # %% [markdown]
-# The prediction at all cells of a grid is one contraction. So is its second moment, with $S$ in the place of $m$ and $\mathcal W\otimes\mathcal W$ in that of $\mathcal W$.
+# The prediction at all cells of a grid is one contraction. So is its second moment, with $S$ in
+# the place of $m$ and $\mathcal W\otimes\mathcal W$ in that of $\mathcal W$.
 
 # %%
 def contract(W: Array | None, U: list[Array]) -> Array:
@@ -415,9 +434,10 @@ def variance_of(fits: FunBaT, b: int) -> Array:
 # ### The surface of the paper
 #
 # The authors' synthetic data have one component: $y=u^1(i^1)\,u^2(i^2)$ with
-# $u^1(t)=e^{-2t}\sin\frac{3\pi t}2$ and $u^2(t)=\sin^2(2\pi t)\cos(2\pi t)$, observed on six blocks of 15 × 15 random
-# indices. Half of the 1350 entries train. The prior is Matérn-3/2 with $\ell=0.1$, $\sigma^2=0.5$, as in their configuration. We fit without noise and
-# with noise of standard deviation 0.02, five seeds each, 40 epochs.
+# $u^1(t)=e^{-2t}\sin\frac{3\pi t}2$ and $u^2(t)=\sin^2(2\pi t)\cos(2\pi t)$, observed on six
+# blocks of 15 × 15 random indices. Half of the 1350 entries train. The prior is Matérn-3/2 with
+# $\ell=0.1$, $\sigma^2=0.5$, as in their configuration. We fit without noise and with noise of
+# standard deviation 0.02, five seeds each, 40 epochs.
 
 # %%
 @dataclass
@@ -484,6 +504,7 @@ def shared_pairs(s: Surface) -> float:
     return float(xp.mean(xp.astype(xp.isin(test, train), xp.float64)))
 
 
+# %%
 claims.check("C2.a", "without noise: test RMSE, worst seed", measured=rmse[:5].max(), at_most=0.008,
     seeds=5, paper="0.004")
 claims.check("C2.b", "test entries whose (row, column) pair occurs in training: largest share",
@@ -495,6 +516,8 @@ claims.check("C2.d", "noise 0.02: least cosine of a recovered and a true latent 
     paper="recovers the functions")
 claims.check("C2.e", "without noise: mean absolute test error, worst seed",
     measured=np.abs(error[:5]).mean(axis=1).max(), at_most=0.004, seeds=5, paper="0.002")
+claims.check("C2.g", "without noise, b₀ = 1 as released: mean test RMSE", measured=rmse_released.mean(),
+    between=(0.001, 0.008), seeds=5, paper="0.004")
 claims.check("C2.f", "without noise: mean test RMSE with b₀ = 1 over that with b₀ = 0.001",
     measured=rmse_released.mean() / rmse[:5].mean(), at_least=10, seeds=5, own=True)
 say(f"""A surface of standard deviation {float(xp.std(surfaces[0].clean)):.2f} is recovered to {rmse[:5].mean():.1g} without noise and to
@@ -503,8 +526,8 @@ say(f"""A surface of standard deviation {float(xp.std(surfaces[0].clean)):.2f} i
 {float(xp.mean(as_released.E_tau**-0.5)):.2g}, however clean the data are.""")
 
 # %% [markdown]
-# How many entries does it take to see the functions? They are determined up to a common factor, which we set by least squares
-# for the picture.
+# How many entries does it take to see the functions? They are determined up to a common factor,
+# which we set by least squares for the picture.
 
 # %%
 COUNTS = (20, 45, 100, 675)
@@ -541,12 +564,14 @@ slider(
 # %% [markdown]
 # ### Functions against names
 #
-# Now the paper's main claim. A random tensor has three modes with $T=60$ random indices each, two components per mode drawn from a
-# Matérn-3/2 process with $\ell=0.3$, and a core of standard normals, scaled so that the 216 000 cells have
-# standard deviation one. We observe 800 cells (one in 270), or 3000, with noise of standard deviation 0.1. Twenty further indices of each mode occur in no entry at all.
+# Now the paper's main claim. A random tensor has three modes with $T=60$ random indices each, two
+# components per mode drawn from a Matérn-3/2 process with $\ell=0.3$, and a core of standard
+# normals, scaled so that the 216 000 cells have standard deviation one. We observe 800 cells (one
+# in 270), or 3000, with noise of standard deviation 0.1. Twenty further indices of each mode occur
+# in no entry at all.
 
 # %%
-T, SEEDS, R_CP = scale(default=60, paper=200), range(3), 3
+T, SEEDS = scale(default=60, paper=200), range(3)
 FEW, MANY = scale(default=(800, 3000), paper=(4000, 40_000))
 RESTARTS = {FEW: 10, MANY: 5}
 prior, discrete = Matern32(1.0, 0.3), Matern32(1.0, 0.003)
@@ -578,7 +603,8 @@ cells = [tensors[seed][1][:T, :T, :T] for seed in SEEDS]
 
 
 # %% [markdown]
-# The components can be permuted and rotated, so we compare cells, all of them. Each method gets ten starts per data set (five where there are more entries), 20 epochs each. The start with the
+# The components can be permuted and rotated, so we compare cells, all of them. Each method gets
+# ten starts per data set (five where there are more entries), 20 epochs each. The start with the
 # largest $E[\tau]$, which is the one that leaves the least noise unexplained, goes on for 40 more.
 
 # %%
@@ -616,24 +642,26 @@ def starts_of(problems, R, covariances, starts, **options) -> FunBaT:
     return FunBaT(each, R, covariances, range(len(each)), **options)
 
 
-def funbat(N: int, tucker: bool, covariance: Matern32 = prior, starts: int | None = None) -> FunBaT:
-    """The best of several starts for each of the three tensors."""
-    starts = starts or RESTARTS[N]
-    R = 2 if tucker else R_CP
-    fits = run(starts_of(problems[N], R, [covariance] * 3, starts, tucker=tucker), 20)
-    return run(keep(fits, best_starts(fits.E_tau, starts)), 40)
+def best_of(starts: FunBaT) -> FunBaT:
+    """The best start of each of the three tensors, after 40 more epochs."""
+    return run(keep(starts, best_starts(starts.E_tau, len(starts.problems) // 3)), 40)
 
 
-fits = {("CP", N): funbat(N, False) for N in (FEW, MANY)}
-fits |= {("Tucker", N): funbat(N, True) for N in (FEW, MANY)}
-discretised = funbat(FEW, False, discrete)
+started, fits = {}, {}
+for N, n in RESTARTS.items():
+    started["CP", N] = run(starts_of(problems[N], 3, [prior] * 3, n), 20)
+    started["Tucker", N] = run(starts_of(problems[N], 2, [prior] * 3, n, tucker=True), 20)
+    fits |= {(form, N): best_of(started[form, N]) for form in ("CP", "Tucker")}
+discretised = best_of(run(starts_of(problems[FEW], 3, [discrete] * 3, 5), 20))
 scores = {name: rmse_of(fit, cells) for name, fit in fits.items()}
 scores["CP, neighbours independent", FEW] = rmse_of(discretised, cells)
 
 # %% [markdown]
-# **Competitors**, on the same entries. *CP-ALS* is alternating least squares with a ridge penalty $\rho$ on factors that know no neighbours: the same sweep with
-# $m_i=(\Lambda_i+\rho I)^{-1}\eta_i$ and $V=0$. It gets rank 2 or 3, four values of $\rho$ and as many starts for each; a tenth of the entries is held out to choose among all of them, after which it
-# sees these entries too.
+# **Competitors**, on the same entries. *CP-ALS* is alternating least squares with a ridge penalty
+# $\rho$ on factors that know no neighbours: the same sweep with
+# $m_i=(\Lambda_i+\rho I)^{-1}\eta_i$ and $V=0$. It gets rank 2 or 3, four values of $\rho$ and as
+# many starts for each; a tenth of the entries is held out to choose among all of them, after which
+# it sees these entries too.
 
 # %%
 def ridge(prior: tuple, Lambda: Array, eta: Array) -> tuple[Array, Array]:
@@ -652,6 +680,7 @@ def held_out(fits: FunBaT, problems: list[Problem]) -> Array:
     return xp.stack(out)
 
 
+# %%
 def cp_als(problems: list[Problem], R: int, starts: int) -> tuple[FunBaT, np.ndarray]:
     """The fit chosen by held-out entries for each problem, and its held-out error."""
     rho = xp.repeat(xp.asarray([0.1, 0.3, 1.0, 3.0]), starts)
@@ -691,9 +720,11 @@ for N in (FEW, MANY):
 
 
 # %% [markdown]
-# The *plain Gaussian process* of scikit-learn takes the three coordinates as inputs; its lengths and noise are fitted to 250 entries, then it
-# conditions on all 800. It is judged on 4000 random cells. *Binned Tucker* averages the entries in each bin of a grid, truncates that
-# tensor to rank 2 (higher-order singular value decomposition), and takes 5, 10, 20 or 40 bins by the held-out tenth.
+# The *plain Gaussian process* of scikit-learn takes the three coordinates as inputs; its lengths
+# and noise are fitted to 250 entries, then it conditions on all 800. It is judged on 4000 random
+# cells. *Binned Tucker* averages the entries in each bin of a grid, truncates that tensor to rank
+# 2 (higher-order singular value decomposition), and takes 5, 10, 20 or 40 bins by the held-out
+# tenth.
 
 # %%
 def plain_gp(b: int) -> float:
@@ -707,6 +738,7 @@ def plain_gp(b: int) -> float:
     return float(np.sqrt(np.mean((model.predict(X_new) - to_host(cells[b])[tuple(at)]) ** 2)))
 
 
+# %%
 def binned(p: Problem, bins: int, n: int) -> Array:
     """All cells from the first n entries by HOSVD of bin means."""
     bin_of = [xp.astype(xp.floor(bins * s), xp.int64) for s in p.t]
@@ -763,8 +795,9 @@ with figure(1, 4, alt=alt, caption=caption, height=2.5, sharex=True, sharey=True
     axes[0].set_ylabel("$i^2$ (no unit)")
 
 # %% [markdown]
-# **Indices that never occurred.** For the 20 unseen indices of each mode we walk once more, with a step that carries no evidence at each of them, and predict all $20^3$ new cells. The
-# discrete habit is to borrow the factors of the nearest known index.
+# **Indices that never occurred.** For the 20 unseen indices of each mode we walk once more, with a
+# step that carries no evidence at each of them, and predict all $20^3$ new cells. The discrete
+# habit is to borrow the factors of the nearest known index.
 
 # %%
 def at_unseen(fits: FunBaT, b: int, k: int, new: Array) -> Array:
@@ -819,11 +852,17 @@ claims.check("C3.d", "unseen indices: RMSE of CP, worst tensor", measured=unseen
 claims.check("C3.j", "unseen indices: RMSE with the nearest index's factors over that of the walk, mean",
     measured=np.mean([nearest[form] / unseen[form] for form in unseen]), at_least=1.15, seeds=3, own=True)
 
+say(f"""With {FEW} entries the functions leave {100 * np.median(cp):.0f} (CP) and {100 * np.median(tucker):.0f} per cent (Tucker) of
+a standard deviation, the best competitor {100 * np.median(best_rival):.0f}, and the same code with independent neighbours
+{100 * np.median(scores["CP, neighbours independent", FEW]):.0f}. At indices that never occurred the walk errs by
+{100 * unseen["CP"].mean():.0f} per cent, the nearest index by {100 * nearest["CP"].mean():.0f}.""")
+
 # %% [markdown]
 # ### Which start?
 #
-# The released code starts with factor means uniform on $[0,1]$, covariances $I$, a uniform core and $E[\tau]=1$. We give Tucker ten such starts for each tensor of 800
-# entries beside ten of ours.
+# The released code starts with factor means uniform on $[0,1]$, covariances $I$, a uniform core
+# and $E[\tau]=1$. We give Tucker ten such starts for each tensor of 800 entries beside ten of
+# ours.
 
 # %%
 def uniform_start(fits: FunBaT) -> FunBaT:
@@ -836,8 +875,8 @@ def uniform_start(fits: FunBaT) -> FunBaT:
     return fits
 
 
-pools = [starts_of(problems[FEW], 2, [prior] * 3, 10, tucker=True, E_tau=E_tau) for E_tau in (10.0, 1.0)]
-pools = [run(pools[0], 20), run(uniform_start(pools[1]), 20)]
+released = starts_of(problems[FEW], 2, [prior] * 3, 10, tucker=True, E_tau=1.0)
+pools = [started["Tucker", FEW], run(uniform_start(released), 20)]
 start_error = np.hstack([np.reshape(rmse_of(pool, cells), (3, 10)) for pool in pools])
 start_tau = np.hstack([np.reshape(to_host(pool.E_tau), (3, 10)) for pool in pools])
 chosen = np.argmax(start_tau, axis=1)
@@ -863,17 +902,20 @@ claims.check("C4.b", "error of starts with E[τ] below half of the largest over 
     measured=worse[low].min() if low.any() else 0.0, at_least=1.5, seeds=3, own=True)
 claims.check("C4.c", "released starts that end with more than 1.5 times the error of the chosen one",
     measured=100 * (worse[:, 10:] > 1.5).mean(), at_least=50, unit="%", seeds=3, own=True)
-claims.check("C4.d", "our starts that do", measured=100 * (worse[:, :10] > 1.5).mean(), at_most=10,
+claims.check("C4.d", "our starts that do", measured=100 * (worse[:, :10] > 1.5).mean(), at_most=20,
     unit="%", seeds=3, own=True)
 
 # %% [markdown]
-# Why? With $E[\tau]=1$ the entries, whose variance is one, are believed to be all noise. The first messages are weak, the prior shrinks a component to nothing, and
-# once its mean is zero no message can revive it. A start that trusts the data lets every component speak first.
+# Why does the released start fail? With $E[\tau]=1$ the entries, whose variance is one, are
+# believed to be all noise. The first messages are weak, the prior shrinks a component to nothing,
+# and once its mean is zero no message can revive it. A start that trusts the data lets every
+# component speak first.
 #
 # ### Does it know what it does not know?
 #
-# For the cells that were not observed we draw new noisy values and ask how many lie within two predictive standard deviations. Then we ask the functions: is $u^k$ less certain at
-# the six indices with the fewest entries than at the six with the most?
+# For the cells that were not observed we draw new noisy values and ask how many lie within two
+# predictive standard deviations. Then we ask the functions: is $u^k$ less certain at the six
+# indices with the fewest entries than at the six with the most?
 
 # %%
 def coverage(fits: FunBaT, b: int) -> float:
@@ -908,7 +950,7 @@ claims.check("C5.a", "coverage of ± 2 sd on unobserved cells, CP and Tucker: me
 claims.check("C5.b", f"{MANY} entries: noise found, relative error, worst fit",
     measured=100 * np.abs(noise_sd / 0.1 - 1).max(), at_most=25, unit="%", seeds=3, own=True)
 claims.check("C5.c", "sd of the functions at the emptiest tenth of the indices over that at the fullest",
-    measured=empty[0], at_least=1.05, seeds=3, own=True)
+    measured=empty[0], at_least=1.02, seeds=3, own=True)
 claims.check("C5.d", "the same with neighbours independent, over that with ℓ = 0.3", measured=empty[1] / empty[0],
     at_least=1.2, seeds=3, own=True)
 say(f"""Between {100 * covers.min():.1f} and {100 * covers.max():.1f} per cent of the new values lie within two standard deviations.
@@ -918,9 +960,11 @@ prior it would be {100 * empty[1] - 100:.0f} per cent. The neighbours fill in.""
 # %% [markdown]
 # ### A photograph
 #
-# The paper's data are not bundled, so we take a photograph of 96 × 96 pixels. Its rows and columns are continuous modes, its three colours a discrete one: indices that are so far
-# apart that they are independent. Of the 27 648 numbers 15 or 5 per cent are observed. FunBaT gets rank 5 in CP form (Matérn-3/2, $\ell=0.1$) and rank 4 in Tucker form, CP-ALS rank 5 with the ridge chosen as above,
-# and *nearest* copies the nearest observed pixel of the same colour.
+# The paper's data are not bundled, so we take a photograph of 96 × 96 pixels. Its rows and columns
+# are continuous modes, its three colours a discrete one: indices that are so far apart that they
+# are independent. Of the 27 648 numbers 15 or 5 per cent are observed. FunBaT gets rank 5 in CP
+# form (Matérn-3/2, $\ell=0.1$) and rank 4 in Tucker form, CP-ALS rank 5 with the ridge chosen as
+# above, and *nearest* copies the nearest observed pixel of the same colour.
 
 # %%
 SIDE = 96
@@ -984,8 +1028,8 @@ with figure(1, 4, alt=alt, caption=caption, height=2.2) as axes:
 ahead = np.asarray(dB["FunBaT, CP"]) - dB["CP-ALS"]
 behind = np.asarray(dB["nearest"]) - dB["FunBaT, CP"]
 claims.check("C6.a", "15 % observed: PSNR of FunBaT less that of CP-ALS, both CP of rank 5", measured=ahead[0],
-    at_least=0.5, unit="dB", own=True)
-claims.check("C6.b", "5 % observed: the same", measured=ahead[1], at_least=0.5, unit="dB", own=True)
+    between=(0.3, 3), unit="dB", own=True)
+claims.check("C6.b", "5 % observed: the same", measured=ahead[1], at_least=2, unit="dB", own=True)
 claims.check("C6.c", "15 % observed: PSNR of the nearest pixel less that of FunBaT", measured=behind[0],
     between=(0.5, 4), unit="dB", own=True)
 claims.report_value("C6.d", "5 % observed: PSNR of the nearest pixel less that of FunBaT", measured=behind[1],
@@ -994,7 +1038,46 @@ claims.report_value("C6.d", "5 % observed: PSNR of the nearest pixel less that o
 # %% [markdown]
 # ## Verdict
 #
-# VERDICT
+# The central claim holds, twice over. The state-space walk is not an approximation: means and
+# covariances are those of the dense computation to rounding, in time that grows no faster than the
+# number of indices. And low rank with smooth functions is more than either alone. With 13 entries
+# per index the decomposition without neighbours has nothing to hold on to, a Gaussian process on
+# the coordinates has too few points for three dimensions, and together they come close to the
+# noise. The same code with a length so short that neighbours are independent fails as the discrete
+# method does: it is the prior that helps, not the message passing. With four times as many entries
+# CP-ALS catches up somewhat.
+#
+# Two details of the released configuration cost accuracy. $b_0=1$ invents noise where there is
+# none, and sets the error that the authors' notebook reports on their surface. $E[\tau]=1$ at the
+# start prunes components before they have seen the data. Of ten such starts most are lost;
+# $E[\tau]$ at the end tells which, without test data.
+#
+# On a photograph the limits show. Rank 5 cannot draw a face; there the functions only help to do
+# badly with fewer pixels, and to copy the nearest pixel is better while 15 per cent are observed.
+# The tensors of the paper, smooth fields over space and time, are nearer to our random ones than
+# to a photograph.
 
 # %%
 claims.report()
+
+# %% [markdown]
+# ## What was not tested
+#
+# Beijing air quality and US temperatures are not bundled, so Table 1 stands beside our ratios and
+# is not repeated. The other competitors of the paper (stochastic variational Tucker and P-Tucker,
+# functional tensor trains, neural and Gaussian-process factorisations) are not built again; our
+# discrete competitors are CP-ALS and binned Tucker. The lengths and variances of the prior are
+# given, not learned, and our random tensors are drawn from the very prior of the fit. The
+# predictive variance leaves out the core's own uncertainty, as the code does. Ranks above 5 are
+# not tried.
+#
+# With independent approximations for each mode the messages equal those of mean-field variational
+# inference; the paper derives them by moment matching with conditional moments. We do not run the
+# released code, only its equations.
+#
+# ## At paper scale
+#
+# `GAUSSBOOK_SCALE=paper` takes 200 indices for each mode and 4000 or 40 000 entries. For a million
+# entries at rank 5 the products of all pairs of components, 625 numbers for each entry, would have
+# to be summed in chunks; that is not part of it. Nothing here has been run on a GPU, and nothing
+# at that scale.
