@@ -543,12 +543,13 @@ def draw(axes, n):
         m, S = to_host(mode.m[:, b, 0]), to_host(mode.S[:, b, 0, 0])
         c, x = (m @ u) / (m @ m), to_host(surfaces[5].train.t[k])
         sd = abs(c) * np.sqrt(np.maximum(S - m**2, 0))
-        ax.fill_between(x, c * m - 3 * sd, c * m + 3 * sd, color="#56B4E9", alpha=0.5, lw=0)
+        low, high = (np.clip(c * m + sign * sd, -1, 1) for sign in (-3, 3))
+        ax.fill_between(x, low, high, color="#56B4E9", alpha=0.5, lw=0)
         ax.plot(x, c * m, label="posterior mean, ± 3 sd")
         ax.plot(x, u, "k--", lw=1.2, label="truth")
         seen = to_host(surfaces[5].train.at[k][:n])
         ax.plot(x[seen], np.full(n, -0.93), "|", color="gray", ms=6)
-        ax.set(xlabel=f"index $i^{k + 1}$ (no unit)", ylim=(-1, 1), title=f"$u^{k + 1}$")
+        ax.set(xlabel=f"index $i^{k + 1}$ (no unit)", ylim=(-1, 1.5), title=f"$u^{k + 1}$")
     axes[0].set_ylabel("value (no unit)")
     axes[0].legend(loc="upper right", fontsize=8)
 
@@ -639,7 +640,7 @@ def rmse_of(fits: FunBaT, truths: list[Array]) -> np.ndarray:
 def starts_of(problems, R, covariances, starts, **options) -> FunBaT:
     """Several starts for each problem."""
     each = [p for p in problems for _ in range(starts)]
-    return FunBaT(each, R, covariances, range(len(each)), **options)
+    return FunBaT(each, R, covariances, range(500, 500 + len(each)), **options)
 
 
 def best_of(starts: FunBaT) -> FunBaT:
@@ -652,7 +653,7 @@ for N, n in RESTARTS.items():
     started["CP", N] = run(starts_of(problems[N], 3, [prior] * 3, n), 20)
     started["Tucker", N] = run(starts_of(problems[N], 2, [prior] * 3, n, tucker=True), 20)
     fits |= {(form, N): best_of(started[form, N]) for form in ("CP", "Tucker")}
-discretised = best_of(run(starts_of(problems[FEW], 3, [discrete] * 3, 5), 20))
+discretised = best_of(run(starts_of(problems[FEW], 3, [discrete] * 3, 10), 20))
 scores = {name: rmse_of(fit, cells) for name, fit in fits.items()}
 scores["CP, neighbours independent", FEW] = rmse_of(discretised, cells)
 
@@ -742,8 +743,8 @@ def plain_gp(b: int) -> float:
 def binned(p: Problem, bins: int, n: int) -> Array:
     """All cells from the first n entries by HOSVD of bin means."""
     bin_of = [xp.astype(xp.floor(bins * s), xp.int64) for s in p.t]
-    i, j, l = (b[at[:n]] for b, at in zip(bin_of, p.at, strict=True))
-    flat = (i * bins + j) * bins + l
+    i, j, h = (b[at[:n]] for b, at in zip(bin_of, p.at, strict=True))
+    flat = (i * bins + j) * bins + h
     count = xp.bincount(flat, minlength=bins**3)
     total = xp.bincount(flat, weights=p.y[:n], minlength=bins**3)
     X = xp.reshape(total / xp.where(count > 0, count, 1), (bins,) * 3)
@@ -778,8 +779,8 @@ pictures = {
     "truth": cells[0], "FunBaT (CP)": mean_of(fits["CP", FEW], 0), "CP-ALS": als[FEW][0],
 }
 alt = """Four panels of one layer of a tensor over two continuous indices. Truth: smooth hills and valleys. Entries: a scatter of a few
-dozen coloured points. FunBaT: practically the truth. CP-ALS: stripes along rows and columns that hardly resemble it."""
-caption = "One layer of the first tensor, and all entries of this and the two layers on either side of it. All panels share the colour scale."
+dozen coloured points. FunBaT: practically the truth. CP-ALS: the same areas, cut up by stripes along rows and columns."""
+caption = "One layer of the first tensor, and all entries of this and the two layers on either side of it. Orange is negative, purple positive, on the same scale in all panels."
 with figure(1, 4, alt=alt, caption=caption, height=2.5, sharex=True, sharey=True) as axes:
     x, y = (to_host(s) for s in p.t[:2])
     top = float(xp.max(xp.abs(cells[0][:, :, int(layer)])))
