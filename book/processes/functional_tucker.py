@@ -194,6 +194,7 @@ Lambda, eta = a[:, :, None] * a[:, None, :], a * rng.standard_normal((n, 1))
 m, V = posterior(dynamics(t[:, None], k), Lambda[:, None], eta[:, None])
 m_dense, V_dense = dense(k, t, Lambda, eta)
 
+
 # %% [markdown]
 # For the growth of the cost we take a single long series, where the library cuts the walk into
 # blocks, and beside it the Cholesky factor of the dense covariance matrix. Only ratios of
@@ -561,7 +562,6 @@ slider(
     caption="The latent functions of the surface, recovered under noise of 0.02. Grey ticks: the indices of the training entries.",
 )
 
-
 # %% [markdown]
 # ### Functions against names
 #
@@ -656,6 +656,7 @@ for N, n in RESTARTS.items():
 discretised = best_of(run(starts_of(problems[FEW], 3, [discrete] * 3, 10), 20))
 scores = {name: rmse_of(fit, cells) for name, fit in fits.items()}
 scores["CP, neighbours independent", FEW] = rmse_of(discretised, cells)
+
 
 # %% [markdown]
 # **Competitors**, on the same entries. *CP-ALS* is alternating least squares with a ridge penalty
@@ -795,6 +796,7 @@ with figure(1, 4, alt=alt, caption=caption, height=2.5, sharex=True, sharey=True
         ax.set(xlabel="$i^1$", xticks=[0, 1], yticks=[0, 1])
     axes[0].set_ylabel("$i^2$ (no unit)")
 
+
 # %% [markdown]
 # **Indices that never occurred.** For the 20 unseen indices of each mode we walk once more, with a
 # step that carries no evidence at each of them, and predict all $20^3$ new cells. The discrete
@@ -858,6 +860,7 @@ a standard deviation, the best competitor {100 * np.median(best_rival):.0f}, and
 {100 * np.median(scores["CP, neighbours independent", FEW]):.0f}. At indices that never occurred the walk errs by
 {100 * unseen["CP"].mean():.0f} per cent, the nearest index by {100 * nearest["CP"].mean():.0f}.""")
 
+
 # %% [markdown]
 # ### Which start?
 #
@@ -905,6 +908,7 @@ claims.check("C4.c", "released starts that end with more than 1.5 times the erro
     measured=100 * (worse[:, 10:] > 1.5).mean(), at_least=50, unit="%", seeds=3, own=True)
 claims.check("C4.d", "our starts that do", measured=100 * (worse[:, :10] > 1.5).mean(), at_most=20,
     unit="%", seeds=3, own=True)
+
 
 # %% [markdown]
 # Why does the released start fail? With $E[\tau]=1$ the entries, whose variance is one, are
