@@ -349,7 +349,7 @@ def information_smoother(
 
     Notes
     -----
-    About :math:`25 n (pr)^3` flops for each series, in :math:`30 n` array operations over all of
+    About :math:`15 n (pr)^3` flops for each series, in :math:`30 n` array operations over all of
     them.  No covariance and no :math:`\Lambda_k` is inverted: the smoother is that of Bryson and
     Frazier, with :math:`(\Lambda^{-1} + P_{11})^{-1} = (I + \Lambda P_{11})^{-1} \Lambda`.
     """
