@@ -125,7 +125,9 @@
 # $+(1-d)\cdot$computed. The code adds $I$ to every $\Lambda_i$ as well; that counts a prior twice
 # and is left out.
 #
-# ## The smoother is exact
+# ## The method in code
+#
+# ### The smoother is exact
 
 # %%
 import math
@@ -244,7 +246,7 @@ smoother needed {walk[100_000] / walk[10_000]:.0f} times as long for 100 000 ind
 
 
 # %% [markdown]
-# ## The method in code
+# ### Message passing
 #
 # A problem is one tensor. A `Mode` holds what is known about the functions of one mode, for $B$
 # fits side by side: restarts, data sets and noise levels all go through one smoother at once.
@@ -386,6 +388,7 @@ def update_core(fits: FunBaT, pairs: Array, yz: Array) -> tuple[Array, Array]:
     return xp.sum(w * (ZZ @ w), axis=(1, 2)), xp.sum(w * z, axis=(1, 2))
 
 
+# %%
 def run(fits: FunBaT, epochs: int, a0=1.0, b0=1e-3, noise=True) -> FunBaT:
     """Epochs over all modes, the core and, if asked, the noise."""
     yy = xp.bincount(fits.fit, weights=fits.y**2, minlength=len(fits.problems))
