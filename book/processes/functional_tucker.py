@@ -848,6 +848,8 @@ claims.check("C3.f", "RMSE of CP over that of the best competitor, worst tensor"
     at_most=0.5, seeds=3, paper="lower (Table 1: 0.296 against 0.706)")
 claims.check("C3.g", "RMSE of Tucker over that of the best competitor, median tensor",
     measured=np.median(tucker / best_rival), at_most=0.5, seeds=3, paper="lower (Table 1: 0.288 against 0.706)")
+
+# %%
 claims.check("C3.b", f"{MANY} entries: RMSE of Tucker, median tensor", measured=np.median(scores["Tucker", MANY]),
     at_most=0.08, seeds=3, own=True)
 claims.check("C3.h", f"{MANY} entries: RMSE of CP, median tensor", measured=np.median(scores["CP", MANY]),
