@@ -56,7 +56,7 @@ BREAKS = [
     ),
     Break(
         "second moments without the covariance",
-        ("C5.c",),
+        ("C5.a", "C5.c"),
         {"return V + m[..., :, None]": "return 0 * V + m[..., :, None]"},
     ),
     Break(
