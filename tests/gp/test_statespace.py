@@ -192,6 +192,48 @@ def test_joint_evidence_of_one_process_is_an_observation():
     np.testing.assert_allclose(ours[1][:, 0, 0], variance, atol=1e-12)
 
 
+def test_series_of_series_are_smoothed_each_for_itself_and_exactly_symmetric(xp):
+    rng = np.random.default_rng(2)
+    A, Q, P = matern_transitions(Matern32(1.0, 0.5), np.array([0.0, 0.1, 40.0, 0.0, 0.3]))
+    cases = {(i, j): evidence(rng, 5, 3) for i in range(2) for j in range(2)}
+    Lambda, eta = (
+        np.stack([np.stack([cases[i, j][k] for j in range(2)], axis=1) for i in range(2)], axis=1)
+        for k in (0, 1)
+    )
+    A4, Q4 = (np.broadcast_to(v[:, None, None], (5, 2, 2, 2, 2)).copy() for v in (A, Q))
+    mean, covariance = information_smoother(*map(xp.asarray, (A4, Q4, P, Lambda, eta)))
+    V = to_host(covariance)
+    np.testing.assert_array_equal(V, np.swapaxes(V, -1, -2))
+    for (i, j), case in cases.items():
+        alone = information_smoother(A, Q, P, *case)
+        np.testing.assert_allclose(to_host(mean)[:, i, j], alone[0], rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(V[:, i, j], alone[1], rtol=1e-10, atol=1e-13)
+
+
+def test_no_evidence_leaves_the_prior_and_inputs_stay_as_they_are():
+    A, Q, P = matern_transitions(Matern52(2.0, 0.5), np.array([0.0, 0.2, 1e6, 0.2]))
+    Lambda, eta = np.zeros((4, 2, 2)), np.zeros((4, 2))
+    Lambda[1], eta[1] = 3 * np.eye(2), 1.0
+    copies = [v.copy() for v in (A, Q, P, Lambda, eta)]
+    mean, covariance = information_smoother(A, Q, P, Lambda, eta)
+    np.testing.assert_allclose(mean[2:], 0, atol=1e-12)  # nothing crosses the far gap
+    np.testing.assert_allclose(covariance[2:], np.broadcast_to(2 * np.eye(2), (2, 2, 2)))
+    for kept, passed in zip(copies, (A, Q, P, Lambda, eta), strict=True):
+        np.testing.assert_array_equal(kept, passed)
+
+
+@pytest.mark.parametrize("wide", range(-1, 5))
+def test_the_widest_float_type_is_used(wide):
+    steps = matern_transitions(Matern32(1.0, 0.5), np.full(6, 0.1))
+    case = [*steps, *evidence(np.random.default_rng(3), 6, 2)]
+    exact = information_smoother(*case)
+    narrow = [np.astype(v, np.float64 if k == wide else np.float32) for k, v in enumerate(case)]
+    ours = information_smoother(*narrow)
+    for v, expected in zip(ours, exact, strict=True):
+        assert v.dtype == (np.float32 if wide < 0 else np.float64)
+        np.testing.assert_allclose(v, expected, atol=1e-5)
+
+
 def test_strong_evidence_stays_accurate_over_a_long_series():
     t = np.linspace(0, 20, 2000)
     steps = matern_transitions(Matern32(1.0, 1.0), np.diff(t, prepend=t[0]))
@@ -241,6 +283,16 @@ ONE, I1 = np.ones((2, 1, 1)), np.eye(1)
         (
             lambda: information_smoother(ONE, ONE, I1, ONE, np.ones((2, 2))),
             "information must have shape",
+        ),
+        (
+            lambda: information_smoother(
+                ONE, ONE, I1, np.broadcast_to(np.triu(np.ones((2, 2))), (2, 2, 2)), np.ones((2, 2))
+            ),
+            "information is not symmetric",
+        ),
+        (
+            lambda: information_smoother(ONE, ONE, I1, -ONE, np.ones((2, 1))),
+            "information has negative diagonal",
         ),
         (
             lambda: information_smoother(ONE, ONE, I1, ONE, np.ones((3, 1))),

@@ -345,13 +345,17 @@ def information_smoother(
     Raises
     ------
     ValueError
-        If shapes do not fit.
+        If shapes do not fit, or a matrix of `information` is not symmetric or has a negative
+        diagonal.
 
     Notes
     -----
     About :math:`15 n (pr)^3` flops for each series, in :math:`30 n` array operations over all of
     them.  No covariance and no :math:`\Lambda_k` is inverted: the smoother is that of Bryson and
     Frazier, with :math:`(\Lambda^{-1} + P_{11})^{-1} = (I + \Lambda P_{11})^{-1} \Lambda`.
+    Rounding grows with :math:`\Lambda_k P_{11}`: where evidence is :math:`10^6` times as strong as
+    the prior, the covariances in float64 are off by some :math:`10^{-11}` of the prior's variance;
+    beyond :math:`10^{12}` nothing is left of them.
     """
     A = check_array("transitions", transitions)
     if A.ndim < 3 or A.shape[-1] != A.shape[-2]:
@@ -360,12 +364,15 @@ def information_smoother(
     Q = check_array("noises", noises, shape=tuple(A.shape))
     P = check_array("start", start)
     if tuple(P.shape) not in ((p, p), (*series, p, p)):
-        raise ValueError(f"start must have shape {(p, p)}, got {tuple(P.shape)}")
+        wanted = " or ".join(map(str, dict.fromkeys([(p, p), (*series, p, p)])))
+        raise ValueError(f"start must have shape {wanted}, got {tuple(P.shape)}")
     eta = check_array("shift", shift, shape=(n, *series, None))
     r = eta.shape[-1]
-    Lambda = check_array("information", information, shape=(n, *series, r, r))
+    Lambda = _check_information(information, (n, *series, r, r))
     xp = namespace(A, Q, P, Lambda, eta)
-    P = _alike(P, r) + xp.zeros((*series, p * r, p * r), dtype=A.dtype)
+    dtype = xp.result_type(A, Q, P, Lambda, eta)
+    A, Q, P, Lambda, eta = (xp.astype(v, dtype, copy=False) for v in (A, Q, P, Lambda, eta))
+    P = _alike(P, r) + xp.zeros((*series, p * r, p * r), dtype=dtype)
     A, Q = _alike(A, r), _alike(Q, r)
     m, identity = xp.zeros((*series, p * r, 1), dtype=A.dtype), xp.eye(r, dtype=A.dtype)
     predicted: list[tuple[Array, ...]] = []
@@ -398,7 +405,24 @@ def information_smoother(
         covariances.append(P1[..., :r] - through[..., :-1] @ across)
         back = xp.matrix_transpose(A[k, ...]) @ adjoint
         adjoint = xp.concat([back[..., :-1] @ A[k, ...], back[..., -1:]], axis=-1)
-    return xp.stack(means[::-1]), xp.stack(covariances[::-1])
+    covariance = xp.stack(covariances[::-1])
+    return xp.stack(means[::-1]), (covariance + xp.matrix_transpose(covariance)) / 2
+
+
+def _check_information(information: Array, shape: tuple[int, ...]) -> Array:
+    """Return the matrices, which must be symmetric to half the type's digits, as exactly so."""
+    Lambda = check_array("information", information, shape=shape)
+    xp = namespace(Lambda)
+    mirrored = xp.matrix_transpose(Lambda)
+    size = xp.max(xp.abs(Lambda), axis=(-2, -1))
+    tolerance = float(xp.finfo(Lambda.dtype).eps) ** 0.5 * size
+    asymmetry = xp.max(xp.abs(Lambda - mirrored), axis=(-2, -1))
+    if bool(xp.any(asymmetry > tolerance)):
+        worst = float(xp.max(asymmetry))
+        raise ValueError(f"information is not symmetric (entries differ by {worst:.3g})")
+    if bool(xp.any(xp.linalg.diagonal(Lambda) < -tolerance[..., None])):
+        raise ValueError("information has negative diagonal entries")
+    return (Lambda + mirrored) / 2
 
 
 def _alike(matrix: Array, r: int) -> Array:
