@@ -34,14 +34,14 @@ BREAKS = [
     ),
     Break(
         "CP-ALS given out as FunBaT on the photograph",
-        ("C6.a", "C6.b"),
+        ("C6.b", "C6.f"),
         {'dB["FunBaT, CP"]) - dB["CP-ALS"]': 'dB["CP-ALS"]) - dB["CP-ALS"]'},
         competitor=True,
     ),
     Break(
         "the nearest index's factors given out as the walk at unseen indices",
         ("C3.j",),
-        {"unseen_errors(fits[form, FEW], at_unseen)": "unseen_errors(fits[form, FEW], at_nearest)"},
+        {"unseen_errors(wide, at_unseen)": "unseen_errors(wide, at_nearest)"},
         competitor=True,
     ),
     Break(
