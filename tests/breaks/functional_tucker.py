@@ -55,6 +55,38 @@ BREAKS = [
         competitor=True,
     ),
     Break(
+        "CP-ALS at the nearest index given out as the walk",
+        ("C3.d", "C3.k"),
+        {
+            'unseen = unseen_errors(fits["CP", FEW], at_unseen)': (
+                "unseen = np.asarray([als_unseen(b) for b in SEEDS])"
+            )
+        },
+        competitor=True,
+    ),
+    Break(
+        "the method sees half of its entries",
+        ("C3.f",),
+        {
+            "each = [p for p in problems for _ in range(starts)]": (
+                "half = covariances[0] is prior and 'V' not in options\n"
+                "    step = 2 if half else 1\n"
+                "    halves = [Problem(p.t, p.at[:, ::step], p.y[::step]) for p in problems]\n"
+                "    each = [p for p in halves for _ in range(starts)]"
+            )
+        },
+    ),
+    Break(
+        "the covariances of the discretised fit",
+        ("C5.d",),
+        {"emptiness(wide), emptiness": "emptiness(discretised), emptiness"},
+    ),
+    Break(
+        "the repaired start is the released one",
+        ("C4.e",),
+        {"for E_tau in (1.0, 10.0)": "for E_tau in (1.0, 1.0)"},
+    ),
+    Break(
         "second moments without the covariance",
         ("C5.a", "C5.c"),
         {"return V + m[..., :, None]": "return 0 * V + m[..., :, None]"},
