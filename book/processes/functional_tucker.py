@@ -779,7 +779,7 @@ scores["binned Tucker", FEW] = np.asarray([best_binned(b) for b in range(3)])
 # %%
 rows = [[name, str(N), *map(float, values)] for (name, N), values in scores.items()]
 columns = ["method", "entries", *(f"tensor {b + 1}" for b in range(3))]
-table(rows, columns, "RMSE over all cells in units of their standard deviation; CP and Tucker: FunBaT.")
+table(rows, columns, "RMSE over all cells in units of their standard deviation (to predict zero gives 1); CP and Tucker: FunBaT.")
 
 # %% tags=["hide-input"]
 layer = to_host(xp.argmax(xp.std(cells[0], axis=(0, 1))))
@@ -957,7 +957,7 @@ say(f"""{lost[1]:.0f} per cent of the released starts are lost, {lost[2]:.0f} pe
 #
 # For the cells that were not observed we draw new noisy values and ask how many lie within two
 # predictive standard deviations. Then we ask the functions: is $u^k$ less certain at the six
-# indices with the fewest entries than at the six with the most?
+# indices with the fewest entries than at the six with the most, on average over the twelve tensors?
 
 # %%
 def coverage(fits: FunBaT, b: int) -> float:
@@ -992,7 +992,7 @@ claims.check("C5.a", "coverage of ± 2 sd on unobserved cells, CP and Tucker: me
 claims.check("C5.b", f"{MANY} entries: noise found, relative error, worst fit",
     measured=100 * np.abs(noise_sd / 0.1 - 1).max(), at_most=25, unit="%", seeds=3, own=True)
 claims.check("C5.c", "sd of the functions at the emptiest tenth of the indices over that at the fullest",
-    measured=empty[0], at_least=1.02, seeds=len(WIDE), own=True)
+    measured=empty[0], at_least=1.05, seeds=len(WIDE), own=True)
 claims.check("C5.d", "the same with neighbours independent, over that with ℓ = 0.3", measured=empty[1] / empty[0],
     at_least=1.2, seeds=3, own=True)
 say(f"""Between {100 * covers.min():.1f} and {100 * covers.max():.1f} per cent of the new values lie within two standard deviations.
