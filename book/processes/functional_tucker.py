@@ -34,7 +34,7 @@
 # dense computation to rounding. On random tensors of which one cell in 270 is observed, with
 # noise, the functions bring the error far below that of the same decomposition without them, and
 # of a Gaussian process without the decomposition. What the paper does not say: the released
-# starting point mostly ends in poor solutions, and one number of it repairs most of that. On a
+# starting point mostly ends in poor solutions, and one number of it accounts for a part. On a
 # photograph, which is not of low rank, the method is a little ahead of a decomposition without a
 # prior, by less than we had expected, and behind copying the nearest pixel when 15 per cent of the
 # numbers are known.
@@ -941,8 +941,8 @@ lost = 100 * (np.reshape(worse, (3, 3, 10)) > 1.5).mean(axis=(0, 2))
 claims.check("C4.c", "released starts that end with more than 1.5 times the error of the chosen one",
     measured=lost[1], at_least=50, unit="%", seeds=3, own=True)
 claims.check("C4.d", "our starts that do", measured=lost[0], at_most=20, unit="%", seeds=3, own=True)
-claims.check("C4.e", "by how much E[τ] = 10 alone lowers that share of the released starts",
-    measured=lost[1] - lost[2], at_least=20, unit="points", seeds=3, own=True)
+claims.report_value("C4.e", "by how much E[τ] = 10 alone lowers that share of the released starts",
+    measured=lost[1] - lost[2], unit="points", seeds=3, own=True)
 say(f"""{lost[1]:.0f} per cent of the released starts are lost, {lost[2]:.0f} per cent where E[τ] starts at 10, and
 {lost[0]:.0f} per cent of ours.""")
 

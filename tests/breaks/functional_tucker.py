@@ -82,11 +82,6 @@ BREAKS = [
         {"emptiness(wide), emptiness": "emptiness(discretised), emptiness"},
     ),
     Break(
-        "the repaired start is the released one",
-        ("C4.e",),
-        {"for E_tau in (1.0, 10.0)": "for E_tau in (1.0, 1.0)"},
-    ),
-    Break(
         "second moments without the covariance",
         ("C5.a", "C5.c"),
         {"return V + m[..., :, None]": "return 0 * V + m[..., :, None]"},
