@@ -940,7 +940,8 @@ claims.check("C4.b", "error of starts with E[τ] below half of the largest over 
 lost = 100 * (np.reshape(worse, (3, 3, 10)) > 1.5).mean(axis=(0, 2))
 claims.check("C4.c", "released starts that end with more than 1.5 times the error of the chosen one",
     measured=lost[1], at_least=50, unit="%", seeds=3, own=True)
-claims.check("C4.d", "our starts that do", measured=lost[0], at_most=20, unit="%", seeds=3, own=True)
+claims.check("C4.d", "our starts that do, median tensor",
+    measured=100 * np.median((worse[:, :10] > 1.5).mean(axis=1)), at_most=20, unit="%", seeds=3, own=True)
 claims.report_value("C4.e", "by how much E[τ] = 10 alone lowers that share of the released starts",
     measured=lost[1] - lost[2], unit="points", seeds=3, own=True)
 say(f"""{lost[1]:.0f} per cent of the released starts are lost, {lost[2]:.0f} per cent where E[τ] starts at 10, and
