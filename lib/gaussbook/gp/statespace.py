@@ -22,6 +22,7 @@ from gaussbook.validation import check_array, check_scalar
 __all__ = [
     "StateSpaceRegressor",
     "kalman_log_likelihood",
+    "information_smoother",
     "kalman_smoother",
     "matern_transitions",
 ]
@@ -398,6 +399,125 @@ def _joined_blocks(
     blocks = series[0].shape[1]
     m, zero = xp.zeros((blocks, p), dtype=A.dtype), xp.zeros((blocks, p, p), dtype=A.dtype)
     return series, *_starts(_forward(*series, m, zero, keep=False), P)
+
+
+def information_smoother(
+    transitions: Array, noises: Array, start: Array, information: Array, shift: Array
+) -> tuple[Array, Array]:
+    r"""Smooth several alike processes that are observed jointly, with Gaussian evidence per step.
+
+    Process :math:`j` has the state :math:`s_k^j = A_k s_{k-1}^j + N(0, Q_k)`,
+    :math:`s_{-1}^j \sim N(0, P)`, and the value :math:`u_k^j = s_{k,0}^j`.  At each step the
+    evidence multiplies the density of the values :math:`u_k \in \mathbb{R}^r` by
+    :math:`\exp(\eta_k^\top u_k - \tfrac12 u_k^\top \Lambda_k u_k)`; zero says nothing.
+
+    Parameters
+    ----------
+    transitions, noises : array, shape (n, ..., p, p)
+        The matrices :math:`A_k` and :math:`Q_k`; further axes are series of their own.
+    start : array, shape (p, p) or (..., p, p)
+        The covariance :math:`P` of a process's state before the first step.
+    information : array, shape (n, ..., r, r)
+        The symmetric, positive semi-definite matrices :math:`\Lambda_k`.
+    shift : array, shape (n, ..., r)
+        The vectors :math:`\eta_k`.
+
+    Returns
+    -------
+    mean : array, shape (n, ..., r)
+        Posterior means of the values :math:`u_k` given all evidence.
+    covariance : array, shape (n, ..., r, r)
+        Their posterior covariances.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a matrix of `information` is not symmetric or has a negative
+        diagonal.
+
+    Notes
+    -----
+    About :math:`15 n (pr)^3` flops for each series, in :math:`30 n` array operations over all of
+    them.  No covariance and no :math:`\Lambda_k` is inverted: the smoother is that of Bryson and
+    Frazier, with :math:`(\Lambda^{-1} + P_{11})^{-1} = (I + \Lambda P_{11})^{-1} \Lambda`.
+    Rounding grows with :math:`\Lambda_k P_{11}`: where evidence is :math:`10^6` times as strong as
+    the prior, the covariances in float64 are off by some :math:`10^{-11}` of the prior's variance;
+    beyond :math:`10^{12}` nothing is left of them.
+    """
+    A = check_array("transitions", transitions)
+    if A.ndim < 3 or A.shape[-1] != A.shape[-2]:
+        raise ValueError(f"transitions must have shape (n, ..., p, p), got {tuple(A.shape)}")
+    n, *series, p, _ = A.shape
+    Q = check_array("noises", noises, shape=tuple(A.shape))
+    P = check_array("start", start)
+    if tuple(P.shape) not in ((p, p), (*series, p, p)):
+        wanted = " or ".join(map(str, dict.fromkeys([(p, p), (*series, p, p)])))
+        raise ValueError(f"start must have shape {wanted}, got {tuple(P.shape)}")
+    eta = check_array("shift", shift, shape=(n, *series, None))
+    r = eta.shape[-1]
+    Lambda = _check_information(information, (n, *series, r, r))
+    xp = namespace(A, Q, P, Lambda, eta)
+    dtype = xp.result_type(A, Q, P, Lambda, eta)
+    A, Q, P, Lambda, eta = (xp.astype(v, dtype, copy=False) for v in (A, Q, P, Lambda, eta))
+    P = _alike(P, r) + xp.zeros((*series, p * r, p * r), dtype=dtype)
+    A, Q = _alike(A, r), _alike(Q, r)
+    m, identity = xp.zeros((*series, p * r, 1), dtype=A.dtype), xp.eye(r, dtype=A.dtype)
+    predicted: list[tuple[Array, ...]] = []
+    for k in range(n):
+        moved = A[k, ...] @ xp.concat([P, m], axis=-1)
+        P = moved[..., :-1] @ xp.matrix_transpose(A[k, ...]) + Q[k, ...]
+        m = moved[..., -1:]
+        rows = xp.concat([P[..., :r, :], m[..., :r, :]], axis=-1)  # of the values
+        pulled = Lambda[k, ...] @ xp.concat([rows[..., :r], rows[..., -1:]], axis=-1)
+        right = xp.concat([Lambda[k, ...], eta[k, ..., None] - pulled[..., -1:]], axis=-1)
+        weight = xp.linalg.solve(identity + pulled[..., :r], right)  # precision and score
+        change = P[..., :r] @ weight
+        P = P - change[..., :r] @ rows[..., :-1]
+        m = m + change[..., r:]
+        predicted.append((rows, weight))
+    adjoint = xp.zeros((*series, p * r, p * r + 1), dtype=A.dtype)  # N and r of the method
+    means, covariances = [], []
+    for k in reversed(range(n)):
+        rows, weight = predicted[k]
+        P1, precision = rows[..., :-1], weight[..., :r]
+        across = xp.matrix_transpose(P1)
+        # Back through the update, I - P1' precision [I, 0], and its own evidence ...
+        adjoint[..., :r, :] = adjoint[..., :r, :] - precision @ (P1 @ adjoint)
+        adjoint[..., :r] = adjoint[..., :r] - (adjoint[..., :-1] @ across) @ precision
+        adjoint[..., :r, :r] = adjoint[..., :r, :r] + precision
+        adjoint[..., :r, -1:] = adjoint[..., :r, -1:] + weight[..., r:]
+        # ... to the smoothed values at this step, then through the transition.
+        through = P1 @ adjoint
+        means.append((rows[..., -1:] + through[..., -1:])[..., 0])
+        covariances.append(P1[..., :r] - through[..., :-1] @ across)
+        back = xp.matrix_transpose(A[k, ...]) @ adjoint
+        adjoint = xp.concat([back[..., :-1] @ A[k, ...], back[..., -1:]], axis=-1)
+    covariance = xp.stack(covariances[::-1])
+    return xp.stack(means[::-1]), (covariance + xp.matrix_transpose(covariance)) / 2
+
+
+def _check_information(information: Array, shape: tuple[int, ...]) -> Array:
+    """Return the matrices, which must be symmetric to half the type's digits, as exactly so."""
+    Lambda = check_array("information", information, shape=shape)
+    xp = namespace(Lambda)
+    mirrored = xp.matrix_transpose(Lambda)
+    size = xp.max(xp.abs(Lambda), axis=(-2, -1))
+    tolerance = float(xp.finfo(Lambda.dtype).eps) ** 0.5 * size
+    asymmetry = xp.max(xp.abs(Lambda - mirrored), axis=(-2, -1))
+    if bool(xp.any(asymmetry > tolerance)):
+        worst = float(xp.max(asymmetry))
+        raise ValueError(f"information is not symmetric (entries differ by {worst:.3g})")
+    if bool(xp.any(xp.linalg.diagonal(Lambda) < -tolerance[..., None])):
+        raise ValueError("information has negative diagonal entries")
+    return (Lambda + mirrored) / 2
+
+
+def _alike(matrix: Array, r: int) -> Array:
+    """Return the matrices (..., p, p) of one process as those of r, the values of all first."""
+    xp = namespace(matrix)
+    p = matrix.shape[-1]
+    blocks = matrix[..., :, None, :, None] * xp.eye(r, dtype=matrix.dtype)[:, None, :]
+    return xp.reshape(blocks, (*matrix.shape[:-2], p * r, p * r))
 
 
 def _weights(observed: Array, y: Array) -> Array:
