@@ -15,8 +15,8 @@ from gaussbook.gp.covariances import Matern12, Matern32, Matern52, SquaredExpone
 from gaussbook.gp.exact import GaussianProcessRegressor
 from gaussbook.gp.statespace import (
     StateSpaceRegressor,
-    kalman_log_likelihood,
     information_smoother,
+    kalman_log_likelihood,
     kalman_smoother,
     matern_transitions,
 )

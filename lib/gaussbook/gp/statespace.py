@@ -21,8 +21,8 @@ from gaussbook.validation import check_array, check_scalar
 
 __all__ = [
     "StateSpaceRegressor",
-    "kalman_log_likelihood",
     "information_smoother",
+    "kalman_log_likelihood",
     "kalman_smoother",
     "matern_transitions",
 ]
