@@ -138,6 +138,14 @@ CASES = {
         [(2, 3), (3, 2), (2,)],
     ),
     "linear without bias": (lambda x, w: ad.linear(x, w) ** 2, [(2, 3), (3, 2)]),
+    "linear, stacked": (
+        lambda x, w, b: ad.linear(x, w, b, "tanh") ** 2,
+        [(2, 4, 3), (2, 3, 2), (2, 2)],
+    ),
+    "linear, stacked without bias": (
+        lambda x, w: ad.linear(x, w, activation="silu") ** 2,
+        [(2, 2, 2, 3), (2, 3, 2)],
+    ),
     "layer_norm": (lambda x, s, t: ad.layer_norm(x, s, t), [(2, 2, 4), (4,), (4,)]),
     "cross_entropy": (lambda x: ad.cross_entropy(x, like(x, LABELS)), [(3, 2, 4)]),
     "attention": (

@@ -262,14 +262,23 @@ def layer_norm(x: Array, scale: Array, shift: Array, eps: float = 1e-5) -> Array
 # ------------------------------------------------------------------ affine map and activation
 
 
+def _stack_of_rows(x: Array, weight: Array) -> Array:
+    """View (..., n) as a matrix (N, n), or (M, ..., n) as (M, N, n) where the weights are M."""
+    stack = tuple(weight.shape[:-2])
+    rows = math.prod(x.shape[len(stack) : -1])
+    return plain_namespace(x).reshape(x, (*stack, rows, x.shape[-1]))
+
+
 def _linear_forward(
     saved: dict, x: Array, weight: Array, bias: Array | None, activation: str | None
 ) -> Array:
     xp = plain_namespace(x)
-    z = _as_rows(x) @ weight
-    if bias is not None:
+    z = _stack_of_rows(x, weight) @ weight
+    if bias is not None and weight.ndim == 2:
         dispatch.add_to_rows(z, bias)
-    return xp.reshape(activate(saved, z, activation), (*x.shape[:-1], weight.shape[1]))
+    elif bias is not None:
+        z += bias[:, None, :]
+    return xp.reshape(activate(saved, _as_rows(z), activation), (*x.shape[:-1], weight.shape[-1]))
 
 
 def _linear_backward(
@@ -282,18 +291,25 @@ def _linear_backward(
     activation: str | None,
 ) -> list[Array]:
     xp = plain_namespace(x)
+    rows = _stack_of_rows(x, weight)
     slope = activation_pull(saved, _as_rows(g), activation)
+    slope = xp.reshape(slope, (*rows.shape[:-1], weight.shape[-1]))
     by_x = by_weight = by_bias = None
     if 0 in needed:
         by_x = xp.reshape(slope @ xp.matrix_transpose(weight), x.shape)
     if 1 in needed:
-        by_weight = xp.matrix_transpose(_as_rows(x)) @ slope
+        by_weight = xp.matrix_transpose(rows) @ slope
     if 2 in needed:
-        by_bias = dispatch.column_sums(slope)
+        by_bias = xp.ones(rows.shape[-2], dtype=slope.dtype) @ slope
     return [by_x, by_weight, by_bias]
 
 
 def _linear_composite(x: Array, weight: Array, bias: Array | None, activation: str | None) -> Array:
+    if weight.ndim == 3:
+        rows = (weight.shape[0], math.prod(x.shape[1:-1]), x.shape[-1])
+        z = matmul(reshape(x, rows), weight)
+        z = z if bias is None else add(z, reshape(bias, (bias.shape[0], 1, bias.shape[1])))
+        return ACTIVATIONS[activation](reshape(z, (*x.shape[:-1], weight.shape[-1])))
     z = matmul(x, weight)
     return ACTIVATIONS[activation](z if bias is None else add(z, bias))
 
@@ -308,11 +324,11 @@ def linear(
 
     Parameters
     ----------
-    x : array, shape (..., n)
+    x : array, shape (..., n); (M, ..., n) where the weights are M matrices
         Rows.
-    weight : array, shape (n, m)
-        W.
-    bias : array, shape (m,), optional
+    weight : array, shape (n, m) or (M, n, m)
+        W, or the W of each of M networks that stand side by side.
+    bias : array, shape (m,) or (M, m), optional
         b.
     activation : {None, "relu", "gelu", "silu", "sigmoid", "tanh"}
         The function :math:`\phi` of every element.
@@ -328,13 +344,16 @@ def linear(
         If the shapes do not fit or the activation is not known.
     """
     check_activation(activation)
-    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[0]:
+    stack = tuple(weight.shape[:-2])
+    fits = weight.ndim in (2, 3) and x.ndim >= 1 + len(stack)
+    if not fits or x.shape[-1] != weight.shape[-2] or tuple(x.shape[: len(stack)]) != stack:
         raise ValueError(
             f"weight must have shape ({x.shape[-1] if x.ndim else '?'}, m) to fit x of shape "
-            f"{tuple(x.shape)}, got {tuple(weight.shape)}"
+            f"{tuple(x.shape)}, or be a stack of them as long as x, got {tuple(weight.shape)}"
         )
-    if bias is not None and tuple(bias.shape) != (weight.shape[1],):
-        raise ValueError(f"bias must have shape ({weight.shape[1]},), got {tuple(bias.shape)}")
+    if bias is not None and tuple(bias.shape) != (*stack, weight.shape[-1]):
+        expected = (*stack, weight.shape[-1])
+        raise ValueError(f"bias must have shape {expected}, got {tuple(bias.shape)}")
     return _linear(x, weight, bias, activation=activation)
 
 

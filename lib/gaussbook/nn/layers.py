@@ -93,8 +93,8 @@ def dense(params: Params, x: Array, activation: str | None = None) -> Array:
     Parameters
     ----------
     params : dict
-        From `dense_init`.
-    x : array, shape (..., inputs)
+        From `dense_init`; or those of M networks, stacked along a first axis.
+    x : array, shape (..., inputs), or (M, ..., inputs) for M networks
         Rows.
     activation : {None, "relu", "gelu", "silu", "sigmoid", "tanh"}
         The function :math:`\phi`.
