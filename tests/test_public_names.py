@@ -17,7 +17,7 @@ BY_NAME = "autodiff"
 KEPT = {
     "mixture.densities.posterior": "score_denoising",
     "gp.statespace.StateSpaceRegressor": "functional_tucker",
-    "data.images": "ambient_diffusion",
+    "data.images": "score_denoising",
     "nn.layers.conv": "score_denoising",
     "nn.layers.conv_init": "score_denoising",
     "nn.layers.embedding": "scale_autoregression",

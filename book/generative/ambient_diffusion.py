@@ -21,36 +21,41 @@
 # ```{paper-card}
 # ```
 #
-# Clean data are expensive, noisy data are cheap: photographs taken in the dark, scans made in haste. A
-# generative model can be trained on noisy pictures and still learn to make clean ones, if the amount of noise
-# in each picture is known. But noisy pictures are worth less. How much less? {cite:t}`ambient_diffusion` train
-# more than eighty diffusion models on mixtures of clean and noisy pictures to find an exchange rate, and
-# prove one for mixtures of Gaussians.
+# Clean data are expensive, noisy data are cheap: photographs taken in the dark, scans made in
+# haste. A generative model can be trained on noisy pictures and still learn to make clean ones, if
+# the amount of noise in each picture is known. But noisy pictures are worth less. How much less?
+# {cite:t}`ambient_diffusion` train more than eighty diffusion models on mixtures of clean and noisy
+# pictures to find an exchange rate, and prove one for mixtures of Gaussians.
 #
-# Their answer has two halves. A data set that is noisy throughout is nearly worthless for the fine detail,
-# but a small clean set beside it changes the price: then a noisy picture counts for more than half of a clean
-# one. In this chapter the exchange rates are computed, exactly where that is possible, as derivatives of an
-# information matrix. The first figure below shows both halves at once, and both hold. The price of
-# one clean sample is steep, and it falls when some of the others are clean.
+# Their answer has two halves. A data set that is noisy throughout is nearly worthless for the fine
+# detail, but a small clean set beside it changes the price: then a noisy picture counts for more
+# than half of a clean one. In this chapter the exchange rates are computed, exactly where that is
+# possible, as derivatives of an information matrix. The first figure below shows both halves at
+# once, and both hold. The price of one clean sample is steep, and it falls when some of the others
+# are clean.
 #
 # ## What the paper claims
 #
-# 1. For a mixture of $k$ Gaussians seen with known noise of standard deviation $\sigma$, a noisy sample counts
-#    $\sigma^{-4}$ when the subspace of the means is sought and $\sigma^{-(4k-2)}$ for the means within it: exponentially
-#    less the more components there are (Theorem 4.2, and 4.4 for the lower bound). Once a small clean set exists
-#    the price is mild: between 1.5 and 1.75 noisy pictures for a clean one at $\sigma=0.2$ on all three data sets.
+# 1. For a mixture of $k$ Gaussians seen with known noise of standard deviation $\sigma$, a noisy
+#    sample counts $\sigma^{-4}$ when the subspace of the means is sought and $\sigma^{-(4k-2)}$ for
+#    the means within it: exponentially less the more components there are (Theorem 4.2, and 4.4 for
+#    the lower bound). Once a small clean set exists the price is mild: between 1.5 and 1.75 noisy
+#    pictures for a clean one at $\sigma=0.2$ on all three data sets.
 #    {claims}`C1.a, C1.b, C1.c, C1.d, C1.e, C1.f`
-# 2. A small clean set and many noisy samples do better than either alone; the estimator has to know which
-#    sample is how noisy. {claims}`C2.a, C2.b, C2.c, C2.d, C2.e`
-# 3. On real pictures the order is the same: all clean, then 10 % clean with 90 % noisy, then the two poor
-#    ones, all noisy and 10 % clean alone (the table below). {claims}`C3.a, C3.b, C3.c, C3.d, C3.e`
+# 2. A small clean set and many noisy samples do better than either alone; the estimator has to know
+#    which sample is how noisy.
+#    {claims}`C2.a, C2.b, C2.c, C2.d`
+# 3. On real pictures the order is the same: all clean, then 10 % clean with 90 % noisy, then the
+#    two poor ones, all noisy and 10 % clean alone (the table below).
+#    {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f`
 # 4. Diffusion models trained with the *ambient* loss show it. Noisy data alone do not suffice.
-#    {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h`
-# 5. The ambient loss is right: its minimiser is the denoiser of the *clean* data at every noise level above
-#    that of the samples. {claims}`C5.a, C5.b, C5.c, C5.d`
+#    {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h, C4.i, C4.j`
+# 5. The ambient loss is right: its minimiser is the denoiser of the *clean* data at every noise
+#    level above that of the samples.
+#    {claims}`C5.a, C5.b, C5.c, C5.d`
 #
-# The paper's Table 1, Fréchet distances of generated pictures (FID, lower is better) at noise of standard
-# deviation 0.2 on pixels in $[-1,1]$:
+# The paper's Table 1, Fréchet distances of generated pictures (FID, lower is better) at noise of
+# standard deviation 0.2 on pixels in $[-1,1]$:
 #
 # | training data | CIFAR-10 | CelebA | ImageNet |
 # |---|---|---|---|
@@ -59,37 +64,39 @@
 # | 10 % clean only | 17.30 ± 0.14 | 11.92 ± 0.05 | 10.57 ± 0.06 |
 # | 10 % clean + 90 % noisy | 2.81 ± 0.02 | 2.75 ± 0.02 | 1.68 ± 0.02 |
 #
-# Not tested here: FID, networks for pictures and the proofs. **What this rests on:** the abstract, the
-# theorems' statements and the tables of the full paper, the public reviews, and the authors' code for the loss,
-# the sampler and their settings. The proofs were not read.
+# Not tested here: FID, networks for pictures and the proofs. **What this rests on:** the abstract,
+# the theorems' statements and the tables of the full paper, the public reviews, and the authors'
+# code for the loss, the sampler and their settings. The proofs were not read.
 #
 # ## The idea
 #
-# **Two kinds of samples.** Sample $i$ comes as $y_i=x_0+\sigma_iz$ with a standard normal $z$ and a *known* $\sigma_i$, zero
-# for a clean one.
+# **Two kinds of samples.** Sample $i$ comes as $y_i=x_0+\sigma_iz$ with a standard normal $z$ and a
+# *known* $\sigma_i$, zero for a clean one.
 #
-# **What a sample is worth.** Let $x_0$ be drawn from $k$ equal balls with centres $\mu_1,\dots,\mu_k$ on a line, so that an
-# observation of total standard deviation $s$ has the density $p(x)=\frac1k\sum_jN(x\mid\mu_j,s^2I)$. With the *posterior
-# weights* $w_j$, the probabilities that $x$ came from ball $j$, the slope of $\log p$ in $\mu_j$ is $w_j(x-\mu_j)/s^2$. Its
-# second moment is the *Fisher information* of one sample about the centres. It splits into the line of the
-# centres and the $d-1$ directions across, where the coordinates are plain noise of variance $s^2$:
+# **What a sample is worth.** Let $x_0$ be drawn from $k$ equal balls with centres
+# $\mu_1,\dots,\mu_k$ on a line, so that an observation of total standard deviation $s$ has the
+# density $p(x)=\frac1k\sum_jN(x\mid\mu_j,s^2I)$. With the *posterior weights* $w_j$, the
+# probabilities that $x$ came from ball $j$, the slope of $\log p$ in $\mu_j$ is $w_j(x-\mu_j)/s^2$.
+# Its second moment is the *Fisher information* of one sample about the centres. It splits into the
+# line of the centres and the $d-1$ directions across, where the coordinates are plain noise of
+# variance $s^2$:
 #
 # $$
 # F^\parallel_{jl}=E\Bigl[w_jw_l\,\frac{(x-\mu_j)(x-\mu_l)}{s^4}\Bigr],\qquad
 # F^\perp_{jl}=\frac{E[w_jw_l]}{s^2}.
 # $$ (eq-amb-fisher)
 #
-# Independent samples add their information. With $n_s$ samples of noise $s$ no unbiased estimate of the
-# centres has a smaller total mean squared error than the *Cramér–Rao bound*, and a good one attains it as
-# samples grow many:
+# Independent samples add their information. With $n_s$ samples of noise $s$ no unbiased estimate of
+# the centres has a smaller total mean squared error than the *Cramér–Rao bound*, and a good one
+# attains it as samples grow many:
 #
 # $$
 # \mathrm{MSE}=\operatorname{tr}\Bigl(\sum_sn_sF^\parallel_s\Bigr)^{-1}
 # +(d-1)\operatorname{tr}\Bigl(\sum_sn_sF^\perp_s\Bigr)^{-1}.
 # $$ (eq-amb-bound)
 #
-# The **price** of a clean sample is the number of noisy ones that lower this error as much as one clean
-# sample does, the ratio of two derivatives. With the inverses $C$ of the two sums,
+# The **price** of a clean sample is the number of noisy ones that lower this error as much as one
+# clean sample does, the ratio of two derivatives. With the inverses $C$ of the two sums,
 #
 # $$
 # -\frac{\partial\,\mathrm{MSE}}{\partial n_s}=\operatorname{tr}C^\parallel F^\parallel_sC^\parallel
@@ -97,10 +104,11 @@
 # \text{price}=\frac{\partial\,\mathrm{MSE}/\partial n_{\text{clean}}}{\partial\,\mathrm{MSE}/\partial n_{\text{noisy}}} .
 # $$ (eq-amb-price)
 #
-# **Why the power of $\sigma$ grows with $k$.** Under heavy noise the balls melt into one hill, and data show the centres
-# only through the moments of the hill. The variance of an estimated $j$-th moment grows as $\sigma^{2j}$. To tell $k$ centres
-# of known weights apart takes $k$ moments, hence $\sigma^{2k}$. With unknown weights there are $2k-1$ numbers to find: $2k-1$
-# moments, hence $\sigma^{2(2k-1)}=\sigma^{4k-2}$, the exponent of the theorem. Both powers are tested below.
+# **Why the power of $\sigma$ grows with $k$.** Under heavy noise the balls melt into one hill, and
+# data show the centres only through the moments of the hill. The variance of an estimated $j$-th
+# moment grows as $\sigma^{2j}$. To tell $k$ centres of known weights apart takes $k$ moments, hence
+# $\sigma^{2k}$. With unknown weights there are $2k-1$ numbers to find: $2k-1$ moments, hence
+# $\sigma^{2(2k-1)}=\sigma^{4k-2}$, the exponent of the theorem. Both powers are tested below.
 #
 # ## The method in code
 
@@ -110,6 +118,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 
 from gaussbook import autodiff as ad
@@ -130,11 +139,12 @@ xp = backend()
 
 
 # %% [markdown]
-# Equation {eq}`eq-amb-fisher` on the line is an integral over one variable, which the trapezoidal rule gives to
-# rounding error. A row of `root` is the score at one point times the root of its share of the integral, so that
-# $F=\texttt{root}^\top\texttt{root}$. We keep the root and not the product: $\operatorname{tr}F^{-1}$ is the sum of
-# $1/\tau^2$ over the singular values $\tau$ of the root, and with many components some of them are so small that
-# squaring would lose them. The scores of free weights, whose sum is one, are $kw_j-kw_k$ for $j<k$.
+# Equation {eq}`eq-amb-fisher` on the line is an integral over one variable, which the trapezoidal
+# rule gives to rounding error. A row of `root` is the score at one point times the root of its
+# share of the integral, so that $F=\texttt{root}^\top\texttt{root}$. We keep the root and not the
+# product: $\operatorname{tr}F^{-1}$ is the sum of $1/\tau^2$ over the singular values $\tau$ of the
+# root, and with many components some of them are so small that squaring would lose them. The scores
+# of free weights, whose sum is one, are $kw_j-kw_k$ for $j<k$.
 
 # %%
 def roots(mu, s, free_weights=False):
@@ -181,9 +191,10 @@ def price(share, s_clean, s_noisy, mu, d):
 #
 # ### E1: exchange rates
 #
-# Centres equally spaced on $[-1,1]$, clean samples with $s=0.2$. *All noisy*: by what factor does the error
-# grow when the noise of every sample grows? In one dimension, on the line of the centres. *Mixed*: four centres
-# in 16 dimensions. What does one clean sample cost where a share of the samples is clean already?
+# Centres equally spaced on $[-1,1]$, clean samples with $s=0.2$. *All noisy*: by what factor does
+# the error grow when the noise of every sample grows? In one dimension, on the line of the centres.
+# *Mixed*: four centres in 16 dimensions. What does one clean sample cost where a share of the
+# samples is clean already?
 
 # %%
 S_CLEAN, COMPONENTS, NOISES, D = 0.2, (2, 3, 4, 5), np.geomspace(0.2, 4, 41), 16
@@ -221,10 +232,10 @@ with figure(1, 2, alt=alt, caption=caption, width=9.0, height=3.8) as axes:
     axes[1].legend()
 
 # %% [markdown]
-# Left, the price of data that are noisy throughout: at $s=2$, ten times the clean spread, five centres cost
-# over a million times as many samples. Right, the second half of the answer: the same noisy samples gain value
-# as soon as a few clean ones fix what noise hides, and the price comes down towards, though never to, that of a single
-# component, $(s/0.2)^2$.
+# Left, the price of data that are noisy throughout: at $s=2$, ten times the clean spread, five
+# centres cost over a million times as many samples. Right, the second half of the answer: the same
+# noisy samples gain value as soon as a few clean ones fix what noise hides, and the price comes
+# down towards, though never to, that of a single component, $(s/0.2)^2$.
 
 # %%
 REFERENCE = {1: (39.7, 90.7, 447, 3927), 2: (208, 2296, 52932, 1.79e6)}
@@ -237,6 +248,8 @@ claims.check(
     "C1.a", "E1: growth of the error at s = 1 and 2, k = 2 to 5: largest distance from reference values",
     measured=100 * max(off), at_most=2, unit="%", own=True,
 )  # fmt: skip
+
+# %%
 GRID = (0.02, 0.1, 0.5)
 PRICES = ((12.49, 9.52, 7.10), (71.7, 30.7, 20.3), (208.4, 91.4, 67.7))
 found = np.asarray([[price(f, S_CLEAN, s, mu, D) for f in GRID] for s in MIXED])
@@ -254,8 +267,9 @@ table(rows, columns, "How many noisy samples are worth one clean sample (four ce
 
 
 # %% [markdown]
-# The slopes on the left between $s=2$ and $s=4$ approach $2k$. With free weights they should approach $4k-2$, the theorem's
-# exponent; for two and three components we can follow that with twice the noise.
+# The slopes on the left between $s=2$ and $s=4$ approach $2k$. With free weights they should
+# approach $4k-2$, the theorem's exponent; for two and three components we can follow that with
+# twice the noise.
 
 # %%
 def slope(k, s, free_weights=False):
@@ -286,10 +300,11 @@ with free weights {free[2]:.2f} and {free[3]:.2f} for two and three, where the t
 # %% [markdown]
 # ### The price in the paper's own tables
 #
-# The paper's Table 3 gives the FID of models trained on a share of the clean pictures alone, and on the same
-# share with all other pictures noisy ($\sigma=0.2$). So we can ask which share of clean pictures *alone* would
-# have been as good as a mixture, by interpolating $\log\mathrm{FID}$ linearly between neighbouring shares. If a share $f$ with noise equals a share
-# $g$ without, then $1-f$ noisy pictures replace $g-f$ clean ones, at the price $(1-f)/(g-f)$.
+# The paper's Table 3 gives the FID of models trained on a share of the clean pictures alone, and on
+# the same share with all other pictures noisy ($\sigma=0.2$). So we can ask which share of clean
+# pictures *alone* would have been as good as a mixture, by interpolating $\log\mathrm{FID}$
+# linearly between neighbouring shares. If a share $f$ with noise equals a share $g$ without, then
+# $1-f$ noisy pictures replace $g-f$ clean ones, at the price $(1-f)/(g-f)$.
 
 # %%
 CLEAN_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -298,28 +313,37 @@ TABLE_3 = {  # FID of clean pictures alone by share; FID of the mixtures at 10, 
     "CelebA": ((11.92, 3.72, 2.83, 2.68, 2.50, 2.40), (2.75, 2.67, 2.52)),
     "ImageNet": ((10.57, 4.34, 2.15, 1.65, 1.50, 1.41), (1.68, 1.59, 1.51)),
 }
-rows, paper_prices = [], {}
+
+
+def average_price(clean, equivalent):
+    """Noisy samples for one clean one, if a share `clean` with noise equals `equivalent` without."""
+    return (1 - clean) / (equivalent - clean)
+
+
+paper_prices = {}
 for name, (alone, mixtures) in TABLE_3.items():
-    g = np.interp(-np.log(mixtures), -np.log(alone), CLEAN_SHARES)
-    f = np.asarray(CLEAN_SHARES[:3])
-    paper_prices[name] = (1 - f) / (g - f)
-    rows.append([name, *paper_prices[name]])
-table(rows, ["data", "10 % clean", "30 % clean", "50 % clean"], "Noisy pictures for one clean picture, read off the paper's Table 3")
-say(f"""On ImageNet the mixtures give {min(paper_prices["ImageNet"]):.2f} to {max(paper_prices["ImageNet"]):.2f},
-around the printed 1.5 to 1.75. On CIFAR-10 the same table gives {min(paper_prices["CIFAR-10"]):.1f} to
-{max(paper_prices["CIFAR-10"]):.1f}: dearer than the printed range.""")
+    equivalent = np.interp(-np.log(mixtures), -np.log(alone), CLEAN_SHARES)
+    paper_prices[name] = average_price(np.asarray(CLEAN_SHARES[:3]), equivalent)
+rows = [[name, *row] for name, row in paper_prices.items()]
+columns = ["data", "10 % clean", "30 % clean", "50 % clean"]
+table(rows, columns, "Noisy pictures for one clean picture, read off the paper's Table 3")
+low, high = ([end(row) for row in paper_prices.values()] for end in (np.min, np.max))
+say(f"""The mixtures give prices of {low[0]:.1f} to {high[0]:.1f} on CIFAR-10, {low[1]:.1f} to {high[1]:.1f} on
+CelebA and {low[2]:.1f} to {high[2]:.1f} on ImageNet. The printed range is 1.5 to 1.75 for all three.""")
 
 # %% [markdown]
-# This is arithmetic on published numbers, so it has no row in the verdict. The paper finds its range by
-# comparing pairs of models, which bounds a price from one side only; a mixture that loses against a
-# clean set bounds it from the other, and on CIFAR-10 that second bound is the tighter one. Either way the
-# price is a small number. Pictures are not four points: their noise of 0.2 is small against most of
-# what distinguishes them.
+# This is arithmetic on published numbers, so it has no row in the verdict. The paper finds its
+# range by comparing pairs of models: if 90 % clean pictures alone do better than 30 % clean and 70
+# % noisy ones, a noisy picture is worth at most a share $c$ of a clean one with $0.9=0.3+0.7c$.
+# Which pairs gave the printed range we do not know. On CIFAR-10 one pair contradicts it: 30 % clean
+# with 70 % noisy pictures (2.42) do not reach 50 % clean pictures alone (2.40), so that
+# $0.3+0.7c\le0.5$ and the price is 3.5 at least. Either way it is a small number. Pictures are not
+# four points: noise of 0.2 is small against most of what distinguishes them.
 #
 # ### E2: four budgets, in theory and in a simulation
 #
-# Does an estimator cash in what the bound promises? Expectation-maximisation (EM) for the centres, with weights
-# and noise known, weighs every sample by its own precision,
+# Does an estimator cash in what the bound promises? Expectation-maximisation (EM) for the centres,
+# with weights and noise known, weighs every sample by its own precision,
 #
 # $$
 # q_{ij}\propto N(y_i\mid m_j,s_i^2I),\qquad m_j\leftarrow\frac{\sum_iq_{ij}\,y_i/s_i^2}{\sum_iq_{ij}/s_i^2}.
@@ -339,9 +363,10 @@ def em_means(y, s, m, steps):
 
 
 # %% [markdown]
-# 2000 samples in 16 dimensions, four centres on the first axis, $s=0.2$ for clean and $0.4$ for noisy samples, 20
-# seeds. EM starts near the truth, since the bound speaks of an estimate that has found the right hill. The last row tells EM
-# only the mean variance of the mixture instead of each sample's own.
+# 2000 samples in 16 dimensions, four centres on the first axis, $s=0.2$ for clean and $0.4$ for
+# noisy samples, 20 seeds. EM starts near the truth, since the bound speaks of an estimate that has
+# found the right hill. The last row tells EM only the mean variance of the mixture instead of each
+# sample's own.
 
 # %%
 SEEDS, N, S_NOISY, rng = 20, 2000, 0.4, generator(0)
@@ -368,52 +393,57 @@ def squared_error(m):
 
 
 # %%
-simulated, rows = {}, []
+simulated, limits, rows = {}, {}, []
 for name, s in progress(budgets.items(), "EM"):
     m, _ = em_means(observed(s), to_device(s), start, scale(default=80, paper=400))
     simulated[name] = float(xp.mean(squared_error(m)))
-    limit = bound([(np.sum(s == v), v) for v in np.unique(s)], mu, D)
-    rows.append([name, limit, simulated[name], simulated[name] / limit])
+    limits[name] = bound([(np.sum(s == v), v) for v in np.unique(s)], mu, D)
+    rows.append([name, limits[name], simulated[name], simulated[name] / limits[name]])
 pooled = np.full(N, np.sqrt(np.mean(tenth**2)))
 m, _ = em_means(observed(tenth), to_device(pooled), start, scale(default=80, paper=400))
 simulated["pooled"] = float(xp.mean(squared_error(m)))
 rows.append(["the same, told one mean variance", "–", simulated["pooled"], "–"])
-table(rows, ["data", "Cramér–Rao bound", "EM, mean of 20 seeds", "ratio"], "Total squared error of four centres")
+columns = ["data", "Cramér–Rao bound", "EM, mean of 20 seeds", "ratio"]
+table(rows, columns, "Total squared error of four centres")
 
 # %% [markdown]
-# That noisy samples alone have a hill near the truth does not mean that EM finds it. From random starts (four random
-# observations, ten times, the likeliest result kept) we look at three seeds:
+# That noisy samples alone have a hill near the truth does not mean that EM finds it. From random
+# starts (four random observations, ten times, the likeliest result kept) we look at three seeds:
 
 # %%
 TRIED, STARTS = 3, 10
-y = observed(budgets["100 % noisy"])[:TRIED, None, :, :]
-picks = rng.integers(N, size=(TRIED, STARTS, 4))
-first = xp.stack([xp.stack([y[i, 0][row, :] for row in picks[i]]) for i in range(TRIED)])
-m, likelihood = em_means(y, to_device(budgets["100 % noisy"]), first, scale(default=150, paper=1000))
-best = [to_host(m[i, int(xp.argmax(likelihood[i])), :, :]) for i in range(TRIED)]
-distances = [np.sum((b[:, None, :] - to_host(centres)) ** 2, axis=-1) for b in best]
-matched = [float(t[linear_sum_assignment(t)].sum()) for t in distances]
-near = to_host(squared_error(em_means(y[:, 0], to_device(budgets["100 % noisy"]), start[:TRIED], 80)[0]))
-table([["near the truth", *near], ["best of ten random starts", *matched]],
-      ["noisy only, start", *(f"seed {i}" for i in range(TRIED))], "Total squared error")  # fmt: skip
+levels = to_device(budgets["100 % noisy"])
+y = observed(budgets["100 % noisy"])[:TRIED, ...]
+picks = to_device(rng.host.integers(N, size=(TRIED, STARTS * 4)))
+first = xp.stack([xp.take(y[i, ...], picks[i, :], axis=0) for i in range(TRIED)])
+first = xp.reshape(first, (TRIED, STARTS, 4, D))
+m, likelihood = em_means(y[:, None, :, :], levels, first, scale(default=150, paper=1000))
+winner = to_host(xp.argmax(likelihood, axis=1))
+found = to_host(m)[np.arange(TRIED), winner]
+squares = np.sum((found[:, :, None, :] - to_host(centres)) ** 2, axis=-1)
+from_random = [float(cost[linear_sum_assignment(cost)].sum()) for cost in squares]
+from_truth = to_host(squared_error(em_means(y, levels, start[:TRIED, ...], 80)[0]))
+rows = [["near the truth", *from_truth], ["best of ten random starts", *from_random]]
+columns = ["start", *(f"seed {i}" for i in range(TRIED))]
+table(rows, columns, "Total squared error of EM on noisy samples only")
+worst = max(a / b for a, b in zip(from_random, from_truth, strict=True))
+say(f"""At worst the error from random starts is {worst:.2f} times that from the start near the truth.""")
 
 # %%
-limits = {name: simulated[name] / limit for name, limit, *_ in rows[:4] if name != "100 % noisy"}
+ratios = [simulated[name] / limits[name] for name in budgets if name != "100 % noisy"]
 mix = simulated["10 % clean + 90 % noisy"]
 claims.check(
-    "C2.a", "E2: simulated error over the Cramér–Rao bound; smallest of all clean, 10 % clean and mix",
-    measured=min(limits.values()), at_least=0.7, seeds=SEEDS, own=True,
+    "C2.a", "E2: simulated error over the bound; all clean, 10 % clean or mix, the farthest from 1",
+    measured=max(ratios, key=lambda ratio: abs(np.log(ratio))), between=(0.7, 1.5), seeds=SEEDS, own=True,
 )  # fmt: skip
+
+# %%
 claims.check(
-    "C2.c", "E2: the same; largest of the three",
-    measured=max(limits.values()), at_most=1.5, seeds=SEEDS, own=True,
-)  # fmt: skip
-claims.check(
-    "C2.d", "E2: error of noisy only over that of 10 % clean + 90 % noisy",
+    "C2.c", "E2: error of noisy only over that of 10 % clean + 90 % noisy",
     measured=simulated["100 % noisy"] / mix, at_least=1.5, seeds=SEEDS, paper="mix is better",
 )  # fmt: skip
 claims.check(
-    "C2.e", "E2: error of 10 % clean only over that of 10 % clean + 90 % noisy",
+    "C2.d", "E2: error of 10 % clean only over that of 10 % clean + 90 % noisy",
     measured=simulated["10 % clean only"] / mix, at_least=1.5, seeds=SEEDS, paper="mix is better",
 )  # fmt: skip
 claims.check(
@@ -422,15 +452,16 @@ claims.check(
 )  # fmt: skip
 
 # %% [markdown]
-# EM comes to the bound. A tenth of clean samples alone is ten times worse than all of them and the noisy ones
-# alone nearly as bad; together they halve the error. Almost all of the gain is lost when the samples' own noise levels are not used.
+# EM comes to the bound. A tenth of clean samples alone is ten times worse than all of them and the
+# noisy ones alone nearly as bad; together they halve the error. Almost all of the gain is lost when
+# the samples' own noise levels are not used.
 #
 # ### E3: digits
 #
-# Now real pictures, and a model whose likelihood can be computed: a mixture of four Gaussians with full
-# covariances $V_k$ for the *clean* digits, fitted to noisy ones. Since a sample of component $k$ with noise $\sigma_i$ has the
-# covariance $T_{ik}=V_k+\sigma_i^2I$, EM guesses the clean picture behind each sample (Bovy and others call it *extreme
-# deconvolution*):
+# Now real pictures, and a model whose likelihood can be computed: a mixture of four Gaussians with
+# full covariances $V_k$ for the *clean* digits, fitted to noisy ones. Since a sample of component
+# $k$ with noise $\sigma_i$ has the covariance $T_{ik}=V_k+\sigma_i^2I$, EM guesses the clean
+# picture behind each sample (Bovy and others call it *extreme deconvolution*):
 #
 # $$
 # q_{ik}\propto\pi_kN(y_i\mid m_k,T_{ik}),\quad b_{ik}=m_k+G_{ik}(y_i-m_k),\quad G_{ik}=V_kT_{ik}^{-1},\quad B_{ik}=V_k-G_{ik}V_k .
@@ -444,9 +475,10 @@ claims.check(
 # V_k=\frac{\sum_iq_{ik}\bigl[(b_{ik}-m_k)(b_{ik}-m_k)^\top+B_{ik}\bigr]+\nu\Psi}{\sum_iq_{ik}+\nu}+10^{-3}I .
 # $$ (eq-amb-mstep)
 #
-# The terms with $\nu=40$ pull all covariances towards a common $\Psi$, the covariance within the clusters of the
-# start, less the mean noise. A model from 140 pictures needs that. As there are only two noise levels, $T$ is
-# factorised once for each component and level. The arrays carry the seeds along the first axis.
+# The terms with $\nu=40$ pull all covariances towards a common $\Psi$, the covariance within the
+# clusters of the start, less the mean noise. A model from 140 pictures needs that. As there are
+# only two noise levels, $T$ is factorised once for each component and level. The arrays carry the
+# seeds along the first axis.
 
 # %%
 def e_step(y, noise, log_pi, m, V):
@@ -460,6 +492,12 @@ def e_step(y, noise, log_pi, m, V):
     return constant[:, :, None] - xp.sum(white**2, axis=-1) / 2, offset
 
 
+# %% [markdown]
+# The sums of {eq}`eq-amb-mstep` need of each group only the count of a component, the sum of its
+# offsets $y-m$ and their scatter: since $b-m=G(y-m)$, the guesses themselves never have to be
+# formed.
+
+# %%
 def em_step(groups, log_pi, m, V, Psi, nu):
     """One step of EM; groups holds pairs of samples (S, n, d) and their noise."""
     eye, count, shift, second = xp.eye(m.shape[-1]), 0, 0, 0
@@ -479,10 +517,11 @@ def em_step(groups, log_pi, m, V, Psi, nu):
 
 
 # %% [markdown]
-# **Data.** Pixels lie in $[-1,1]$. The pictures are projected on the 20 principal axes of the clean training set, not
-# rescaled, so that noise stays the same in all directions. The axes are shared by all conditions, as likelihoods
-# must be compared in one space; that is a gift to the noisy ones. There are 1400 training and 397 test pictures, noise has the standard
-# deviation 1, and each condition starts from k-means on its own data.
+# **Data.** Pixels lie in $[-1,1]$. The pictures are projected on the 20 principal axes of the clean
+# training set, not rescaled, so that noise stays the same in all directions. The axes are shared by
+# all conditions, as likelihoods must be compared in one space; that is a gift to the noisy ones.
+# There are 1400 training and 397 test pictures, noise has the standard deviation 1, and each
+# condition starts from k-means on its own data.
 
 # %%
 DIGIT_SEEDS, AXES, K, NOISE, n_train, n_clean = 5, 20, 4, 1.0, 1400, 140
@@ -537,14 +576,16 @@ def deconvolve(groups, steps=30, nu=40):
 
 
 # %%
+def score(prior):
+    """Mean log-likelihood of the clean test pictures, for each seed."""
+    return to_host(xp.mean(ad.logsumexp(e_step(held_out, 0.0, *prior)[0], axis=1), axis=1))
+
+
 priors = {name: deconvolve(groups) for name, groups in progress(conditions.items(), "priors")}
-scores = {
-    name: to_host(xp.mean(ad.logsumexp(e_step(held_out, 0.0, *prior)[0], axis=1), axis=1))
-    for name, prior in priors.items()
-}
+scores = {name: score(prior) for name, prior in priors.items()}
 rows = [[name, float(np.mean(values)), *values] for name, values in scores.items()]
-table(rows, ["training data", "mean", *(f"seed {i}" for i in range(DIGIT_SEEDS))],
-      "Mean log-likelihood of a clean test picture (nats)")  # fmt: skip
+columns = ["training data", "mean", *(f"seed {i}" for i in range(DIGIT_SEEDS))]
+table(rows, columns, "Mean log-likelihood of a clean test picture (nats)")
 
 
 # %% tags=["hide-input"]
@@ -584,6 +625,8 @@ claims.check(
     measured=float(np.mean(mixed) - top), at_least=0.0, unit="nats", seeds=DIGIT_SEEDS,
     paper="FID 2.81 against 11.93 and 17.30 (CIFAR-10)",
 )  # fmt: skip
+
+# %%
 claims.check(
     "C3.d", "E3: seeds of five in which the mix is better than both",
     measured=ahead, at_least=4, seeds=DIGIT_SEEDS, paper="mix is better",
@@ -600,25 +643,44 @@ claims.check(
 )  # fmt: skip
 
 # %% [markdown]
-# The order is the paper's. The mixture goes a smaller part of the way than on CIFAR-10: noise of 1 on pixels in $[-1,1]$ is
-# five times the paper's.
-#
+# The order is the paper's. The mixture goes a smaller part of the way than on CIFAR-10: noise of 1
+# on pixels in $[-1,1]$ is five times the paper's. To have a price here too, we ask how many clean
+# digits *alone* would have given the likelihood of the mixture.
+
+# %%
+SIZES = (140, 200, 280, 400, 700)
+alone = [float(np.mean(score(deconvolve([(x[:, :n, :], 0.0)])))) for n in SIZES]
+alone.append(float(np.mean(clean)))
+equivalent = float(np.exp(np.interp(np.mean(mixed), alone, np.log([*SIZES, n_train]))))
+digit_price = average_price(n_clean / n_train, equivalent / n_train)
+claims.report_value(
+    "C3.f", "E3: noisy digits for one clean digit, averaged over the mixture",
+    measured=digit_price, seeds=DIGIT_SEEDS, own=True,
+)  # fmt: skip
+say(f"""The {n_clean} clean and {n_train - n_clean} noisy digits together are worth {equivalent:.0f} clean ones,
+so that {digit_price:.0f} noisy digits replace one clean digit.""")
+
+# %% [markdown]
 # ### E4: ambient diffusion
 #
-# A *diffusion model* adds noise of every strength $\sigma$ to data, $x_\sigma=x_0+\sigma\epsilon$, and trains a network $\hat x_0(x,\sigma)$ to guess
-# the picture behind it. The best guess is $E[x_0\mid x_\sigma]$, and following it from strong noise to none draws a new
-# picture. With a noisy sample $y_i$ in the place of $x_0$ the network would learn to guess $y_i$. The *ambient* loss
-# converts. For $\sigma\ge\sigma_i$ take $x=y_i+\sqrt{\sigma^2-\sigma_i^2}\,\epsilon$, which has the law of $x_\sigma$. Given $x$ and $x_0$, the
-# noise in $y_i$ is the share $\sigma_i^2/\sigma^2$ of the noise $x-x_0$ in $x$. Hence
+# A *diffusion model* adds noise of every strength $\sigma$ to data, $x_\sigma=x_0+\sigma\epsilon$,
+# and trains a network $\hat x_0(x,\sigma)$ to guess the picture behind it. The best guess is
+# $E[x_0\mid x_\sigma]$, and following it from strong noise to none draws a new picture. With a
+# noisy sample $y_i$ in the place of $x_0$ the network would learn to guess $y_i$. The *ambient*
+# loss converts. For $\sigma\ge\sigma_i$ take $x=y_i+\sqrt{\sigma^2-\sigma_i^2}\,\epsilon$, which
+# has the law of $x_\sigma$. Given $x$ and $x_0$, the noise in $y_i$ is the share
+# $\sigma_i^2/\sigma^2$ of the noise $x-x_0$ in $x$. Hence
 #
 # $$
 # E[y_i\mid x]=(1-a)\,E[x_0\mid x]+a\,x,\quad a=\frac{\sigma_i^2}{\sigma^2},\qquad
 # \mathcal L=w(\sigma)\,\bigl\lVert(1-a)\,\hat x_0(x,\sigma)+a\,x-y_i\bigr\rVert^2
 # $$ (eq-amb-loss)
 #
-# is least at $\hat x_0=E[x_0\mid x_\sigma]$, for every $\sigma>\sigma_i$. As in the authors' code $\sigma$ is drawn with $\ln\sigma\sim N(-1.2,1.2^2)$ and then
-# raised to $\sigma_i$ where it is smaller (there $a=1$ and the loss is zero: such draws are wasted), and
-# $w=(\sigma^2+\sigma_d^2)/(\sigma\sigma_d)^2$ with the standard deviation $\sigma_d=0.7$ of the data. Our data are a ring of eight small balls.
+# is least at $\hat x_0=E[x_0\mid x_\sigma]$, for every $\sigma>\sigma_i$. As in the authors' code
+# $\sigma$ is drawn with $\ln\sigma\sim N(-1.2,1.2^2)$ and then raised to $\sigma_i$ where it is
+# smaller (there $a=1$ and the loss is zero: such draws are wasted), and
+# $w=(\sigma^2+\sigma_d^2)/(\sigma\sigma_d)^2$ with the standard deviation $\sigma_d=0.7$ of the
+# data. Our data are a ring of eight small balls.
 
 # %%
 TAU, SIGMA_D = 0.05, 0.7
@@ -647,16 +709,18 @@ def weight(sigma):
 
 
 # %% [markdown]
-# **Is the loss right?** On the ring the best guess is known,
-# $E[x_0\mid x]=\frac{\sigma^2}{\sigma^2+\tau^2}\sum_jw_jc_j+\frac{\tau^2}{\sigma^2+\tau^2}x$ with the centres $c_j$, their posterior weights and $\tau=0.05$. At a minimum the
-# derivative of the mean loss must vanish in every direction $f$ in which $\hat x_0$ may be changed,
+# **Is the loss right?** On the ring the best guess is known, $E[x_0\mid
+# x]=\frac{\sigma^2}{\sigma^2+\tau^2}\sum_jw_jc_j+\frac{\tau^2}{\sigma^2+\tau^2}x$ with the centres $c_j$, their posterior weights and $\tau=0.05$.
+# At a minimum the derivative of the mean loss must vanish in every direction $f$ in which
+# $\hat x_0$ may be changed,
 #
 # $$
 # \frac{\mathrm d}{\mathrm d\epsilon}\mathcal L[\hat x_0+\epsilon f]=2w\,(1-a)\,\bigl\langle f,(1-a)\hat x_0+ax-y_i\bigr\rangle .
 # $$ (eq-amb-derivative)
 #
-# We take 200 000 draws and count how many standard errors the mean is from zero, for clean and noisy
-# samples and three directions; then once more without the conversion ($a=0$), and with its sign wrong.
+# We take 200 000 draws and count how many standard errors the mean is from zero, for clean and
+# noisy samples and three directions; then once more without the conversion ($a=0$), and with its
+# sign wrong.
 
 # %%
 def best_guess(x, sigma):
@@ -684,8 +748,9 @@ tests = {
     "noisy samples, no conversion": t_values(0.3, factor=0.0),
     "noisy samples, wrong sign": t_values(0.3, factor=-1.0),
 }
-table([[name, *values] for name, values in tests.items()], ["loss", "constant", "x", "best guess"],
-      "Mean derivative of the loss at the best guess, in standard errors")  # fmt: skip
+rows = [[name, *values] for name, values in tests.items()]
+columns = ["loss", "constant", "x", "best guess"]
+table(rows, columns, "Mean derivative of the loss at the best guess, in standard errors")
 
 # %%
 right = tests["clean samples"] + tests["noisy samples, converted"]
@@ -697,6 +762,8 @@ claims.check(
     "C5.b", "E4: the same without the conversion, along a constant (a test that sees nothing)",
     measured=abs(tests["noisy samples, no conversion"][0]), at_most=4, unit="standard errors", own=True,
 )  # fmt: skip
+
+# %%
 claims.check(
     "C5.c", "E4: the same without the conversion, along x",
     measured=tests["noisy samples, no conversion"][1], at_most=-40, unit="standard errors", own=True,
@@ -708,11 +775,11 @@ claims.check(
 
 
 # %% [markdown]
-# The middle columns show the power of the test, and the first column a trap: since the ring is centred, a
-# constant shift cannot tell the losses apart.
+# The middle columns show the power of the test, and the first column a trap: since the ring is
+# centred, a constant shift cannot tell the losses apart.
 #
-# **The network** is a small one, 3 → 64 → 64 → 2, wrapped as in the EDM models on which the authors build, so
-# that inputs and targets have unit scale at every noise level:
+# **The network** is a small one, 3 → 64 → 64 → 2, wrapped as in the EDM models on which the authors
+# build, so that inputs and targets have unit scale at every noise level:
 #
 # $$
 # \hat x_0=c_{\text{skip}}x+c_{\text{out}}\,\mathrm{net}\bigl(c_{\text{in}}x,\tfrac14\ln\sigma\bigr),\quad
@@ -735,9 +802,10 @@ def ambient_loss(params, x, y, sigma, sigma_i):
 
 
 # %% [markdown]
-# **Arms.** Seven networks for each of three seeds learn side by side as one batch with a leading axis. They share
-# points, noise and first weights, and differ in what they are given. Noise is drawn *once* for each sample and stays: fresh noise at
-# each step would average away. The arm that takes noisy data for clean is the trivial competitor.
+# **Arms.** Seven networks for each of three seeds learn side by side as one batch with a leading
+# axis. They share points, noise and first weights, and differ in what they are given. Noise is
+# drawn *once* for each sample and stays: fresh noise at each step would average away. The arm that
+# takes noisy data for clean is the trivial competitor.
 
 # %%
 class Arm(NamedTuple):
@@ -759,8 +827,10 @@ arms = {
     "1 % clean + 99 % noisy": Arm(20, 1980),
 }
 RING_SEEDS = 3
-GRID = scale(default=(), paper=((0.1, 0.2, 0.3), (0, 0.5, 0.9, 0.99, 1), (500, 2000, 8000, 32000)))
-for noise, p, n in product(*GRID) if GRID else ():
+
+# %%
+NOISE_GRID, SIZE_GRID = scale(default=((), ()), paper=((0.1, 0.2, 0.3), (500, 2000, 8000, 32000)))
+for noise, p, n in product(NOISE_GRID, (0, 0.5, 0.9, 0.99, 1), SIZE_GRID):
     arms[f"n = {n}, {p:.0%} of noise {noise}"] = Arm(n - round(p * n), round(p * n), noise)
 ROWS = max(arm.clean + arm.noisy for arm in arms.values())
 
@@ -769,11 +839,11 @@ def samples(arm, x, z):
     """Samples of an arm, repeated to ROWS, and the noise that its loss is told."""
     index = xp.arange(ROWS) % (arm.clean + arm.noisy)
     level = xp.where(index < arm.clean, 0.0, arm.noise)[:, None]
-    return x[index, :] + level * z[index, :], level * arm.told
+    return xp.take(x, index, axis=0) + level * xp.take(z, index, axis=0), level * arm.told
 
 
 # %%
-STEPS, BATCH, WIDTHS = scale(default=1500, paper=6000), 256, [3, *scale(default=(64, 64), paper=(128, 128)), 2]
+STEPS, BATCH, WIDTH = scale(default=1500, paper=6000), 256, scale(default=64, paper=128)
 
 
 def single(*arrays):
@@ -788,7 +858,7 @@ def train(seeds):
         rng = generator(seed)
         x, z = ring(ROWS, rng), rng.standard_normal((ROWS, 2))
         everything += [samples(arm, x, z) for arm in arms.values()]
-        nets += [nn.mlp_init(rng, WIDTHS)] * len(arms)
+        nets += [nn.mlp_init(rng, [3, WIDTH, WIDTH, 2])] * len(arms)
     y, sigma_i = single(*(xp.stack(part) for part in zip(*everything, strict=True)))
     params = [{key: xp.stack([net[k][key] for net in nets]) for key in nets[0][k]} for k in range(3)]
 
@@ -804,9 +874,10 @@ def train(seeds):
 
 
 # %% [markdown]
-# **Sampling** follows $\mathrm dx/\mathrm d\sigma=(x-\hat x_0)/\sigma$ from $\sigma=10$ to 0 over 18 levels of EDM's grid with Heun's rule, which averages
-# the slopes at both ends of a step. Every network is sampled down to zero, also below the noise of its data where it
-# was never trained: that is the effect under study.
+# **Sampling** follows $\mathrm dx/\mathrm d\sigma=(x-\hat x_0)/\sigma$ from $\sigma=10$ to 0 over
+# 18 levels of EDM's grid with Heun's rule, which averages the slopes at both ends of a step. Every
+# network is sampled down to zero, also below the noise of its data where it was never trained: that
+# is the effect under study.
 
 # %%
 def generate(params, z, N=18, low=0.002, high=10.0, rho=7):
@@ -826,6 +897,10 @@ def generate(params, z, N=18, low=0.002, high=10.0, rho=7):
         x = straight if following == 0 else x + step / 2 * (first + slope(straight, following))
     return xp.astype(x, xp.float64)
 
+#
+# Two numbers judge the points. The *energy distance* $2E\lVert X-Y\rVert-E\lVert X-X'\rVert-E\lVert Y-Y'\rVert$ to 2000 points of the ring,
+# 250 from every ball, notices whatever differs; $n$ perfect points are at the distance $E\lVert X-X'\rVert/n$ on
+# average, simply because they are few. The mean distance to the nearest centre notices blur only.
 
 # %%
 def mode_distance(x):
@@ -836,14 +911,17 @@ def mode_distance(x):
 ring_seeds, rng = list(range(RING_SEEDS)), generator(1000)
 params = train(ring_seeds)
 points = generate(params, rng.standard_normal((2000, 2)))
-real, others = ring(2000, rng), ring(2000, rng)
+others = ring(2000, rng)
+real = xp.tile(RING, (250, 1)) + TAU * rng.standard_normal((2000, 2))  # 250 points in every ball
 measures = [(energy_distance(v, real), mode_distance(v)) for v in points]
 measures = np.reshape(measures, (RING_SEEDS, len(arms), 2))
 energy, nearest = (dict(zip(arms, measures[..., k].mean(axis=0), strict=True)) for k in range(2))
+fresh = {n: float(np.mean(pdist(to_host(real)))) / n for n in (20, 200)}
 rows = [[name, energy[name], nearest[name]] for name in arms]
-rows.append(["two real samples", energy_distance(others, real), mode_distance(others)])
-table(rows, ["training data", "energy distance", "distance to nearest mode"],
-      "Generated points against the ring, mean of three seeds")  # fmt: skip
+rows += [[f"{n} perfect points, expected", value, "–"] for n, value in fresh.items()]
+rows.append(["2000 perfect points, drawn", energy_distance(others, real), mode_distance(others)])
+columns = ["training data", "energy distance", "distance to nearest mode"]
+table(rows, columns, "Generated points against the ring, mean of three seeds")
 
 # %% tags=["hide-input"]
 alt = """Four panels of generated points. All clean: eight tight clusters on a ring. All noisy: a blurred ring
@@ -859,25 +937,118 @@ with figure(2, 2, alt=alt, caption=caption, width=7.0, height=7.0, sharex=True, 
         ax.label_outer()
 
 # %%
-mix, few_mix = "10 % clean + 90 % noisy", "1 % clean + 99 % noisy"
-checks = [
-    ("C4.a", "energy distance, mix over noisy only", energy[mix] / energy["100 % noisy"], {"at_most": 0.5}, {"paper": "FID 2.81 over 11.93 (CIFAR-10)"}),
-    ("C4.d", "distance to the nearest mode, noisy only over mix", nearest["100 % noisy"] / nearest[mix], {"at_least": 1.3}, {"paper": "noisy alone cannot match clean"}),
-    ("C4.b", "energy distance, all clean over mix: the network is not the limit", energy["100 % clean"] / energy[mix], {"at_most": 0.5}, {"own": True}),
-    ("C4.e", "distance to the nearest mode, all clean", nearest["100 % clean"], {"at_most": 0.15}, {"own": True}),
-    ("C4.c", "energy distance, mix over noisy taken for clean", energy[mix] / energy["noisy taken for clean"], {"at_most": 0.8}, {"own": True}),
-    ("C4.g", "energy distance, 1 % clean + 99 % noisy over 1 % clean only", energy[few_mix] / energy["1 % clean only"], {"at_most": 0.8}, {"paper": "FID 3.53 with 1 % clean (CIFAR-10)"}),
-]  # fmt: skip
-for id, statement, measured, threshold, kind in checks:
-    claims.check(id, f"E4: {statement}", measured=measured, seeds=RING_SEEDS, **threshold, **kind)
-claims.report_value(
-    "C4.f", "E4: energy distance, mix over 10 % clean only",
-    measured=energy[mix] / energy["10 % clean only"], seeds=RING_SEEDS, paper="FID 2.81 over 17.30 (CIFAR-10)",
+mix, few_mix = energy["10 % clean + 90 % noisy"], energy["1 % clean + 99 % noisy"]
+claims.check(
+    "C4.a", "E4: energy distance, mix over noisy only",
+    measured=mix / energy["100 % noisy"], at_most=0.5, seeds=RING_SEEDS,
+    paper="FID 2.81 over 11.93 (CIFAR-10)",
+)  # fmt: skip
+claims.check(
+    "C4.d", "E4: distance to the nearest mode, noisy only over mix",
+    measured=nearest["100 % noisy"] / nearest["10 % clean + 90 % noisy"], at_least=1.3,
+    seeds=RING_SEEDS, paper="noisy data alone cannot match clean data",
+)  # fmt: skip
+
+# %%
+claims.check(
+    "C4.c", "E4: energy distance, mix over noisy taken for clean",
+    measured=mix / energy["noisy taken for clean"], at_most=0.8, seeds=RING_SEEDS, own=True,
+)  # fmt: skip
+claims.check(
+    "C4.g", "E4: energy distance, 1 % clean + 99 % noisy over 1 % clean only",
+    measured=few_mix / energy["1 % clean only"], at_most=0.8, seeds=RING_SEEDS,
+    paper="FID 3.53 with 1 % clean (CIFAR-10)",
 )  # fmt: skip
 claims.report_value(
     "C4.h", "E4: energy distance, noisy taken for clean over noisy only",
     measured=energy["noisy taken for clean"] / energy["100 % noisy"], seeds=RING_SEEDS, own=True,
 )  # fmt: skip
 
+# %% [markdown]
+# The mixture is far better than noisy points alone, and a single per cent of clean points already
+# helps. Two results deserve a warning. The trivial competitor, noisy data taken for clean, does as
+# well as the ambient model of noisy data alone in energy distance, or better (C4.h): without any
+# clean point the network is never trained below the noise, and what it does there is its own
+# invention. And at 10 % the mixture is not clearly better than its clean points alone. For a ring
+# of eight balls 200 clean points are plenty. What they lack is only balance: they fall on the eight
+# balls unevenly, and the energy distance of 200 *perfect* points, in the table, says what that
+# costs. The mixture has 2000 points and no such trouble, but its balls are blurred, which the mode
+# distance shows and which costs about as much. The next rows hold this fast. With 20 clean points
+# the balance is lost, and there the paper's order returns (C4.g).
+
+# %%
+claims.check(
+    "C4.f", "E4: energy distance, mix over 10 % clean only",
+    measured=mix / energy["10 % clean only"], at_most=0.4, seeds=RING_SEEDS,
+    paper="FID 2.81 over 17.30 (CIFAR-10)",
+    not_reproduced="200 clean points suffice for eight balls: see C4.i and C4.j",
+)  # fmt: skip
+claims.check(
+    "C4.i", "E4: energy distance, 10 % clean only over that of 200 perfect points",
+    measured=energy["10 % clean only"] / fresh[200], between=(0.3, 3), seeds=RING_SEEDS, own=True,
+)  # fmt: skip
+claims.check(
+    "C4.j", "E4: energy distance, mix over that of 200 perfect points",
+    measured=mix / fresh[200], between=(0.6, 2), seeds=RING_SEEDS, own=True,
+)  # fmt: skip
+
+# %%
+claims.check(
+    "C4.b", "E4: energy distance, all clean over mix: the network is not the limit",
+    measured=energy["100 % clean"] / mix, at_most=0.5, seeds=RING_SEEDS, own=True,
+)  # fmt: skip
+claims.check(
+    "C4.e", "E4: distance to the nearest mode, all clean",
+    measured=nearest["100 % clean"], at_most=0.15, seeds=RING_SEEDS, own=True,
+)  # fmt: skip
+
+# %% [markdown]
+# ## Verdict
+#
+# A noisy sample has a price, and it depends on the company it keeps. The last table gathers the
+# prices of this chapter in one currency: how many noisy samples replace one clean sample, averaged
+# over a data set with a tenth of it clean.
+
+# %%
+tenth_price = {}
+for s in MIXED:
+    all_clean, part = bound([(1.0, S_CLEAN)], mu, D), bound([(0.1, S_CLEAN), (0.9, s)], mu, D)
+    tenth_price[f"four centres, total noise {s / S_CLEAN:.0f} times the clean spread"] = average_price(
+        0.1, all_clean / part
+    )
+tenth_price["digits, noise 1 on pixels from −1 to 1"] = digit_price
+tenth_price |= {f"{name}, noise 0.2 (paper)": row[0] for name, row in paper_prices.items()}
+rows = [[name, value] for name, value in tenth_price.items()]
+table(rows, ["data, 10 % clean", "noisy samples for a clean one"], "Exchange rates")
+
+# %% [markdown]
+# Where all data are noisy the price of detail is a power of the noise that grows by two with every
+# component, and by four where the weights are unknown too, as the theorem has it. A tenth of clean
+# samples turns this into a factor, and EM shows that an estimator can have it. On digits the order
+# of the paper's Table 1 is reproduced with likelihoods, and the ambient loss passes a test that its
+# wrong forms fail. In one comparison the ring does not follow Table 1: 200 of 2000 clean points are
+# enough for it, and noisy ones add nothing.
+
 # %%
 claims.report()
+
+# %% [markdown]
+# ## What was not tested
+#
+# Networks for pictures, FID and the paper's data sets need days on many GPUs. The theorems are
+# stated but not proved; their rates hold in the worst case, when atoms may collide, while our
+# bounds are local and take the atoms as they stand. That both have the same power of the noise was
+# computed for two and three components, where the limit is near. Equations {eq}`eq-amb-bound` and
+# {eq}`eq-amb-price` were not simulated at $s=0.6$ and $1$: there the bound needs many more than
+# 2000 samples. The paper's *consistency* loss, which asks the guesses at two noise levels to agree
+# and brings the FID of noisy-only training on CIFAR-10 from 60.73 to 11.93, was not run at any
+# scale, nor was a network on digits. The ring's networks are smaller than those that the prototype
+# of this experiment used.
+#
+# ## At paper scale
+#
+# With `GAUSSBOOK_SCALE=paper` the same cells train, besides the seven arms above, one network for
+# each of three noise levels, five shares of noisy points, four sizes and three seeds, with width
+# 128 for 6000 steps, all as one batch: the paper's grid. The derivative test takes 5 million draws,
+# and EM runs to convergence. This scale has not been run on a GPU yet; when it has, the numbers
+# will stand here with the device and the date.
