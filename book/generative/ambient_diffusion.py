@@ -32,7 +32,8 @@
 # than half of a clean one. In this chapter the exchange rates are computed, exactly where that is
 # possible, as derivatives of an information matrix. The first figure below shows both halves at
 # once, and both hold. The price of one clean sample is steep, and it falls when some of the others
-# are clean.
+# are clean. One of the paper's comparisons does not come out on our smallest model, and the chapter
+# says why.
 #
 # ## What the paper claims
 #
@@ -113,7 +114,7 @@
 # ## The method in code
 
 # %%
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
@@ -226,6 +227,9 @@ with figure(1, 2, alt=alt, caption=caption, width=9.0, height=3.8) as axes:
     for (s, curve), colour in zip(prices.items(), PALETTE.values(), strict=False):
         axes[1].loglog(100 * SHARES, curve, color=colour, label=f"s = {s:g}")
         axes[1].axhline((s / S_CLEAN) ** 2, color=colour, ls=":", lw=1)
+    axes[0].set_xticks((0.2, 0.5, 1, 2, 4), labels=("0.2", "0.5", "1", "2", "4"))
+    axes[1].set_xticks((0.1, 1, 10, 100), labels=("0.1", "1", "10", "100"))
+    axes[0].minorticks_off()
     axes[0].set(xlabel="total noise s of all samples", ylabel="error, relative to s = 0.2")
     axes[1].set(xlabel="clean samples (%)", ylabel="price of a clean sample (noisy ones)")
     axes[0].legend()
@@ -600,9 +604,9 @@ def strip(name, seed=0, count=12):
     return np.concatenate(np.pad(pictures, ((0, 0), (0, 0), (0, 1)), constant_values=1), axis=1)
 
 
-alt = """Five rows of twelve small pictures drawn from the five priors with the same random numbers. Those of
-the all-clean prior have strokes like digits; those of the mixture look alike; those of 10 % clean only are
-similar but rougher; those of noisy data are vaguer; those fitted as if noisy pictures were clean are grainy."""
+alt = """Five rows of twelve small pictures drawn from the five priors with the same random numbers:
+bright blurred strokes on black, some of them like digits. A column looks alike in most rows. The all-noisy
+row is paler, and the last row, fitted as if noisy pictures were clean, has the harshest contrasts."""
 caption = "Pictures drawn from each prior, with the same random numbers in every row."
 with figure(5, 1, alt=alt, caption=caption, width=7.2, height=4.4) as axes:
     for ax, name in zip(axes, priors, strict=True):
@@ -617,12 +621,12 @@ ahead = int(np.sum(mixed > best))
 top = max(np.mean(noisy_only), np.mean(tenth_only))
 claims.check(
     "C3.a", "E3: mean test log-likelihood, all clean less mix",
-    measured=float(np.mean(clean - mixed)), at_least=0.0, unit="nats", seeds=DIGIT_SEEDS,
+    measured=float(np.mean(clean - mixed)), at_least=0.5, unit="nats", seeds=DIGIT_SEEDS,
     paper="FID 1.99 against 2.81 (CIFAR-10)",
 )  # fmt: skip
 claims.check(
     "C3.c", "E3: mix less the better of noisy only and 10 % clean only, means of the seeds",
-    measured=float(np.mean(mixed) - top), at_least=0.0, unit="nats", seeds=DIGIT_SEEDS,
+    measured=float(np.mean(mixed) - top), at_least=0.2, unit="nats", seeds=DIGIT_SEEDS,
     paper="FID 2.81 against 11.93 and 17.30 (CIFAR-10)",
 )  # fmt: skip
 
@@ -730,9 +734,9 @@ def best_guess(x, sigma):
     return (sigma**2 * (w @ RING) + TAU**2 * x) / v
 
 
-def t_values(sigma_i, factor=1.0, n=scale(default=200_000, paper=5_000_000)):
+def t_values(sigma_i, factor=1.0):
     """Mean derivative over its standard error along a constant, x, and the best guess."""
-    rng = generator(0)
+    rng, n = generator(0), scale(default=200_000, paper=5_000_000)
     sigma = xp.clip(noise_levels((n, 1), rng), sigma_i, None)
     y = ring(n, rng) + sigma_i * rng.standard_normal((n, 2))
     x = y + xp.sqrt(sigma**2 - sigma_i**2) * rng.standard_normal((n, 2))
@@ -891,16 +895,20 @@ def generate(params, z, N=18, low=0.002, high=10.0, rho=7):
 
     networks = params[0]["weight"].shape[0]
     (x,) = single(xp.broadcast_to(high * z, (networks, *z.shape)))
-    for sigma, following in zip(levels[:-1], levels[1:], strict=True):
+    for sigma, following in pairwise(levels):
         step, first = following - sigma, slope(x, sigma)
         straight = x + step * first
         x = straight if following == 0 else x + step / 2 * (first + slope(straight, following))
     return xp.astype(x, xp.float64)
 
-#
-# Two numbers judge the points. The *energy distance* $2E\lVert X-Y\rVert-E\lVert X-X'\rVert-E\lVert Y-Y'\rVert$ to 2000 points of the ring,
-# 250 from every ball, notices whatever differs; $n$ perfect points are at the distance $E\lVert X-X'\rVert/n$ on
-# average, simply because they are few. The mean distance to the nearest centre notices blur only.
+
+
+# %% [markdown]
+# Two numbers judge the points. The *energy distance*
+# $2E\lVert X-Y\rVert-E\lVert X-X'\rVert-E\lVert Y-Y'\rVert$ to 2000 points of the ring, 250 from
+# every ball, notices whatever differs; $n$ perfect points are at the distance
+# $E\lVert X-X'\rVert/n$ on average, simply because they are few. The mean distance to the nearest
+# centre notices blur only.
 
 # %%
 def mode_distance(x):
@@ -924,9 +932,10 @@ columns = ["training data", "energy distance", "distance to nearest mode"]
 table(rows, columns, "Generated points against the ring, mean of three seeds")
 
 # %% tags=["hide-input"]
-alt = """Four panels of generated points. All clean: eight tight clusters on a ring. All noisy: a blurred ring
-whose clusters run into each other. 10 % clean only: eight tight clusters of uneven size. 10 % clean with
-90 % noisy: eight round clusters, wider than the clean ones but apart."""
+alt = """Four panels of generated points. All clean: eight tight clusters on a ring, joined by thin
+trails. All noisy: one broad ring without clusters, with points inside. 10 % clean only: eight tight
+clusters again. 10 % clean with 90 % noisy: a narrower ring, densest at the eight places but joined
+between them."""
 caption = "Points generated by four of the networks of the first seed."
 with figure(2, 2, alt=alt, caption=caption, width=7.0, height=7.0, sharex=True, sharey=True) as axes:
     for ax, name, x in zip(axes.flat, arms, points, strict=False):
