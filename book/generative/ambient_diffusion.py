@@ -489,8 +489,10 @@ claims.check(
 # covariance $B$:
 #
 # $$
-# \pi_k=\tfrac1n\sum_iq_{ik},\quad m_k=\frac{\sum_iq_{ik}b_{ik}}{\sum_iq_{ik}},\quad
+# \begin{gathered}
+# \pi_k=\tfrac1n\sum_iq_{ik},\qquad m_k=\frac{\sum_iq_{ik}b_{ik}}{\sum_iq_{ik}},\\
 # V_k=\frac{\sum_iq_{ik}\bigl[(b_{ik}-m_k)(b_{ik}-m_k)^\top+B_{ik}\bigr]+\nu\Psi}{\sum_iq_{ik}+\nu}+10^{-3}I .
+# \end{gathered}
 # $$ (eq-amb-mstep)
 #
 # The terms with $\nu=40$ pull all covariances towards a common $\Psi$, the covariance within the
@@ -765,6 +767,7 @@ def t_values(sigma_i, factor=1.0):
     return [float(xp.mean(v) / xp.std(v) * n**0.5) for v in slopes]
 
 
+# %%
 tests = {
     "clean samples": t_values(0.0),
     "noisy samples, converted": t_values(0.3),
@@ -798,15 +801,17 @@ claims.check(
 
 
 # %% [markdown]
-# The middle columns show the power of the test, and the first column a trap: since the ring is
-# centred, a constant shift cannot tell the losses apart.
+# The columns for $x$ and the best guess show the power of the test, the first column a trap: since
+# the ring is centred, a constant shift cannot tell the losses apart.
 #
 # **The network** is a small one, 3 → 64 → 64 → 2, wrapped as in the EDM models on which the authors
 # build, so that inputs and targets have unit scale at every noise level:
 #
 # $$
-# \hat x_0=c_{\text{skip}}x+c_{\text{out}}\,\mathrm{net}\bigl(c_{\text{in}}x,\tfrac14\ln\sigma\bigr),\quad
+# \begin{gathered}
+# \hat x_0=c_{\text{skip}}x+c_{\text{out}}\,\mathrm{net}\bigl(c_{\text{in}}x,\tfrac14\ln\sigma\bigr),\\
 # c_{\text{skip}}=\tfrac{\sigma_d^2}{\sigma^2+\sigma_d^2},\ c_{\text{out}}=\tfrac{\sigma\sigma_d}{\sqrt{\sigma^2+\sigma_d^2}},\ c_{\text{in}}=\tfrac1{\sqrt{\sigma^2+\sigma_d^2}} .
+# \end{gathered}
 # $$ (eq-amb-edm)
 
 # %%
@@ -874,6 +879,11 @@ def single(*arrays):
     return tuple(xp.astype(part, xp.float32) for part in arrays)
 
 
+# %% [markdown]
+# A step draws 256 rows, noise levels and noise that all networks share, and Adam's rate of 0.003
+# falls to zero over the second half of the steps.
+
+# %%
 def train(seeds):
     """Train all arms of all seeds; their parameters have the leading axis (arm, seed)."""
     everything, nets = [], []
