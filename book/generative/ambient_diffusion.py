@@ -32,8 +32,8 @@
 # than half of a clean one. In this chapter the exchange rates are computed, exactly where that is
 # possible, as derivatives of an information matrix. The first figure below shows both halves at
 # once, and both hold. The price of one clean sample is steep, and it falls when some of the others
-# are clean. One of the paper's comparisons does not come out on our smallest model, and the chapter
-# says why.
+# are clean. One comparison does not come out on our smallest model: there a tenth of clean samples
+# needs no help from noisy ones.
 #
 # ## What the paper claims
 #
@@ -48,12 +48,12 @@
 #    {claims}`C2.a, C2.b, C2.c, C2.d`
 # 3. On real pictures the order is the same: all clean, then 10 % clean with 90 % noisy, then the
 #    two poor ones, all noisy and 10 % clean alone (the table below).
-#    {claims}`C3.a, C3.b, C3.c, C3.d, C3.e, C3.f`
+#    {claims}`C3.a, C3.b, C3.c, C3.d, C3.e`
 # 4. Diffusion models trained with the *ambient* loss show it. Noisy data alone do not suffice.
-#    {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h, C4.i, C4.j`
+#    {claims}`C4.a, C4.b, C4.c, C4.d, C4.e, C4.f, C4.g, C4.h, C4.i, C4.j, C4.k`
 # 5. The ambient loss is right: its minimiser is the denoiser of the *clean* data at every noise
 #    level above that of the samples.
-#    {claims}`C5.a, C5.b, C5.c, C5.d`
+#    {claims}`C5.a, C5.b, C5.c`
 #
 # The paper's Table 1, Fréchet distances of generated pictures (FID, lower is better) at noise of
 # standard deviation 0.2 on pixels in $[-1,1]$:
@@ -65,7 +65,7 @@
 # | 10 % clean only | 17.30 ± 0.14 | 11.92 ± 0.05 | 10.57 ± 0.06 |
 # | 10 % clean + 90 % noisy | 2.81 ± 0.02 | 2.75 ± 0.02 | 1.68 ± 0.02 |
 #
-# Not tested here: FID, networks for pictures and the proofs. **What this rests on:** the abstract,
+# **What this rests on:** the abstract,
 # the theorems' statements and the tables of the full paper, the public reviews, and the authors'
 # code for the loss, the sampler and their settings. The proofs were not read.
 #
@@ -83,8 +83,10 @@
 # variance $s^2$:
 #
 # $$
-# F^\parallel_{jl}=E\Bigl[w_jw_l\,\frac{(x-\mu_j)(x-\mu_l)}{s^4}\Bigr],\qquad
+# \begin{gathered}
+# F^\parallel_{jl}=E\Bigl[w_jw_l\,\frac{(x-\mu_j)(x-\mu_l)}{s^4}\Bigr],\\
 # F^\perp_{jl}=\frac{E[w_jw_l]}{s^2}.
+# \end{gathered}
 # $$ (eq-amb-fisher)
 #
 # Independent samples add their information. With $n_s$ samples of noise $s$ no unbiased estimate of
@@ -92,17 +94,21 @@
 # attains it as samples grow many:
 #
 # $$
-# \mathrm{MSE}=\operatorname{tr}\Bigl(\sum_sn_sF^\parallel_s\Bigr)^{-1}
-# +(d-1)\operatorname{tr}\Bigl(\sum_sn_sF^\perp_s\Bigr)^{-1}.
+# \begin{aligned}
+# \mathrm{MSE}={}&\operatorname{tr}\Bigl(\sum_sn_sF^\parallel_s\Bigr)^{-1}\\
+# &+(d-1)\operatorname{tr}\Bigl(\sum_sn_sF^\perp_s\Bigr)^{-1}.
+# \end{aligned}
 # $$ (eq-amb-bound)
 #
 # The **price** of a clean sample is the number of noisy ones that lower this error as much as one
 # clean sample does, the ratio of two derivatives. With the inverses $C$ of the two sums,
 #
 # $$
+# \begin{gathered}
 # -\frac{\partial\,\mathrm{MSE}}{\partial n_s}=\operatorname{tr}C^\parallel F^\parallel_sC^\parallel
-# +(d-1)\operatorname{tr}C^\perp F^\perp_sC^\perp,\qquad
+# +(d-1)\operatorname{tr}C^\perp F^\perp_sC^\perp,\\
 # \text{price}=\frac{\partial\,\mathrm{MSE}/\partial n_{\text{clean}}}{\partial\,\mathrm{MSE}/\partial n_{\text{noisy}}} .
+# \end{gathered}
 # $$ (eq-amb-price)
 #
 # **The theorem.** For atoms at unknown places with unknown weights, in a ball and seen with
@@ -110,8 +116,10 @@
 # truth by a constant times
 #
 # $$
-# k\Bigl(\frac{d+\log\frac1\delta}{\sum_i\sigma_i^{-4}}\Bigr)^{1/4}
-# +k^3\Bigl(\frac{k\log k+\log\frac1\delta}{\sum_i\sigma_i^{-(4k-2)}}\Bigr)^{1/(4k-2)}
+# \begin{aligned}
+# &k\Bigl(\frac{d+\log\frac1\delta}{\sum_i\sigma_i^{-4}}\Bigr)^{1/4}\\
+# &+k^3\Bigl(\frac{k\log k+\log\frac1\delta}{\sum_i\sigma_i^{-(4k-2)}}\Bigr)^{1/(4k-2)}
+# \end{aligned}
 # $$ (eq-amb-theorem)
 #
 # with probability $1-\delta$; Theorem 4.4 has a lower bound with the same two sums. In the second
@@ -329,33 +337,21 @@ TABLE_3 = {  # FID of clean pictures alone by share; FID of the mixtures at 10, 
     "CelebA": ((11.92, 3.72, 2.83, 2.68, 2.50, 2.40), (2.75, 2.67, 2.52)),
     "ImageNet": ((10.57, 4.34, 2.15, 1.65, 1.50, 1.41), (1.68, 1.59, 1.51)),
 }
-
-
-def average_price(clean, equivalent):
-    """Noisy samples for one clean one, if a share `clean` with noise equals `equivalent` without."""
-    return (1 - clean) / (equivalent - clean)
-
-
 paper_prices = {}
 for name, (alone, mixtures) in TABLE_3.items():
     equivalent = np.interp(-np.log(mixtures), -np.log(alone), CLEAN_SHARES)
-    paper_prices[name] = average_price(np.asarray(CLEAN_SHARES[:3]), equivalent)
+    clean = np.asarray(CLEAN_SHARES[:3])
+    paper_prices[name] = (1 - clean) / (equivalent - clean)
 rows = [[name, *row] for name, row in paper_prices.items()]
 columns = ["data", "10 % clean", "30 % clean", "50 % clean"]
 table(rows, columns, "Noisy pictures for one clean picture, read off the paper's Table 3")
-low, high = ([end(row) for row in paper_prices.values()] for end in (np.min, np.max))
-say(f"""The mixtures give prices of {low[0]:.1f} to {high[0]:.1f} on CIFAR-10, {low[1]:.1f} to {high[1]:.1f} on
-CelebA and {low[2]:.1f} to {high[2]:.1f} on ImageNet. The printed range is 1.5 to 1.75 for all three.""")
 
 
 # %% [markdown]
 # This is arithmetic on published numbers, so it has no row in the verdict. The paper finds its
-# range by comparing pairs of models: if 90 % clean pictures alone do better than 30 % clean and
-# 70 % noisy ones, a noisy picture is worth at most a share $c$ of a clean one with $0.9=0.3+0.7c$.
-# Which pairs gave the printed range we do not know. On CIFAR-10 one pair points elsewhere: 30 %
-# clean with 70 % noisy pictures (2.42) come out level with 50 % clean pictures alone (2.40), so
-# that $0.3+0.7c\approx0.5$ and the price is about 3.5. Either way it is a small number. Pictures
-# are not four points: noise of 0.2 is small against most of what distinguishes them.
+# range of 1.5 to 1.75 by comparing pairs of models; which pairs we do not know. One pair on CIFAR-10 points
+# elsewhere: 30 % clean with 70 % noisy pictures (2.42) come out level with 50 % clean pictures
+# alone (2.40), so that 70 noisy ones replace 20 clean ones. Either way it is a small number.
 #
 # ### E2: four budgets, in theory and in a simulation
 #
@@ -363,7 +359,7 @@ CelebA and {low[2]:.1f} to {high[2]:.1f} on ImageNet. The printed range is 1.5 t
 # with weights and noise known, weighs every sample by its own precision,
 #
 # $$
-# q_{ij}\propto N(y_i\mid m_j,s_i^2I),\qquad m_j\leftarrow\frac{\sum_iq_{ij}\,y_i/s_i^2}{\sum_iq_{ij}/s_i^2}.
+# q_{ij}\propto N(y_i\mid m_j,s_i^2I),\quad m_j\leftarrow\frac{\sum_iq_{ij}\,y_i/s_i^2}{\sum_iq_{ij}/s_i^2}.
 # $$ (eq-amb-em)
 #
 # The cell runs it for all seeds at once, along leading axes.
@@ -455,18 +451,15 @@ claims.check(
 )  # fmt: skip
 
 # %%
-claims.check(
-    "C2.c", "E2: error of noisy only over that of 10 % clean + 90 % noisy",
-    measured=simulated["100 % noisy"] / mix, at_least=1.5, seeds=SEEDS, paper="mix is better",
-)  # fmt: skip
-claims.check(
-    "C2.d", "E2: error of 10 % clean only over that of 10 % clean + 90 % noisy",
-    measured=simulated["10 % clean only"] / mix, at_least=1.5, seeds=SEEDS, paper="mix is better",
-)  # fmt: skip
-claims.check(
-    "C2.b", "E2: error of the mix when told one mean variance over that of the mix",
-    measured=simulated["pooled"] / mix, at_least=1.5, seeds=SEEDS, own=True,
-)  # fmt: skip
+for id, words, other, own in (
+    ("C2.b", "the mix when told one mean variance", "pooled", True),
+    ("C2.c", "noisy only", "100 % noisy", False),
+    ("C2.d", "10 % clean only", "10 % clean only", False),
+):
+    claims.check(
+        id, f"E2: error of {words} over that of the mix", measured=simulated[other] / mix,
+        at_least=1.5, seeds=SEEDS, paper=None if own else "mix is better", own=own,
+    )  # fmt: skip
 
 
 # %% [markdown]
@@ -482,7 +475,10 @@ claims.check(
 # picture behind each sample (Bovy and others call it *extreme deconvolution*):
 #
 # $$
-# q_{ik}\propto\pi_kN(y_i\mid m_k,T_{ik}),\quad b_{ik}=m_k+G_{ik}(y_i-m_k),\quad G_{ik}=V_kT_{ik}^{-1},\quad B_{ik}=V_k-G_{ik}V_k .
+# \begin{gathered}
+# q_{ik}\propto\pi_kN(y_i\mid m_k,T_{ik}),\quad G_{ik}=V_kT_{ik}^{-1},\\
+# b_{ik}=m_k+G_{ik}(y_i-m_k),\quad B_{ik}=V_k-G_{ik}V_k .
+# \end{gathered}
 # $$ (eq-amb-estep)
 #
 # The new weights, means and covariances are the moments of these guesses, with their remaining
@@ -491,7 +487,8 @@ claims.check(
 # $$
 # \begin{gathered}
 # \pi_k=\tfrac1n\sum_iq_{ik},\qquad m_k=\frac{\sum_iq_{ik}b_{ik}}{\sum_iq_{ik}},\\
-# V_k=\frac{\sum_iq_{ik}\bigl[(b_{ik}-m_k)(b_{ik}-m_k)^\top+B_{ik}\bigr]+\nu\Psi}{\sum_iq_{ik}+\nu}+10^{-3}I .
+# S_k=\sum_iq_{ik}\bigl[(b_{ik}-m_k)(b_{ik}-m_k)^\top+B_{ik}\bigr],\\
+# V_k=\frac{S_k+\nu\Psi}{\sum_iq_{ik}+\nu}+10^{-3}I .
 # \end{gathered}
 # $$ (eq-amb-mstep)
 #
@@ -664,23 +661,8 @@ claims.check(
 
 # %% [markdown]
 # The order is the paper's. The mixture goes a smaller part of the way than on CIFAR-10: noise of 1
-# on pixels in $[-1,1]$ is five times the paper's. To have a price here too, we ask how many clean
-# digits *alone* would have given the likelihood of the mixture.
-
-# %%
-SIZES = (140, 200, 280, 400, 700)
-alone = [float(np.mean(score(deconvolve([(x[:, :n, :], 0.0)])))) for n in SIZES]
-alone.append(float(np.mean(clean)))
-equivalent = float(np.exp(np.interp(np.mean(mixed), alone, np.log([*SIZES, n_train]))))
-digit_price = average_price(n_clean / n_train, equivalent / n_train)
-claims.report_value(
-    "C3.f", "E3: noisy digits for one clean digit, averaged over the mixture",
-    measured=digit_price, seeds=DIGIT_SEEDS, own=True,
-)  # fmt: skip
-say(f"""The {n_clean} clean and {n_train - n_clean} noisy digits together are worth {equivalent:.0f} clean ones,
-so that {digit_price:.0f} noisy digits replace one clean digit.""")
-
-# %% [markdown]
+# on pixels in $[-1,1]$ is five times the paper's.
+#
 # ### E4: ambient diffusion
 #
 # A *diffusion model* adds noise of every strength $\sigma$ to data, $x_\sigma=x_0+\sigma\epsilon$,
@@ -692,13 +674,15 @@ so that {digit_price:.0f} noisy digits replace one clean digit.""")
 # $\sigma_i^2/\sigma^2$ of the noise $x-x_0$ in $x$. Hence
 #
 # $$
-# E[y_i\mid x]=(1-a)\,E[x_0\mid x]+a\,x,\quad a=\frac{\sigma_i^2}{\sigma^2},\qquad
+# \begin{gathered}
+# E[y_i\mid x]=(1-a)\,E[x_0\mid x]+a\,x,\quad a=\frac{\sigma_i^2}{\sigma^2},\\
 # \mathcal L=w(\sigma)\,\bigl\lVert(1-a)\,\hat x_0(x,\sigma)+a\,x-y_i\bigr\rVert^2
+# \end{gathered}
 # $$ (eq-amb-loss)
 #
-# is least at $\hat x_0=E[x_0\mid x_\sigma]$, for every $\sigma>\sigma_i$. As in the authors' code
-# $\sigma$ is drawn with $\ln\sigma\sim N(-1.2,1.2^2)$ and then raised to $\sigma_i$ where it is
-# smaller (there $a=1$ and the loss is zero: such draws are wasted), and
+# The mean of $\mathcal L$ is least at $\hat x_0=E[x_0\mid x_\sigma]$, for every $\sigma>\sigma_i$. As
+# in the authors' code $\sigma$ is drawn with $\ln\sigma\sim N(-1.2,1.2^2)$ and then raised to
+# $\sigma_i$ where it is smaller (there $a=1$ and the loss is zero: such draws are wasted), and
 # $w=(\sigma^2+\sigma_d^2)/(\sigma\sigma_d)^2$ with the standard deviation $\sigma_d=0.7$ of the
 # data. Our data are a ring of eight small balls.
 
@@ -733,14 +717,17 @@ def weight(sigma):
 # posterior weights and $\tau=0.05$
 #
 # $$
-# E[x_0\mid x]=\frac{\sigma^2}{\sigma^2+\tau^2}\sum_jw_jc_j+\frac{\tau^2}{\sigma^2+\tau^2}\,x .
+# E[x_0\mid x]=\frac{\sigma^2\sum_jw_jc_j+\tau^2x}{\sigma^2+\tau^2} .
 # $$ (eq-amb-guess)
 #
 # At a minimum the derivative of the mean loss must vanish in every direction $f$ in which
 # $\hat x_0$ may be changed,
 #
 # $$
-# \frac{\mathrm d}{\mathrm d\epsilon}\mathcal L[\hat x_0+\epsilon f]=2w\,(1-a)\,\bigl\langle f,(1-a)\hat x_0+ax-y_i\bigr\rangle .
+# \begin{aligned}
+# &\frac{\mathrm d}{\mathrm d\epsilon}\mathcal L[\hat x_0+\epsilon f]\\
+# &\quad=2w\,(1-a)\,\bigl\langle f,(1-a)\hat x_0+ax-y_i\bigr\rangle .
+# \end{aligned}
 # $$ (eq-amb-derivative)
 #
 # We take 200 000 draws and count how many standard errors the mean is from zero, for clean and
@@ -784,20 +771,11 @@ claims.check(
     "C5.a", "E4: derivative of the ambient loss at the best guess, largest of six",
     measured=max(map(abs, right)), at_most=4, unit="standard errors", paper="unbiased",
 )  # fmt: skip
-claims.check(
-    "C5.b", "E4: the same without the conversion, along a constant (a test that sees nothing)",
-    measured=abs(tests["noisy samples, no conversion"][0]), at_most=4, unit="standard errors", own=True,
-)  # fmt: skip
-
-# %%
-claims.check(
-    "C5.c", "E4: the same without the conversion, along x",
-    measured=tests["noisy samples, no conversion"][1], at_most=-40, unit="standard errors", own=True,
-)  # fmt: skip
-claims.check(
-    "C5.d", "E4: the same with the sign of the conversion wrong, along x",
-    measured=tests["noisy samples, wrong sign"][1], at_most=-40, unit="standard errors", own=True,
-)  # fmt: skip
+for id, loss in (("C5.b", "no conversion"), ("C5.c", "wrong sign")):
+    claims.check(
+        id, f"E4: the same with {loss}, along x", measured=tests[f"noisy samples, {loss}"][1],
+        at_most=-40, unit="standard errors", own=True,
+    )  # fmt: skip
 
 
 # %% [markdown]
@@ -810,7 +788,8 @@ claims.check(
 # $$
 # \begin{gathered}
 # \hat x_0=c_{\text{skip}}x+c_{\text{out}}\,\mathrm{net}\bigl(c_{\text{in}}x,\tfrac14\ln\sigma\bigr),\\
-# c_{\text{skip}}=\tfrac{\sigma_d^2}{\sigma^2+\sigma_d^2},\ c_{\text{out}}=\tfrac{\sigma\sigma_d}{\sqrt{\sigma^2+\sigma_d^2}},\ c_{\text{in}}=\tfrac1{\sqrt{\sigma^2+\sigma_d^2}} .
+# c_{\text{skip}}=\tfrac{\sigma_d^2}{\sigma^2+\sigma_d^2},\quad c_{\text{out}}=\tfrac{\sigma\sigma_d}{\sqrt{\sigma^2+\sigma_d^2}},\\
+# c_{\text{in}}=\tfrac1{\sqrt{\sigma^2+\sigma_d^2}} .
 # \end{gathered}
 # $$ (eq-amb-edm)
 
@@ -854,7 +833,7 @@ arms = {
     "1 % clean only": Arm(20, 0),
     "1 % clean + 99 % noisy": Arm(20, 1980),
 }
-RING_SEEDS = 3
+RING_SEEDS, LUCK_SEEDS = 3, 10
 
 # %%
 NOISE_GRID, SIZE_GRID = scale(default=((), ()), paper=((0.1, 0.2, 0.3), (500, 2000, 8000, 32000)))
@@ -884,8 +863,8 @@ def single(*arrays):
 # falls to zero over the second half of the steps.
 
 # %%
-def train(seeds):
-    """Train all arms of all seeds; their parameters have the leading axis (arm, seed)."""
+def train(arms, seeds):
+    """Train all arms of all seeds; their parameters have the leading axis (seed, arm)."""
     everything, nets = [], []
     for seed in seeds:
         rng = generator(seed)
@@ -947,10 +926,9 @@ def mode_distance(x):
     return float(xp.mean(xp.sqrt(xp.min(xp.sum((x[:, None, :] - RING) ** 2, axis=-1), axis=1))))
 
 
-ring_seeds, rng = list(range(RING_SEEDS)), generator(1000)
-params = train(ring_seeds)
-points = generate(params, rng.standard_normal((2000, 2)))
-others = ring(2000, rng)
+rng = generator(1000)
+z, others = rng.standard_normal((2000, 2)), ring(2000, rng)
+points = generate(train(arms, range(RING_SEEDS)), z)
 real = xp.tile(RING, (250, 1)) + TAU * rng.standard_normal((2000, 2))  # 250 points in every ball
 measures = [(energy_distance(v, real), mode_distance(v)) for v in points]
 measures = np.reshape(measures, (RING_SEEDS, len(arms), 2))
@@ -977,97 +955,79 @@ with figure(2, 2, alt=alt, caption=caption, width=7.0, height=7.0, sharex=True, 
         ax.label_outer()
 
 # %%
-mix, few_mix = energy["10 % clean + 90 % noisy"], energy["1 % clean + 99 % noisy"]
-claims.check(
-    "C4.a", "E4: energy distance, mix over noisy only",
-    measured=mix / energy["100 % noisy"], at_most=0.5, seeds=RING_SEEDS,
-    paper="FID 2.81 over 60.73 (CIFAR-10, sampled to zero)",
-)  # fmt: skip
-claims.check(
-    "C4.d", "E4: distance to the nearest mode, noisy only over mix",
-    measured=nearest["100 % noisy"] / nearest["10 % clean + 90 % noisy"], at_least=1.3,
-    seeds=RING_SEEDS, paper="noisy data alone cannot match clean data",
-)  # fmt: skip
+MIX, ALONE, NOISY = "10 % clean + 90 % noisy", "10 % clean only", "100 % noisy"
+for id, ours, other, bound, paper in (
+    ("C4.a", MIX, NOISY, 0.5, "FID 2.81 over 60.73 (CIFAR-10, sampled to zero)"),
+    ("C4.b", "100 % clean", MIX, 0.5, None),
+    ("C4.c", MIX, "noisy taken for clean", 0.8, None),
+    ("C4.g", "1 % clean + 99 % noisy", "1 % clean only", 0.8, "FID 3.53 with 1 % clean (CIFAR-10)"),
+    ("C4.h", "noisy taken for clean", NOISY, 1.3, None),
+):
+    claims.check(
+        id, f"E4: energy distance, {ours} over {other}", measured=energy[ours] / energy[other],
+        at_most=bound, seeds=RING_SEEDS, paper=paper, own=paper is None,
+    )  # fmt: skip
 
 # %%
-claims.check(
-    "C4.c", "E4: energy distance, mix over noisy taken for clean",
-    measured=mix / energy["noisy taken for clean"], at_most=0.8, seeds=RING_SEEDS, own=True,
-)  # fmt: skip
-claims.check(
-    "C4.g", "E4: energy distance, 1 % clean + 99 % noisy over 1 % clean only",
-    measured=few_mix / energy["1 % clean only"], at_most=0.8, seeds=RING_SEEDS,
-    paper="FID 3.53 with 1 % clean (CIFAR-10)",
-)  # fmt: skip
-claims.report_value(
-    "C4.h", "E4: energy distance, noisy taken for clean over noisy only",
-    measured=energy["noisy taken for clean"] / energy["100 % noisy"], seeds=RING_SEEDS, own=True,
-)  # fmt: skip
-
-# %% [markdown]
-# The mixture is far better than noisy points alone, and a single per cent of clean points already
-# helps. Two results deserve a warning. The trivial competitor, noisy data taken for clean, does as
-# well as the ambient model of noisy data alone in energy distance, or better (C4.h): without any
-# clean point the network is never trained below the noise, and what it does there is its own
-# invention. And at 10 % the mixture is not clearly better than its clean points alone. For a ring
-# of eight balls 200 clean points are plenty. What they lack is only balance: they fall on the eight
-# balls unevenly, and the energy distance of 200 *perfect* points, in the table, says what that
-# costs. The mixture has 2000 points and no such trouble, but its balls are blurred, which the mode
-# distance shows and which costs about as much. The next rows hold this fast. With 20 clean points
-# the balance is lost, and there the paper's order returns (C4.g).
-
-# %%
-claims.check(
-    "C4.f", "E4: energy distance, 10 % clean only over mix",
-    measured=energy["10 % clean only"] / mix, at_least=2.5, seeds=RING_SEEDS,
-    paper="FID 17.30 over 2.81 (CIFAR-10)",
-    not_reproduced="200 clean points suffice for eight balls: see C4.i and C4.j",
-)  # fmt: skip
-claims.check(
-    "C4.i", "E4: energy distance, 10 % clean only over what 200 perfect points score",
-    measured=energy["10 % clean only"] / fresh[200], at_most=3, seeds=RING_SEEDS, own=True,
-)  # fmt: skip
-claims.check(
-    "C4.j", "E4: energy distance, mix over what 200 perfect points score",
-    measured=mix / fresh[200], between=(0.6, 2), seeds=RING_SEEDS, own=True,
-)  # fmt: skip
-
-# %%
-claims.check(
-    "C4.b", "E4: energy distance, all clean over mix: the network is not the limit",
-    measured=energy["100 % clean"] / mix, at_most=0.5, seeds=RING_SEEDS, own=True,
-)  # fmt: skip
+for id, ours, other, bound, paper in (
+    ("C4.d", NOISY, MIX, 1.3, "noisy data alone cannot match clean data"),
+    ("C4.k", MIX, ALONE, 1.5, None),
+):
+    claims.check(
+        id, f"E4: distance to the nearest mode, {ours} over {other}",
+        measured=nearest[ours] / nearest[other], at_least=bound, seeds=RING_SEEDS, paper=paper,
+        own=paper is None,
+    )  # fmt: skip
 claims.check(
     "C4.e", "E4: distance to the nearest mode, all clean",
     measured=nearest["100 % clean"], at_most=0.15, seeds=RING_SEEDS, own=True,
 )  # fmt: skip
 
 # %% [markdown]
-# ## Verdict
+# The mixture is far better than noisy points alone, and a single per cent of clean points already
+# helps (C4.g). Two results deserve a warning. The trivial competitor, noisy data taken for clean,
+# is no worse than the ambient model of noisy data (C4.h): without any clean point the network is
+# never trained below the noise, and what it does there is its own invention.
 #
-# A noisy sample has a price, and it depends on the company it keeps. The last table gathers the
-# prices of this chapter in one currency: how many noisy samples replace one clean sample, averaged
-# over a data set with a tenth of it clean.
+# And at 10 % the mixture is *not* better than its clean points alone. For a ring of eight balls 200
+# clean points are plenty (C4.i). What they lack is balance, since they fall on the balls unevenly,
+# and that is luck: it differs much between seeds. So we train ten models of clean points and take
+# the luck out. The energy distance of each model's own 200 points to the ring is known, and so is
+# its mean over all draws. We subtract the difference of the two. The mixture has no such trouble,
+# but its balls are blurred (C4.k), which costs as much.
 
 # %%
-tenth_price = {}
-for s in MIXED:
-    all_clean, part = bound([(1.0, S_CLEAN)], mu, D), bound([(0.1, S_CLEAN), (0.9, s)], mu, D)
-    tenth_price[f"four centres, total noise {s / S_CLEAN:.0f} times the clean spread"] = average_price(
-        0.1, all_clean / part
-    )
-tenth_price["digits, noise 1 on pixels from −1 to 1"] = digit_price
-tenth_price |= {f"{name}, noise 0.2 (paper)": row[0] for name, row in paper_prices.items()}
-rows = [[name, value] for name, value in tenth_price.items()]
-table(rows, ["data, 10 % clean", "noisy samples for a clean one"], "Exchange rates")
+alone = [*points[list(arms).index(ALONE) :: len(arms)]]
+alone += [*generate(train({ALONE: arms[ALONE]}, range(RING_SEEDS, LUCK_SEEDS)), z)]
+given = [ring(ROWS, generator(seed))[:200, :] for seed in range(LUCK_SEEDS)]
+luck = np.mean([energy_distance(x, real) for x in given]) - fresh[200]
+alone = float(np.mean([energy_distance(x, real) for x in alone]) - luck)
+claims.check(
+    "C4.f", "E4: energy distance, mix over 10 % clean only (the luck of its points taken out)",
+    measured=energy[MIX] / alone, at_most=0.8, seeds=LUCK_SEEDS, paper="FID 2.81 over 17.30 (CIFAR-10)",
+    not_reproduced="200 clean points suffice for eight balls (C4.i); the mix is blurred (C4.k)",
+)  # fmt: skip
+claims.check(
+    "C4.i", "E4: energy distance, 10 % clean only (luck taken out) over that of 200 perfect points",
+    measured=alone / fresh[200], at_most=1.5, seeds=LUCK_SEEDS, own=True,
+)  # fmt: skip
+
+claims.check(
+    "C4.j", "E4: energy distance, mix over that of 200 perfect points",
+    measured=energy[MIX] / fresh[200], between=(0.6, 2), seeds=RING_SEEDS, own=True,
+)  # fmt: skip
 
 # %% [markdown]
+# ## Verdict
+#
+# A noisy sample has a price, and it depends on the company it keeps.
+#
 # Where all data are noisy, the price of detail is a power of the noise that grows by two with every
 # component, and by four where the weights are unknown too, as the theorem has it. With a tenth of
 # the samples clean the price is finite and moderate, and EM shows that an estimator can have it. On
 # digits the order of the paper's Table 1 is reproduced with likelihoods. The ambient loss passes a
-# test that its wrong forms fail. In one comparison the ring does not follow Table 1: 200 of 2000
-# clean points are enough for it, and noisy ones add nothing that can be measured.
+# test that its wrong forms fail. In one comparison the ring does not follow Table 1: 200 of its 2000
+# points, clean, are enough for it, and noisy ones besides do not help.
 
 # %%
 claims.report()
@@ -1076,18 +1036,15 @@ claims.report()
 # ## What was not tested
 #
 # Networks for pictures, FID and the paper's data sets need days on many GPUs. The theorems are
-# stated but not proved; their rates hold in the worst case, when atoms may collide, while our
-# bounds are local and take the atoms as they stand. That both have the same power of the noise was
-# computed for two and three components, where the limit is near. Equations {eq}`eq-amb-bound` and
-# {eq}`eq-amb-price` were not simulated at $s=0.6$ and $1$: there the bound needs many more than
-# 2000 samples. The paper's *consistency* loss, which asks the guesses at two noise levels to agree,
-# was not run at any scale, nor was sampling that stops at the noise of the data, nor a network on
+# stated but not proved. Their rates hold in the worst case, when atoms may collide; our bounds are
+# local. The bound was not compared with EM at $s=0.6$ and $1$, where it needs many more than 2000
+# samples. The paper's *consistency* loss, which asks the guesses at two noise levels to agree, was
+# not run at any scale, nor was sampling that stops at the noise of the data, nor a network on
 # digits.
 #
 # ## At paper scale
 #
-# With `GAUSSBOOK_SCALE=paper` the same cells train, besides the seven arms above, one network for
-# each of three noise levels, five shares of noisy points, four sizes and three seeds, with width
-# 128 for 6000 steps, all as one batch: the paper's grid. The derivative test takes 5 million draws,
-# and EM runs to convergence. This scale has not been run on a GPU yet; when it has, the numbers
-# will stand here with the device and the date.
+# With `GAUSSBOOK_SCALE=paper` the same cells also train one network for each of three noise levels,
+# five shares of noisy points, four sizes and three seeds, all as one batch: the paper's grid. Width
+# is 128, for 6000 steps. The derivative test takes 5 million draws, and EM runs to convergence.
+# This scale has not been run on a GPU yet.

@@ -23,6 +23,16 @@ BREAKS = [
         {EM_DATA: EM_DATA.replace("(s), start", "(0 * s + np.mean(s**2) ** 0.5), start")},
     ),
     Break(
+        "EM told the noise of another sample",
+        ("C2.a", "C2.c", "C2.d"),
+        {EM_DATA: EM_DATA.replace("(s), start", "(s[::-1].copy()), start")},
+    ),
+    Break(
+        "a mixture of half as many samples",
+        ("C2.c", "C2.d"),
+        {'"10 % clean + 90 % noisy": tenth,': '"10 % clean + 90 % noisy": tenth[::2],'},
+    ),
+    Break(
         "EM on noisy samples only given out as the mixture",
         ("C2.c",),
         {"tenth = np.where(np.arange(N) < N // 10, S": "tenth = np.where(np.arange(N) < 0, S"},
@@ -45,6 +55,11 @@ BREAKS = [
         ("C3.c", "C3.d", "C3.e"),
         {MIX_OF_DIGITS: '"10 % clean + 90 % noisy": [(noisy, NOISE)],'},
         competitor=True,
+    ),
+    Break(
+        "clean digits taken for noisy, noisy ones for clean",
+        ("C3.c", "C3.d", "C3.e"),
+        {MIX_OF_DIGITS: '"10 % clean + 90 % noisy": [(few, NOISE), (noisy[:, n_clean:, :], 0.0)],'},
     ),
     Break(
         "deconvolution that ignores the noise of the digits",
@@ -73,6 +88,22 @@ BREAKS = [
         ("C4.g",),
         {"Arm(20, 1980)": "Arm(20, 0)"},
         competitor=True,
+    ),
+    Break(
+        "the model of 200 clean points given out as that of the mixture",
+        ("C4.k",),
+        {MIX_ON_RING: "Arm(200, 0)"},
+        competitor=True,
+    ),
+    Break(
+        "20 clean points given out as 200",
+        ("C4.i",),
+        {'"10 % clean only": Arm(200, 0)': '"10 % clean only": Arm(20, 0)'},
+    ),
+    Break(
+        "a mixture on the ring with 20 clean points given out as one with 200",
+        ("C4.d",),
+        {MIX_ON_RING: "Arm(20, 1980)"},
     ),
     Break(
         "networks that never learn",
