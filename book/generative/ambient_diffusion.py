@@ -105,8 +105,8 @@
 #
 # $$
 # \begin{gathered}
-# -\frac{\partial\,\mathrm{MSE}}{\partial n_s}=\operatorname{tr}C^\parallel F^\parallel_sC^\parallel
-# +(d-1)\operatorname{tr}C^\perp F^\perp_sC^\perp,\\
+# -\frac{\partial\,\mathrm{MSE}}{\partial n_s}=\operatorname{tr}C^\parallel F^\parallel_sC^\parallel\qquad\\
+# \qquad+(d-1)\operatorname{tr}C^\perp F^\perp_sC^\perp,\\
 # \text{price}=\frac{\partial\,\mathrm{MSE}/\partial n_{\text{clean}}}{\partial\,\mathrm{MSE}/\partial n_{\text{noisy}}} .
 # \end{gathered}
 # $$ (eq-amb-price)
@@ -359,7 +359,10 @@ table(rows, columns, "Noisy pictures for one clean picture, read off the paper's
 # with weights and noise known, weighs every sample by its own precision,
 #
 # $$
-# q_{ij}\propto N(y_i\mid m_j,s_i^2I),\quad m_j\leftarrow\frac{\sum_iq_{ij}\,y_i/s_i^2}{\sum_iq_{ij}/s_i^2}.
+# \begin{gathered}
+# q_{ij}\propto N(y_i\mid m_j,s_i^2I),\\
+# m_j\leftarrow\frac{\sum_iq_{ij}\,y_i/s_i^2}{\sum_iq_{ij}/s_i^2}.
+# \end{gathered}
 # $$ (eq-amb-em)
 #
 # The cell runs it for all seeds at once, along leading axes.
@@ -476,8 +479,9 @@ for id, words, other, own in (
 #
 # $$
 # \begin{gathered}
-# q_{ik}\propto\pi_kN(y_i\mid m_k,T_{ik}),\quad G_{ik}=V_kT_{ik}^{-1},\\
-# b_{ik}=m_k+G_{ik}(y_i-m_k),\quad B_{ik}=V_k-G_{ik}V_k .
+# q_{ik}\propto\pi_kN(y_i\mid m_k,T_{ik}),\\
+# b_{ik}=m_k+G_{ik}(y_i-m_k),\\
+# G_{ik}=V_kT_{ik}^{-1},\quad B_{ik}=V_k-G_{ik}V_k .
 # \end{gathered}
 # $$ (eq-amb-estep)
 #
@@ -675,8 +679,9 @@ claims.check(
 #
 # $$
 # \begin{gathered}
-# E[y_i\mid x]=(1-a)\,E[x_0\mid x]+a\,x,\quad a=\frac{\sigma_i^2}{\sigma^2},\\
-# \mathcal L=w(\sigma)\,\bigl\lVert(1-a)\,\hat x_0(x,\sigma)+a\,x-y_i\bigr\rVert^2
+# E[y_i\mid x]=(1-a)\,E[x_0\mid x]+a\,x,\\
+# a=\frac{\sigma_i^2}{\sigma^2},\quad
+# \mathcal L=w(\sigma)\,\bigl\lVert(1-a)\,\hat x_0+a\,x-y_i\bigr\rVert^2
 # \end{gathered}
 # $$ (eq-amb-loss)
 #
