@@ -98,6 +98,7 @@ def unit(f):
     return f / xp.linalg.vector_norm(f, axis=-1, keepdims=True)
 
 
+# %% tags=["hide-input"]
 @dataclass
 class Mesh:
     """Points with triangles, which serve for drawing and counting only."""
@@ -177,7 +178,7 @@ slider(
 #    matrix is right at all. {claims}`C1.a, C1.b, C1.c, C1.d`
 # 2. It *super-resolves*: from the arrows at a share of the points it predicts all others. The
 #    paper has 50 % of the points; it names coordinate-wise models as what to beat. {claims}`C2.a1,
-#    C2.a2, C2.a3, C2.b1, C2.b2, C2.b3, C2.b4, C2.b5, C2.b6, C2.b7, C2.b8, C2.c1, C2.c2`
+#    C2.a2, C2.a3, C2.b1, C2.b2, C2.b3, C2.b4, C2.b5, C2.b6, C2.b7, C2.b8, C2.b9, C2.c1, C2.c2`
 # 3. It keeps singularities such as vortices, with their index. {claims}`C3.a, C3.b1, C3.b2, C3.c,
 #    C3.d`
 # 4. It *inpaints*: a singularity whose whole neighbourhood is unknown is put back. {claims}`C4.a,
@@ -284,13 +285,13 @@ def connections(frame, i, j):
 # serves for both.
 
 # %%
-def laplacian(n, i, j, O):
+def laplacian(n, i, j, carry):
     """The matrix with deg_i I on the diagonal and -O_ij beside it."""
-    d = O.shape[-1]
+    d = carry.shape[-1]
     a, b = np.meshgrid(np.arange(d), np.arange(d), indexing="ij")
     row, column = (np.ravel(d * e[:, None, None] + c) for e, c in ((i, a), (j, b)))
     diagonal, degree = np.arange(n * d), np.repeat(np.bincount(i, minlength=n), d)
-    values = np.append(degree, -np.ravel(to_host(O)))
+    values = np.append(degree, -np.ravel(to_host(carry)))
     places = np.append(diagonal, row), np.append(diagonal, column)
     return coo_array((values, places)).tocsc()
 
@@ -412,8 +413,8 @@ def noise(theta):
 
 # %%
 @dataclass
-class Problem:
-    """Gram matrices as a function of theta, targets Y (fits, m, c), and what only noise explains."""
+class Parts:
+    """Gram matrices by theta, targets Y (fits, m, c), and what only noise explains."""
 
     gram: object
     Y: Array
@@ -429,6 +430,12 @@ class Problem:
         free = self.count - self.Y.shape[1] * self.Y.shape[2]
         prior = x.sum((theta - CENTRE) ** 2, axis=1) / 18
         return self.rest / (2 * s2) + free / 2 * x.log(s2) + prior
+
+
+# %%
+@dataclass
+class Problem(Parts):
+    """The same, with the objective."""
 
     def value(self, theta):
         """The objective of each fit; no fit may leave the range of e^8 around the centre."""
@@ -519,6 +526,7 @@ def scalar_laplacian(S, train, f, k=100):
     return S.arrows(S.coordinates(S.V[:, :k] @ w))
 
 
+# %%
 def rbf(S, train, f, most=100):
     """Three processes of the distance in space; theta is fitted to at most `most` points."""
     squares = xp.sum((S.X[:, None, :] - S.X[None, :, :]) ** 2, axis=-1)
@@ -531,13 +539,15 @@ def rbf(S, train, f, most=100):
         return covariance
 
     few, zero = train[:, :most], xp.zeros(train.shape[0])
-    theta = solve(Problem(gram(few[:, :, None], few[:, None, :]), f[:, :most, :], zero, 3 * few.shape[1]))
+    among = gram(few[:, :, None], few[:, None, :])
+    theta = solve(Problem(among, f[:, :most, :], zero, 3 * few.shape[1]))
     known = Problem(gram(train[:, :, None], train[:, None, :]), f, zero, 0)
     alpha = xp.linalg.solve(known.C(theta), f)
     everywhere = gram(xp.arange(len(S.X))[None, :, None], train[:, None, :])
     return S.arrows(S.coordinates(everywhere(theta) @ alpha))
 
 
+# %%
 def projected(S, train, f):
     """A scalar kernel times T_i' T_j: tangent, but without the connection."""
     fits, m = train.shape
@@ -586,7 +596,8 @@ def alignment(truth, guess, train):
     """Mean product of the unit arrows at the points that are not in `train`, for each fit."""
     cosine = xp.sum(truth * unit(guess), axis=2)
     known = xp.take_along_axis(cosine, train, axis=1)
-    return to_host(xp.sum(cosine, axis=1) - xp.sum(known, axis=1)) / (cosine.shape[1] - train.shape[1])
+    unknown = cosine.shape[1] - train.shape[1]
+    return to_host(xp.sum(cosine, axis=1) - xp.sum(known, axis=1)) / unknown
 
 
 # %% [markdown]
@@ -632,12 +643,17 @@ for name, (S, field) in progress(FIELDS.items(), "super-resolution"):
             scores[name, share, model] = alignment(truth, guess, train)
 
 # %%
-rows = [
-    [name, f"{100 * share:g} %", *(scores[name, share, m].mean() if (name, share, m) in scores else "–"
-                                   for m in (*MODELS, "projected"))]
-    for name in FIELDS for share in PAIRS if (name, share) in data
-]
-table(rows, ["field", "known points", *MODELS, "projected"], "Mean alignment at the unknown points")
+def row(name, share):
+    """Mean alignments of all models."""
+    found = [scores.get((name, share, model)) for model in (*MODELS, "projected")]
+    return [name, f"{100 * share:g} %", *("–" if x is None else x.mean() for x in found)]
+
+
+table(
+    [row(*key) for key in data],
+    ["field", "known points", *MODELS, "projected"],
+    "Mean alignment at the unknown points",
+)
 
 
 # %%
@@ -647,9 +663,9 @@ def gain(share, other, name=MAIN):
     return difference.mean(), difference.std(ddof=1) / math.sqrt(len(difference))
 
 
-for row, share, bound in (("C2.a1", 0.03, 0.87), ("C2.a2", 0.05, 0.94), ("C2.a3", 0.1, 0.96)):
+for id, share, bound in (("C2.a1", 0.03, 0.87), ("C2.a2", 0.05, 0.94), ("C2.a3", 0.1, 0.96)):
     claims.check(
-        row, f"blob, {100 * share:g} % known: mean alignment of RVGP",
+        id, f"blob, {100 * share:g} % known: mean alignment of RVGP",
         measured=scores[MAIN, share, "RVGP"].mean(), at_least=bound, seeds=PAIRS[share],
         paper="super-resolution of sparse vector fields",
     )
@@ -677,7 +693,7 @@ claims.check(
 )
 claims.check(
     "C2.b8", "affine fields, 5 % known: alignment gained over the same (a loss)",
-    measured=gain(0.05, "projected", "blob, affine")[0], between=(-0.12, 0),
+    measured=gain(0.05, "projected", "blob, affine")[0], between=(-0.12, -0.005),
     seeds=FEWER[0.05], own=True,
 )
 
@@ -699,6 +715,16 @@ claims.check(
     "C2.c2", "5 % known: absolute mean alignment if coordinates are shuffled",
     measured=abs(chance), at_most=0.15, own=True,
 )
+say(f"""From fifteen arrows RVGP is {gain(0.03, "Laplacian")[0]:.3f} closer than Laplacian on the blob, and
+{gain(0.03, "Laplacian", "sphere, t = 100")[0]:.3f} on the sphere; with a tenth known the differences are
+{gain(0.1, "Laplacian")[0]:.3f} and {gain(0.1, "Laplacian", "sphere, t = 100")[0]:.3f}. On affine fields it
+differs from *projected* by {gain(0.03, "projected", "blob, affine")[0]:.3f} at 3 % and
+{gain(0.05, "projected", "blob, affine")[0]:.3f} at 5 %.""")
+
+# %% [markdown]
+# So the connection helps where points are few, the surface is lumpy and the truth is smooth in the
+# sense of the connection. Shuffling takes coordinates in the frames, not arrows in space: shuffled arrows
+# keep their mean, and with it some alignment.
 
 
 # %% [markdown]
@@ -739,6 +765,7 @@ def indices(S, f):
     return to_host(xp.round((turns - wrapped(carried)) / (2 * math.pi)))
 
 
+# %%
 def displacements(S, truth, guess):
     """Distance of each true singularity from the nearest predicted one (edges); how many too many."""
     true, found, centres = indices(S, truth), indices(S, guess), to_host(S.centres)
@@ -869,6 +896,7 @@ def holes(S, t, seeds):
     return faces, f, xp.astype(away > 4 * S.edge, xp.float64)
 
 
+# %%
 def judge(S, face, hidden, f, guess):
     """Alignment in the hole, and how far from the true singularity the nearest predicted one lies."""
     g = unit(guess)
@@ -890,18 +918,19 @@ for name, shape in (("blob", blob), ("sphere", sphere)):
     for b, face in enumerate(faces):
         hidden = keep[b, :] == 0
         found = {m: judge(S, face, hidden, f[b, ...], g[b, ...]) for m, g in filled.items()}
-        cases.append((name, S, face, hidden, f[b, ...], {m: g[b, ...] for m, g in filled.items()}, found))
+        views = {"truth": f[b, ...]} | {m: g[b, ...] for m, g in filled.items()}
+        cases.append((name, S, face, hidden, views, found))
         distance = np.linalg.norm(to_host(S.centres - S.centres[face, :]), axis=1) / S.edge
         chances.append((distance <= 2).sum() / (distance <= 4).sum())
 
 # %%
 rows = [
     [name, int(xp.sum(hidden)), *(x for m in MODELS for x in found[m])]
-    for name, _, _, hidden, _, _, found in cases
+    for name, _, _, hidden, _, found in cases
 ]
 table(
     rows,
-    ["surface", "hidden points", *(f"{m}: {x}" for m in MODELS for x in ("alignment", "distance (edges)"))],
+    ["surface", "hidden", *(f"{m}: {x}" for m in MODELS for x in ("alignment", "edges off"))],
     "Eight holes: alignment of the hidden arrows, and distance of the singularity put back",
 )
 ours = [found["RVGP"] for *_, found in cases]
@@ -920,7 +949,7 @@ claims.check(
 )
 
 # %% tags=["hide-input"]
-name, S, face, hidden, f, filled, _ = cases[0]
+_, S, face, hidden, views, _ = cases[0]
 centre = to_host(S.centres)[face]
 angle = math.degrees(math.atan2(centre[1], centre[0]))
 alt = """Three close views of a vortex on the blob: the truth, and two models' predictions of the thick
@@ -928,8 +957,8 @@ arrows around it from the thin ones farther out. All show a vortex with a circle
 caption = """The first hole: thick arrows are hidden, in the truth (left) and as predicted. Circles mark
 singularities."""
 with figure(1, 3, alt=alt, caption=caption, width=9.0, height=3.2) as axes:
-    for ax, (title, g) in zip(axes, {"truth": f, **filled}.items(), strict=False):
-        g = xp.where(hidden[:, None], unit(g), f)
+    for ax, title in zip(axes, ("truth", "RVGP", "Laplacian"), strict=True):
+        g = xp.where(hidden[:, None], unit(views[title]), views["truth"])
         marks = np.flatnonzero(indices(S, g))
         draw(ax, S, g, angle, np.flatnonzero(to_host(hidden)), marks)
         ax.set_title(title)
@@ -959,7 +988,8 @@ by_rank = [alignment(truth, rvgp(wide, train, y, k)[0], train).mean() for k in r
 def two_models(S, truth, train):
     """Mean alignments of RVGP and the Laplacian model."""
     y = known_arrows(truth, train)
-    return [alignment(truth, g, train).mean() for g in (rvgp(S, train, y)[0], scalar_laplacian(S, train, y))]
+    both = rvgp(S, train, y)[0], scalar_laplacian(S, train, y)
+    return [alignment(truth, g, train).mean() for g in both]
 
 
 by_size = []
@@ -981,6 +1011,13 @@ claims.check(
     measured=by_rank[ranks.index(100)] - by_rank[ranks.index(2)], at_least=0.2, seeds=TRIALS,
     paper="ablation of the number of eigenvectors",
 )
+truth, train = data["blob, affine", 0.1]
+more = alignment(truth, rvgp(wide, train, known_arrows(truth, train), 200)[0], train)
+claims.check(
+    "C2.b9", "affine fields, 10 % known: alignment gained by 200 eigenvectors in place of 100",
+    measured=(more - scores["blob, affine", 0.1, "RVGP"]).mean(), between=(0.005, 0.1),
+    seeds=FEWER[0.1], own=True,
+)
 
 # %% tags=["hide-input"]
 alt = """Three panels of alignment at unknown points. It rises steeply with the number of
@@ -990,8 +1027,8 @@ unknown points' positions."""
 with figure(1, 3, alt=alt, caption=caption, width=9.6, height=3.2) as axes:
     axes[0].plot(ranks, by_rank, "o-", ms=4)
     for ax, x, values in ((axes[1], SIZES, by_size), (axes[2], noises, by_noise)):
-        for column, (name, marker) in enumerate((("RVGP", "o-"), ("Laplacian", "s--"))):
-            ax.plot(x, [v[column] for v in values], marker, ms=4, label=name)
+        lines = ax.plot(x, values, "o-", ms=4, label=("RVGP", "Laplacian"))
+        lines[1].set_linestyle("--")
     for ax, ticks in ((axes[0], (1, 10, 100)), (axes[1], (150, 300, 600, 1000))):
         ax.set_xscale("log")
         ax.set_xticks(ticks, labels=ticks)
@@ -1054,6 +1091,7 @@ def variances(S, train, theta):
     return xp.sum(xp.reshape(xp.sum(parts * U, axis=2), (fits, -1, 2)), axis=2)
 
 
+# %%
 truth, train = data[MAIN, 0.1]
 guess, theta = rvgp(body, train, known_arrows(truth, train))
 variance = variances(body, train, theta)

@@ -3,6 +3,7 @@
 from bookbuild.breaks import Break
 
 CENTRES = "np.linalg.norm(to_host(S.centres - S.centres[face, :]), axis=1)"
+SPARSE = '{"RVGP": projected} if share < 0.1 else {}'
 
 BREAKS = [
     Break(
@@ -15,7 +16,7 @@ BREAKS = [
         "the scalar kernel times T_i' T_j given out as RVGP",
         ("C2.b7", "C2.b8", "C3.c"),
         {
-            "models = MODELS | (": 'models = MODELS | ({"RVGP": projected} if share < 0.1 else {}) | (',
+            "models = MODELS | (": f"models = MODELS | ({SPARSE}) | (",
         },
         competitor=True,
     ),
@@ -39,8 +40,16 @@ BREAKS = [
     ),
     Break(
         "no connection: the coordinates of neighbours compared as they are",
-        ("C1.d", "C5.a"),
+        ("C1.d",),
         {"    return U @ Vt\n": "    return 0 * U + xp.eye(2)\n"},
+    ),
+    Break(
+        "connections that are rotations even between mirrored frames",
+        ("C5.a",),
+        {
+            "    return U @ Vt\n": "    s = xp.linalg.det(U @ Vt)[:, None]\n"
+            "    return xp.stack([U[..., 0], s * U[..., 1]], axis=2) @ Vt\n"
+        },
     ),
     Break(
         "a flat spectrum",
@@ -59,7 +68,8 @@ BREAKS = [
         "indices of another field counted",
         ("C3.b1",),
         {
-            "indices(S, truth), indices(S, guess)": "indices(S, truth), indices(S, xp.flip(guess, axis=0))"
+            "indices(S, truth), indices(S, guess)": "indices(S, truth), "
+            "indices(S, xp.flip(guess, axis=0))"
         },
     ),
     Break(
@@ -84,8 +94,8 @@ BREAKS = [
         "one deviation for all points",
         ("C7.a",),
         {
-            "variance = variances(body, train, theta)": "variance = 0 * variances(body, train, theta)"
-            " + xp.mean(variances(body, train, theta))"
+            "variance = variances(body, train, theta)": "variance = variances(body, train, theta)\n"
+            "variance = 0 * variance + xp.mean(variance)"
         },
     ),
 ]
