@@ -129,11 +129,9 @@ class Mesh:
 # %% tags=["hide-input"]
 def draw(ax, S, f, angle, known=(), marks=()):
     """Draw arrows f on the surface, seen from `angle` (degrees) and a little from above."""
-    a, tilt = math.radians(angle), 0.35
+    a = math.radians(angle)
     right = np.asarray([-math.sin(a), math.cos(a), 0])
-    view = np.asarray(
-        [math.cos(a) * math.cos(tilt), math.sin(a) * math.cos(tilt), math.sin(tilt)]
-    )
+    view = np.asarray([0.94 * math.cos(a), 0.94 * math.sin(a), 0.34])
     screen = np.stack([right, np.cross(view, right)], axis=1)
     normals, outward = to_host(unit(face_normals(S.X, S.faces))), to_host(S.outward)
     X, faces, f = to_host(S.X), to_host(S.faces), to_host(f)
@@ -173,31 +171,36 @@ slider(
     height=3.7,
 )
 
+
 # %% [markdown]
 # ## What the paper claims
 #
 # 1. A Gaussian process whose inputs are eigenvectors of the *connection Laplacian* of a graph
 #    learns vector fields on a surface that is known only through points. First we ask whether that
-#    matrix is right at all. {claims}`C1.a, C1.b, C1.c, C1.d`
+#    matrix is right at all.
+#    {claims}`C1.a, C1.b, C1.c, C1.d`
 # 2. It *super-resolves*: from the arrows at a share of the points it predicts all others. The
-#    paper has 50 % of the points; it names coordinate-wise models as what to beat. {claims}`C2.a1,
-#    C2.a2, C2.a3, C2.b1, C2.b2, C2.b3, C2.b4, C2.b5, C2.b6, C2.b7, C2.b8, C2.b9, C2.c1, C2.c2`
-# 3. It keeps singularities such as vortices, with their index. {claims}`C3.a, C3.b1, C3.b2, C3.c,
-#    C3.d`
-# 4. It *inpaints*: a singularity whose whole neighbourhood is unknown is put back. {claims}`C4.a,
-#    C4.b, C4.c`
+#    paper has 50 % of the points; its code compares with a process for each coordinate.
+#    {claims}`C2.a1, C2.a2, C2.a3, C2.b1, C2.b2, C2.b3, C2.b4, C2.b5, C2.b6, C2.b7, C2.b8, C2.b9, C2.c1, C2.c2`
+# 3. It keeps singularities such as vortices, with their index.
+#    {claims}`C3.a, C3.b1, C3.b2, C3.c, C3.d`
+# 4. It *inpaints*: a singularity whose whole neighbourhood is unknown is put back.
+#    {claims}`C4.a, C4.b, C4.c`
 # 5. (Ours.) Predictions are tangent, and do not depend on the arbitrary axes of the tangent
-#    planes. {claims}`C5.a, C5.b, C5.c`
-# 6. Enough eigenvectors are needed. {claims}`C6`
-# 7. (Ours.) It knows where it does not know. {claims}`C7.a, C7.b`
+#    planes.
+#    {claims}`C5.a, C5.b, C5.c`
+# 6. Enough eigenvectors are needed.
+#    {claims}`C6`
+# 7. (Ours.) It knows where it does not know.
+#    {claims}`C7.a, C7.b`
 #
 # Not tested here: recordings of the brain, from which the paper reconstructs dense ones and tells
 # patients from healthy people. The data are not bundled with any library that this book uses.
 #
 # **What our numbers rest on.** We read the authors' code in full (geometry, kernel, fitting, all
 # surface examples), the abstract and the public reviews; the body and figures of the paper were
-# not available. Its results on surfaces are pictures, so no row below has a printed number beside
-# it. The reviews say that super-resolution used half of the nodes and had no quantitative
+# not available. Its results on surfaces are in figures, so no row below has a printed number
+# beside it. The reviews say that super-resolution used half of the nodes and had no quantitative
 # evaluation.
 #
 # ## The idea
@@ -373,7 +376,6 @@ with figure(alt=alt, caption=caption, width=5.6, height=3.2) as ax:
     ax.plot(range(1, 49), to_host(body.lam / body.lam[0])[:48], "x", ms=4, label="blob")
     ax.set(xlabel="number k", ylabel="λₖ/λ₁")
     ax.legend()
-
 
 # %% [markdown]
 # The steps are there, six, ten and fourteen eigenvalues wide.
@@ -646,6 +648,7 @@ for name, (S, field) in progress(FIELDS.items(), "super-resolution"):
             guess = guesses[name, share, model] = predict(S, train, known_arrows(truth, train))
             scores[name, share, model] = alignment(truth, guess, train)
 
+
 # %%
 def row(name, share):
     """Mean alignments of all models."""
@@ -726,11 +729,11 @@ the differences are {gain(0.1, "Laplacian")[0]:.3f} and
 by {gain(0.03, "projected", "blob, affine")[0]:.3f} at 3 % and
 {gain(0.05, "projected", "blob, affine")[0]:.3f} at 5 %.""")
 
+
 # %% [markdown]
 # So the connection helps where points are few, the surface is lumpy and the truth is smooth in the
 # sense of the connection. Row C2.c2 shuffles coordinates in the frames, not arrows in space:
 # shuffled arrows keep their mean, and with it some alignment.
-
 
 # %% [markdown]
 # ### Vortices
