@@ -457,12 +457,16 @@ class Problem(Parts):
 # %% [markdown]
 # Its slope through $C$ is $\tfrac12(c\,C^{-1}-\alpha\alpha^\top)$ with $\alpha=C^{-1}Y$, pulled
 # back to $\theta$ by automatic differentiation. Newton's method then climbs in all fits at once
-# from the best of four starts.
+# from the best of four starts. They begin with much noise: begun with little, the search now and
+# then ends in a second maximum, a rough spectrum that passes through every arrow and misses all
+# others.
 
 # %%
-STARTS = [(math.log(nu), math.log(kappa), *CENTRE[2:]) for nu in (1.5, 5) for kappa in (0.5, 1.5)]
+GRID = [(nu, kappa, 0.5, 0.01) for nu in (1.5, 5) for kappa in (0.5, 1.5)]
+STARTS = [tuple(map(math.log, start)) for start in GRID]
 
 
+# %%
 def solve(problem):
     """The best theta of each fit."""
 
@@ -838,8 +842,8 @@ table(
 # %%
 located = {model: 100 * (d <= 2).mean() for model, d in near.items()}
 claims.check(
-    "C3.c", "3 % known: singularities within two edges, RVGP minus the best competitor",
-    measured=located["RVGP"] - max(v for m, v in located.items() if m != "RVGP"), at_least=3,
+    "C3.c", "3 % known: singularities within two edges, RVGP minus the better coordinate-wise",
+    measured=located["RVGP"] - max(located["Laplacian"], located["RBF"]), at_least=3,
     unit="percentage points", seeds=PAIRS[0.03], own=True,
 )
 claims.check(
@@ -1086,9 +1090,9 @@ claims.check(
 # %% [markdown]
 # ### Does it know where it does not know?
 #
-# The weights have the posterior covariance $\mathrm{diag}(S)-\mathrm{diag}(S)\,\Psi^\top
-# C^{-1}\Psi\,\mathrm{diag}(S)$, which gives each arrow two variances. Their sum with $2s^2$ should
-# be the mean square of the error of the arrow.
+# The weights have the posterior covariance
+# $\mathrm{diag}(S)-\mathrm{diag}(S)\,\Psi^\top C^{-1}\Psi\,\mathrm{diag}(S)$, which gives each arrow
+# two variances. Their sum with $2s^2$ should be the mean square of the error of the arrow.
 
 # %%
 def variances(S, train, theta):
@@ -1130,8 +1134,8 @@ the errors are {math.sqrt((z[unknown] ** 2).mean()):.2f} times what it says, in 
 square.""")
 
 # %% [markdown]
-# The spectrum is cut after 100 eigenvectors, and a field of unit arrows is not smooth at its
-# singularities: what the smooth fields cannot express is in no deviation.
+# A likely reason, not tested: the spectrum is cut after 100 eigenvectors, and what these cannot
+# express, such as unit arrows around a singularity, is in no deviation.
 #
 # ## Verdict
 #
@@ -1155,8 +1159,7 @@ claims.report()
 # stand in for the bunny. The interpolation of 61 to 256 channels, divergence and curl, and the
 # classification of patients are left out. Neighbourhoods are Euclidean where the code walks along
 # the graph, which is the same on these samplings; the dimension 2 of the surfaces is given, not
-# estimated. Thirty pairs where the plan asked for ten keep the small differences apart from luck.
-# RBF's four numbers are fitted to at most a hundred points.
+# estimated. RBF's parameters are fitted to at most a hundred of the known points.
 #
 # ## At paper scale
 #

@@ -14,7 +14,7 @@ BREAKS = [
     ),
     Break(
         "the scalar kernel times T_i' T_j given out as RVGP",
-        ("C2.b7", "C2.b8", "C3.c"),
+        ("C2.b7", "C2.b8"),
         {
             "models = MODELS | (": f"models = MODELS | ({SPARSE}) | (",
         },
