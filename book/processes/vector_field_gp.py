@@ -459,7 +459,8 @@ class Problem(Parts):
 # back to $\theta$ by automatic differentiation. Newton's method then climbs in all fits at once
 # from the best of four starts. They begin with much noise: begun with little, the search now and
 # then ends in a second maximum, a rough spectrum that passes through every arrow and misses all
-# others.
+# others. With other seeds a pair of thirty still ended there; models are therefore compared by
+# medians over the pairs.
 
 # %%
 GRID = [(nu, kappa, 0.5, 0.01) for nu in (1.5, 5) for kappa in (0.5, 1.5)]
@@ -669,9 +670,9 @@ table(
 
 # %%
 def gain(share, other, name=MAIN):
-    """Mean difference of RVGP and another model over the pairs, and its standard error."""
+    """Median difference of RVGP and another model over the pairs; in how many it is positive."""
     difference = scores[name, share, "RVGP"] - scores[name, share, other]
-    return difference.mean(), difference.std(ddof=1) / math.sqrt(len(difference))
+    return np.median(difference), 100 * (difference > 0).mean()
 
 
 for id, share, bound in (("C2.a1", 0.03, 0.87), ("C2.a2", 0.05, 0.94), ("C2.a3", 0.1, 0.96)):
@@ -683,27 +684,26 @@ for id, share, bound in (("C2.a1", 0.03, 0.87), ("C2.a2", 0.05, 0.94), ("C2.a3",
 sparse = [(share, other) for share in (0.03, 0.05) for other in ("Laplacian", "RBF")]
 for k, (share, other) in enumerate(sparse):
     claims.check(
-        f"C2.b{k + 1}", f"blob, {100 * share:g} % known: alignment gained over {other}",
+        f"C2.b{k + 1}", f"blob, {100 * share:g} % known: median alignment gained over {other}",
         measured=gain(share, other)[0], between=(0.01 if share == 0.03 else 0.005, 0.06),
         seeds=PAIRS[share], paper="better than coordinate-wise",
     )
 
 # %%
 claims.check(
-    "C2.b5", "smallest of these four gains, in standard errors",
-    measured=min(mean / error for mean, error in (gain(*pair) for pair in sparse)), at_least=2,
-    own=True,
+    "C2.b5", "smallest share of pairs in which RVGP is closer, of these four",
+    measured=min(gain(*pair)[1] for pair in sparse), at_least=70, unit="%", own=True,
 )
 claims.check(
-    "C2.b6", "blob, 10 % known: alignment gained over Laplacian (a tie)",
+    "C2.b6", "blob, 10 % known: median alignment gained over Laplacian (a tie)",
     measured=gain(0.1, "Laplacian")[0], between=(-0.01, 0.02), seeds=PAIRS[0.1], own=True,
 )
 claims.check(
-    "C2.b7", "blob, 3 % known: alignment gained over the scalar kernel times T_i' T_j",
+    "C2.b7", "blob, 3 % known: median alignment gained over the scalar kernel times T_i' T_j",
     measured=gain(0.03, "projected")[0], between=(0.01, 0.06), seeds=PAIRS[0.03], own=True,
 )
 claims.check(
-    "C2.b8", "affine fields, 5 % known: alignment gained over the same (a loss)",
+    "C2.b8", "affine fields, 5 % known: median alignment gained over the same (a loss)",
     measured=gain(0.05, "projected", "blob, affine")[0], between=(-0.12, -0.005),
     seeds=FEWER[0.05], own=True,
 )
@@ -1142,7 +1142,7 @@ square.""")
 # The construction is right: the estimated matrix has the spectrum of the connection Laplacian, and
 # nothing hangs on the arbitrary frames. Predictions are good from fifteen known arrows on, and
 # there the connection pays: closer arrows and better placed vortices than from models of the
-# coordinates, and than from a tangent prior without a connection. The advantage is a few hundredths
+# coordinates, and than from a tangent prior without a connection. The advantage is one to a few hundredths
 # of alignment, and it ends where points become many; at the paper's own half it is nil. It also
 # ends where the truth does not come from the connection. For affine fields the scalar kernel times
 # $\mathbb T_i^\top\mathbb T_j$ predicts better (C2.b8), and with a tenth known, as many numbers as
