@@ -15,15 +15,8 @@ BY_NAME = "autodiff"
 
 # Names that wait for the chapter whose specification asks for them.
 KEPT = {
-    "mixture.densities.posterior": "score_denoising",
     "gp.statespace.StateSpaceRegressor": "functional_tucker",
     "data.images": "ambient_diffusion",
-    "nn.layers.conv": "score_denoising",
-    "nn.layers.conv_init": "score_denoising",
-    "nn.layers.embedding": "scale_autoregression",
-    "nn.layers.embedding_init": "scale_autoregression",
-    "nn.layers.rms_norm": "scale_autoregression",
-    "optim.AdamW": "scale_autoregression",
     "splatting.loaders.load_colmap": "sparse_view_priors",
     "splatting.loaders.load_nerf_synthetic": "sparse_view_priors",
     "splatting.losses.photometric": "sparse_view_priors",

@@ -216,13 +216,11 @@ STEPS, BATCH, RATE = scale(default=(240, 256, 1e-2), paper=(2000, 5000, 5e-3))
 
 def train(loss, params, draw, rng, steps=STEPS, batch=BATCH):
     """Minimise loss(params, *draw(rng, batch)) over fresh mini-batches."""
-    theta, as_params = ad.ravel_tree(params)
     rates = warm_up(cosine_decay(RATE, steps - steps // 10), steps // 10)
-    fitted = nn.fit(
-        lambda theta, *data: loss(as_params(theta), *data), theta,
-        lambda rng: draw(rng, batch), Adam(rates, beta2=0.98), steps=steps, rng=rng, clip=1.0,
-    )  # fmt: skip
-    return as_params(fitted.params)
+    adam = Adam(rates, beta2=0.98)
+    return nn.fit(
+        loss, params, lambda rng: draw(rng, batch), adam, steps=steps, rng=rng, clip=1.0
+    ).params
 
 
 # %% [markdown]

@@ -269,20 +269,15 @@ def train(
     sizes = context_sizes(N, rng.uniform()) if context is None else repeat(context)
     steps = checkpoints[-1]
     rates = warm_up(cosine_decay(rate, steps - steps // 10), steps // 10)
-    theta, as_params = ad.ravel_tree(params)
-    adam, kept = Adam(rates, beta2=BETA2), []
-
-    def value(theta, *data):
-        return loss(as_params(theta), *data)
+    adam, kept = Adam(rates, beta2=BETA2), [params]
 
     def draw(rng):
         return *prior(rng, batch, N), next(sizes)
 
     for more in np.diff([0, *checkpoints]):
-        fitted = nn.fit(value, theta, draw, adam, steps=int(more), rng=rng, clip=1.0)
-        theta = fitted.params
-        kept.append(as_params(theta))
-    return kept
+        fitted = nn.fit(loss, kept[-1], draw, adam, steps=int(more), rng=rng, clip=1.0)
+        kept.append(fitted.params)
+    return kept[1:]
 
 
 # %% [markdown]

@@ -39,7 +39,8 @@ TABLES = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
 PHOTOGRAPHS = (
     "astronaut", "brick", "camera", "chelsea", "china", "coffee", "coins", "flower", "grass",
-    "gravel", "hubble_deep_field", "moon", "motorcycle_left", "page", "retina", "rocket",
+    "gravel", "hubble_deep_field", "immunohistochemistry", "moon", "motorcycle_left", "page",
+    "retina", "rocket",
 )  # fmt: skip
 """The photographs that scikit-image and scikit-learn bundle."""
 

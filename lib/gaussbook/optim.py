@@ -8,7 +8,8 @@ is its name.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -245,6 +246,35 @@ class _Optimiser:
     def _moved(self, name: str, value: Array, gradient: Array, rate: float) -> Array:
         raise NotImplementedError
 
+    def _looks_at_arrays(self) -> bool:
+        """Say whether the rule differs from array to array, so that their borders matter."""
+        return bool(self.multipliers)
+
+    def packs(self, params: Tree) -> bool:
+        """Say whether a step on all arrays end to end, `on_one_vector`, is the step on each."""
+        items = dict(tree_items(params))
+        return (
+            len(items) > 1
+            and all(hasattr(leaf, "dtype") for leaf in items.values())
+            and len({leaf.dtype for leaf in items.values()}) == 1
+            and not self._looks_at_arrays()
+            and self._means.keys() in (set(), items.keys())
+        )
+
+    @contextmanager
+    def on_one_vector(self, params: Tree) -> Iterator[None]:
+        """Take steps on ``ravel_tree(params)[0]`` inside the block; the means are carried over."""
+        names, unravel = [name for name, _ in tree_items(params)], ravel_tree(params)[1]
+        if self._means:
+            kinds = zip(*(self._means[name] for name in names), strict=True)
+            self._means = {"": tuple(ravel_tree(list(kind))[0] for kind in kinds)}
+        try:
+            yield
+        finally:
+            kinds = [tree_leaves(unravel(mean)) for mean in self._means.pop("", ())]
+            if kinds:
+                self._means = dict(zip(names, zip(*kinds, strict=True), strict=True))
+
     def _running(self, name: str, value: Array, number: int) -> tuple[Array, ...]:
         """Return the running means of a parameter, zero at first, to be overwritten."""
         found = self._means.get(name)
@@ -411,6 +441,9 @@ class AdamW(Adam):
         super().__init__(learning_rate, **settings)
         self.weight_decay = check_scalar("weight_decay", weight_decay, at_least=0)
         self.matrices_only = bool(matrices_only)
+
+    def _looks_at_arrays(self) -> bool:
+        return super()._looks_at_arrays() or self.matrices_only
 
     def _kept(self, value: Array, rate: float) -> Array:
         if self.matrices_only and value.ndim < 2:

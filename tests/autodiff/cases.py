@@ -125,6 +125,14 @@ CASES = {
         lambda x, k, b: ad.conv2d(x, k, b, pad=1, activation="gelu"),
         [(2, 3, 3, 2), (2, 3, 2, 2), (2,)],
     ),
+    "rms_norm": (lambda x, w: ad.rms_norm(x, w) ** 2, [(2, 3, 4), (4,)]),
+    "rms_norm without scale": (lambda x: ad.rms_norm(x, eps=0.1) ** 3, [(2, 3)]),
+    "decayed_attention": (
+        lambda q, k, v, a: ad.decayed_attention(q, k, v, ad.cumsum(-positive(a))),
+        [(2, 4, 3), (2, 4, 3), (2, 2, 4, 2), (2, 2, 4)],
+    ),
+    "causal_conv": (lambda x, w: ad.causal_conv(x, w, "silu"), [(2, 5, 3), (3, 3)]),
+    "causal_conv, a stack": (lambda x, w: ad.causal_conv(x, w) ** 2, [(2, 2, 4, 3), (2, 2, 3)]),
     "conv2d 1 x 1": (lambda x, k: ad.conv2d(x, k), [(2, 2, 2, 2), (1, 1, 2, 3)]),
     **{
         f"linear, {name}": (
@@ -136,6 +144,14 @@ CASES = {
     "linear, relu": (
         lambda x, w, b: ad.linear(x, w, b + like(b, [9.0, -9.0]), "relu") ** 2,
         [(2, 3), (3, 2), (2,)],
+    ),
+    "linear, a stack": (
+        lambda x, w, b: ad.linear(x, w, b, "gelu") ** 2,
+        [(2, 2, 3, 4), (2, 4, 3), (2, 3)],
+    ),
+    "linear, a stack without bias": (
+        lambda x, w: ad.linear(x, w, None, "tanh") ** 2,
+        [(2, 3, 4), (2, 4, 2)],
     ),
     "linear without bias": (lambda x, w: ad.linear(x, w) ** 2, [(2, 3), (3, 2)]),
     "layer_norm": (lambda x, s, t: ad.layer_norm(x, s, t), [(2, 2, 4), (4,), (4,)]),

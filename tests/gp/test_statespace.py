@@ -13,7 +13,12 @@ from scipy.linalg import expm, solve_discrete_lyapunov
 from gaussbook.arrays import namespace, to_host
 from gaussbook.gp.covariances import Matern12, Matern32, Matern52, SquaredExponential
 from gaussbook.gp.exact import GaussianProcessRegressor
-from gaussbook.gp.statespace import StateSpaceRegressor, kalman_smoother, matern_transitions
+from gaussbook.gp.statespace import (
+    StateSpaceRegressor,
+    kalman_log_likelihood,
+    kalman_smoother,
+    matern_transitions,
+)
 
 KINDS = [Matern12, Matern32, Matern52]
 
@@ -124,6 +129,18 @@ def test_same_in_every_namespace(kind, xp):
     expected, expected_std = plain.predict(t[:5] + 0.1, return_std=True)
     np.testing.assert_allclose(to_host(mean), expected, rtol=1e-9)
     np.testing.assert_allclose(to_host(std), expected_std, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [1, 2, 37, 1000])
+def test_the_likelihood_alone_is_that_of_the_smoother(kind, n, xp):
+    rng = np.random.default_rng(n)
+    t, y = np.sort(rng.uniform(0, n / 10, n)), 5 + rng.normal(size=n)
+    steps = matern_transitions(kind(1.3, 0.7), np.diff(t, prepend=t[0]))
+    seen = rng.uniform(size=n) < 0.8
+    expected = kalman_smoother(*steps, y, 0.2, seen)[2]
+    ours = kalman_log_likelihood(*map(xp.asarray, steps), xp.asarray(y), 0.2, xp.asarray(seen))
+    np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ import pytest
 from gaussbook import autodiff as ad
 from gaussbook import nn
 from gaussbook.arrays import generator, to_host
-from gaussbook.optim import SGD, Adam
+from gaussbook.optim import SGD, Adam, AdamW
 
 X = np.random.default_rng(0).standard_normal((64, 3))
 Y = X @ np.array([1.0, -2.0, 0.5]) + 3.0
@@ -48,6 +48,38 @@ class TestFit:
         expected = next(nn.minibatches((X, Y), 8, generator(2)))
         for a, b in zip(rows, expected, strict=True):
             np.testing.assert_array_equal(to_host(a), b)
+
+    @pytest.mark.parametrize(
+        "optimiser",
+        [
+            lambda: Adam(0.05),
+            lambda: SGD(0.05, momentum=0.5),
+            lambda: AdamW(0.05, weight_decay=0.1),
+            lambda: AdamW(0.05, weight_decay=0.1, matrices_only=False),
+            lambda: Adam(0.05, multipliers={"bias": 0.1}),
+        ],
+    )
+    def test_steps_are_those_on_each_array(self, optimiser):
+        def whole_data(rng):
+            return X, Y
+
+        ours, theirs, params = optimiser(), optimiser(), linear_model()
+        begun = nn.fit(squared_error, params, whole_data, ours, steps=3, rng=generator(1)).params
+        ended = nn.fit(squared_error, begun, whole_data, ours, steps=2, rng=generator(1)).params
+        ended = ours.step(ended, ad.grad(squared_error)(ended, X, Y))
+        for _ in range(6):
+            params = theirs.step(params, ad.grad(squared_error)(params, X, Y))
+        for name, value in params.items():
+            np.testing.assert_array_equal(ended[name], value)
+
+    def test_arrays_of_different_types_keep_them(self):
+        params = linear_model()
+        params["bias"] = params["bias"].astype(np.float32)
+        rule = {"steps": 2, "batch_size": 16, "rng": generator(1)}
+        found = nn.fit(squared_error, params, (X, Y), Adam(0.05), **rule).params
+        assert {name: value.dtype for name, value in found.items()} == {
+            name: value.dtype for name, value in params.items()
+        }
 
     def test_same_seed_same_run(self):
         runs = [

@@ -15,7 +15,7 @@
 Functions written with these names run unchanged on plain arrays, without being recorded.
 """
 
-from gaussbook.autodiff.convolution import conv2d
+from gaussbook.autodiff.convolution import causal_conv, conv2d
 from gaussbook.autodiff.derivatives import (
     grad,
     hessian_vector_product,
@@ -29,9 +29,11 @@ from gaussbook.autodiff.fusion import fused
 from gaussbook.autodiff.layers import (
     attention,
     cross_entropy,
+    decayed_attention,
     layer_norm,
     linear,
     log_softmax,
+    rms_norm,
     softmax,
 )
 from gaussbook.autodiff.linalg import *  # noqa: F403
@@ -47,8 +49,10 @@ from gaussbook.autodiff.trees import ravel_tree, tree_items, tree_leaves, tree_m
 __all__ = [
     "TracedArray",
     "attention",
+    "causal_conv",
     "conv2d",
     "cross_entropy",
+    "decayed_attention",
     "defvjp",
     "defvjp_argnums",
     "fused",
@@ -62,6 +66,7 @@ __all__ = [
     "plain",
     "primitive",
     "ravel_tree",
+    "rms_norm",
     "softmax",
     "stop_gradient",
     "tree_items",

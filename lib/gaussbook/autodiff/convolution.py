@@ -1,6 +1,6 @@
-r"""Convolutions of images, channels last, as products of matrices.
+r"""Convolutions of images, channels last, as products of matrices; filters of rows of channels.
 
-The three operations of this module are the three ways to contract the same trilinear form
+The first three operations of this module are the three ways to contract the same trilinear form
 
 .. math::
     \sum_{b,h,w}\sum_{i,j}\sum_{c,e} x_{b,\,sh+i,\,sw+j,\,c}\; K_{i,j,c,e}\; y_{b,h,w,e}
@@ -16,12 +16,13 @@ from typing import NamedTuple
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
 from gaussbook.autodiff.activations import activate, activation_pull
-from gaussbook.autodiff.elementwise import ACTIVATIONS, add, check_activation
+from gaussbook.autodiff.elementwise import ACTIVATIONS, add, check_activation, multiply
 from gaussbook.autodiff.fusion import fused
-from gaussbook.autodiff.spaces import defvjp
+from gaussbook.autodiff.shaping import getitem
+from gaussbook.autodiff.spaces import defvjp, reshape
 from gaussbook.autodiff.tracing import plain_namespace, primitive
 
-__all__ = ["conv2d"]
+__all__ = ["causal_conv", "conv2d"]
 
 
 def _patches(x: Array, kernel: tuple[int, int], stride: int, out: tuple[int, int]) -> Array:
@@ -269,3 +270,89 @@ def conv2d(
         if x.shape[1 + axis] + 2 * pad < kernel.shape[axis]:
             raise ValueError(f"kernel exceeds the {name} of the padded images x")
     return _layer(x, kernel, bias, stride=stride, pad=pad, activation=activation)
+
+
+# ------------------------------------------------------------------- filters, channel by channel
+
+
+def _tap(taps: Array, k: int, ndim: int) -> Array:
+    """Return the k-th tap of every channel, so that it multiplies x (..., T, C)."""
+    if taps.ndim == 2:
+        return taps[k, :]
+    shape = (taps.shape[0], *(1,) * (ndim - 2), taps.shape[2])
+    return plain_namespace(taps).reshape(taps[:, k, :], shape)
+
+
+def _filter_forward(saved: dict, x: Array, taps: Array, activation: str | None) -> Array:
+    xp, K, C = plain_namespace(x), taps.shape[-2], x.shape[-1]
+    T = x.shape[-2] - K + 1
+    z = x[..., :T, :] * _tap(taps, 0, x.ndim)
+    for k in range(1, K):
+        z += x[..., k : k + T, :] * _tap(taps, k, x.ndim)
+    rows = xp.reshape(z, (math.prod(z.shape[:-1]), C))
+    return xp.reshape(activate(saved, rows, activation), z.shape)
+
+
+def _filter_backward(
+    saved: dict, needed: tuple, g: Array, x: Array, taps: Array, activation: str | None
+) -> list[Array]:
+    xp, K, T = plain_namespace(x), taps.shape[-2], g.shape[-2]
+    rows = xp.reshape(g, (math.prod(g.shape[:-1]), g.shape[-1]))
+    slope = xp.reshape(activation_pull(saved, rows, activation), g.shape)
+    by_x, by_taps = xp.zeros_like(x), xp.zeros_like(taps)
+    for k in range(K):
+        if 0 in needed:
+            by_x[..., k : k + T, :] += slope * _tap(taps, k, x.ndim)
+        product = slope * x[..., k : k + T, :]
+        by_taps[..., k, :] = xp.sum(product, axis=tuple(range(taps.ndim - 2, x.ndim - 1)))
+    return [by_x, by_taps]
+
+
+def _filter_composite(x: Array, taps: Array, activation: str | None) -> Array:
+    K, stack = taps.shape[-2], tuple(taps.shape[:-2])
+    T, shape = x.shape[-2] - K + 1, (*stack, *(1,) * (x.ndim - 1 - len(stack)), taps.shape[-1])
+    z = 0.0
+    for k in range(K):
+        tap = reshape(getitem(taps, (..., k, slice(None))), shape)
+        z = add(z, multiply(getitem(x, (..., slice(k, k + T), slice(None))), tap))
+    return ACTIVATIONS[activation](z)
+
+
+_filter = fused(_filter_forward, _filter_backward, _filter_composite)
+
+
+def causal_conv(x: Array, taps: Array, activation: str | None = None) -> Array:
+    r"""Filter every channel of a row of vectors by itself, over the last K of them.
+
+    .. math:: y_{tc}=\phi\Bigl(\sum_{k<K} x_{t+k,\,c}\,w_{kc}\Bigr)
+
+    Parameters
+    ----------
+    x : array, shape (..., K - 1 + T, C) or (M, ..., K - 1 + T, C)
+        The vectors, after the K - 1 that came before: zeros at the beginning of a row.
+    taps : array, shape (K, C) or (M, K, C)
+        w, or a stack of M of them, each for its own part of `x`.
+    activation : {None, "relu", "gelu", "silu", "sigmoid", "tanh"}
+        The function :math:`\phi` of every element.
+
+    Returns
+    -------
+    array, shape (..., T, C)
+        y.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, `x` holds fewer than K vectors, or the activation is not known.
+    """
+    check_activation(activation)
+    stack = tuple(taps.shape[:-2])
+    fits = taps.ndim in (2, 3) and x.ndim >= 2 + len(stack) and x.shape[-1] == taps.shape[-1]
+    if not fits or tuple(x.shape[: len(stack)]) != stack:
+        raise ValueError(
+            f"taps must have shape (K, C) or (M, K, C) to fit x of shape {tuple(x.shape)}, "
+            f"got {tuple(taps.shape)}"
+        )
+    if x.shape[-2] < taps.shape[-2]:
+        raise ValueError(f"x must hold {taps.shape[-2]} vectors at least, got {x.shape[-2]}")
+    return _filter(x, taps, activation=activation)

@@ -37,9 +37,11 @@ from gaussbook.autodiff.tracing import as_floating, plain, plain_namespace
 __all__ = [
     "attention",
     "cross_entropy",
+    "decayed_attention",
     "layer_norm",
     "linear",
     "log_softmax",
+    "rms_norm",
     "softmax",
 ]
 
@@ -209,8 +211,8 @@ def _layer_norm_backward(
     xp = plain_namespace(x)
     g = _as_rows(g)
     product = g * normal
-    by_scale = dispatch.column_sums(product)
-    by_shift = dispatch.column_sums(g)
+    by_scale = dispatch.column_sums(product) if 1 in needed else None
+    by_shift = dispatch.column_sums(g) if 2 in needed else None
     if 0 not in needed:
         return [None, by_scale, by_shift]
     weights = xp.reshape(scale, (-1, 1)) * (1 / d)
@@ -259,17 +261,84 @@ def layer_norm(x: Array, scale: Array, shift: Array, eps: float = 1e-5) -> Array
     return _layer_norm(x, scale, shift, eps=eps)
 
 
+# ---------------------------------------------------------------------------------- RMS norm
+
+
+def _rms_norm_forward(saved: dict, x: Array, scale: Array | None, eps: float) -> Array:
+    rows = _as_rows(x)
+    inverse = (_row_sums(rows * rows) * (1 / x.shape[-1]) + eps) ** -0.5
+    normal = rows * inverse
+    saved["normal"], saved["inverse"] = normal, inverse
+    out = normal if scale is None else normal * scale
+    return plain_namespace(x).reshape(out, x.shape)
+
+
+def _rms_norm_backward(
+    saved: dict, needed: tuple, g: Array, x: Array, scale: Array | None, eps: float
+) -> list[Array | None]:
+    xp, normal, g = plain_namespace(x), saved["normal"], _as_rows(g)
+    by_scale = dispatch.column_sums(g * normal) if 1 in needed else None
+    g = g if scale is None else g * scale
+    out = g - normal * (_row_sums(g * normal) * (1 / x.shape[-1]))
+    out *= saved["inverse"]
+    return [xp.reshape(out, x.shape), by_scale]
+
+
+def _rms_norm_composite(x: Array, scale: Array | None, eps: float) -> Array:
+    normal = x * (mean(x * x, axis=-1, keepdims=True) + eps) ** -0.5
+    return normal if scale is None else multiply(normal, scale)
+
+
+_rms_norm = fused(_rms_norm_forward, _rms_norm_backward, _rms_norm_composite)
+
+
+def rms_norm(x: Array, scale: Array | None = None, eps: float = 1e-5) -> Array:
+    r"""Return x over the root of its mean square along the last axis, scaled.
+
+    .. math:: y = \gamma\,\frac{x}{\sqrt{\overline{x^2}+\epsilon}}
+
+    (Zhang and Sennrich, 2019).
+
+    Parameters
+    ----------
+    x : array, shape (..., d)
+        What to normalise.
+    scale : array, shape (d,), optional
+        The :math:`\gamma`, one if not given.
+    eps : float
+        Added to the mean square.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    """
+    if scale is not None and tuple(scale.shape) != (x.shape[-1],):
+        raise ValueError(f"scale must have shape ({x.shape[-1]},), got {tuple(scale.shape)}")
+    return _rms_norm(x, scale, eps=eps)
+
+
 # ------------------------------------------------------------------ affine map and activation
+
+
+def _as_stack(x: Array, weight: Array) -> Array:
+    """View (..., d) as the matrix (n, d), or (M, ..., d) as the matrices (M, n, d) of M maps."""
+    if weight.ndim == 2:
+        return _as_rows(x)
+    return plain_namespace(x).reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
 
 
 def _linear_forward(
     saved: dict, x: Array, weight: Array, bias: Array | None, activation: str | None
 ) -> Array:
     xp = plain_namespace(x)
-    z = _as_rows(x) @ weight
-    if bias is not None:
+    z = _as_stack(x, weight) @ weight
+    if bias is not None and bias.ndim == 1:
         dispatch.add_to_rows(z, bias)
-    return xp.reshape(activate(saved, z, activation), (*x.shape[:-1], weight.shape[1]))
+    elif bias is not None:
+        z += bias[:, None, :]
+    z = activate(saved, _as_rows(z), activation)
+    return xp.reshape(z, (*x.shape[:-1], weight.shape[-1]))
 
 
 def _linear_backward(
@@ -284,18 +353,25 @@ def _linear_backward(
     xp = plain_namespace(x)
     slope = activation_pull(saved, _as_rows(g), activation)
     by_x = by_weight = by_bias = None
+    if weight.ndim == 3:
+        slope = xp.reshape(slope, (x.shape[0], math.prod(x.shape[1:-1]), weight.shape[2]))
     if 0 in needed:
         by_x = xp.reshape(slope @ xp.matrix_transpose(weight), x.shape)
     if 1 in needed:
-        by_weight = xp.matrix_transpose(_as_rows(x)) @ slope
+        by_weight = xp.matrix_transpose(_as_stack(x, weight)) @ slope
     if 2 in needed:
         by_bias = dispatch.column_sums(slope)
     return [by_x, by_weight, by_bias]
 
 
 def _linear_composite(x: Array, weight: Array, bias: Array | None, activation: str | None) -> Array:
-    z = matmul(x, weight)
-    return ACTIVATIONS[activation](z if bias is None else add(z, bias))
+    if weight.ndim == 2:
+        z = matmul(x, weight)
+        return ACTIVATIONS[activation](z if bias is None else add(z, bias))
+    rows = reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
+    z = matmul(rows, weight)
+    z = z if bias is None else add(z, reshape(bias, (bias.shape[0], 1, bias.shape[1])))
+    return reshape(ACTIVATIONS[activation](z), (*x.shape[:-1], weight.shape[2]))
 
 
 _linear = fused(_linear_forward, _linear_backward, _linear_composite)
@@ -308,11 +384,11 @@ def linear(
 
     Parameters
     ----------
-    x : array, shape (..., n)
-        Rows.
-    weight : array, shape (n, m)
-        W.
-    bias : array, shape (m,), optional
+    x : array, shape (..., n) or (M, ..., n)
+        Rows; with a stack of maps, those of each map.
+    weight : array, shape (n, m) or (M, n, m)
+        W, or a stack of M of them, each for its own rows.
+    bias : array, shape (m,) or (M, m), optional
         b.
     activation : {None, "relu", "gelu", "silu", "sigmoid", "tanh"}
         The function :math:`\phi` of every element.
@@ -328,13 +404,16 @@ def linear(
         If the shapes do not fit or the activation is not known.
     """
     check_activation(activation)
-    if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[0]:
+    stack = tuple(weight.shape[:-2])
+    fits = weight.ndim in (2, 3) and x.ndim > len(stack) and x.shape[-1] == weight.shape[-2]
+    if not fits or tuple(x.shape[: len(stack)]) != stack:
         raise ValueError(
             f"weight must have shape ({x.shape[-1] if x.ndim else '?'}, m) to fit x of shape "
             f"{tuple(x.shape)}, got {tuple(weight.shape)}"
         )
-    if bias is not None and tuple(bias.shape) != (weight.shape[1],):
-        raise ValueError(f"bias must have shape ({weight.shape[1]},), got {tuple(bias.shape)}")
+    if bias is not None and tuple(bias.shape) != (*stack, weight.shape[-1]):
+        wanted = (*stack, weight.shape[-1])
+        raise ValueError(f"bias must have shape {wanted}, got {tuple(bias.shape)}")
     return _linear(x, weight, bias, activation=activation)
 
 
@@ -476,3 +555,86 @@ def _mask_bias(mask: Array, q: Array, k: Array, heads: int) -> Array:
         raise ValueError("mask forbids some query every key")
     zero = xp.zeros((), dtype=plain(q).dtype)
     return xp.where(mask, zero, zero - math.inf)
+
+
+# -------------------------------------------------------------------- attention without a softmax
+
+
+def _decayed_forward(saved: dict, q: Array, k: Array, v: Array, decay: Array) -> Array:
+    xp = plain_namespace(q)
+    weights = decay[..., :, None] - decay[..., None, :]
+    weights += _not_yet(decay)
+    weights = dispatch.apply_in_place("exp", weights)
+    scores = (q @ xp.matrix_transpose(k))[..., None, :, :]
+    saved["scores"], saved["decays"], saved["weights"] = scores, weights, scores * weights
+    return saved["weights"] @ v
+
+
+def _not_yet(decay: Array) -> Array:
+    """Return 0 where a position may be seen, and minus infinity where it comes later."""
+    xp, T = plain_namespace(decay), decay.shape[-1]
+    at = xp.arange(T)
+    zero = xp.zeros((), dtype=decay.dtype)
+    return xp.where(at[:, None] >= at, zero, zero - math.inf)
+
+
+def _decayed_backward(
+    saved: dict, needed: tuple, g: Array, q: Array, k: Array, v: Array, decay: Array
+) -> list[Array]:
+    xp = plain_namespace(q)
+    by_v = xp.matrix_transpose(saved["weights"]) @ g
+    slope = g @ xp.matrix_transpose(v)
+    by_scores = xp.sum(slope * saved["decays"], axis=-3)
+    slope *= saved["weights"]
+    by_decay = xp.sum(slope, axis=-1) - xp.sum(slope, axis=-2)
+    return [by_scores @ k, xp.matrix_transpose(by_scores) @ q, by_v, by_decay]
+
+
+def _decayed_composite(q: Array, k: Array, v: Array, decay: Array) -> Array:
+    rows = reshape(decay, (*decay.shape, 1))
+    columns = reshape(decay, (*decay.shape[:-1], 1, decay.shape[-1]))
+    weights = exp(add(subtract(rows, columns), _not_yet(plain(decay))))
+    scores = matmul(q, matrix_transpose(k))
+    scores = reshape(scores, (*q.shape[:-2], 1, q.shape[-2], q.shape[-2]))
+    return matmul(multiply(scores, weights), v)
+
+
+_decayed = fused(_decayed_forward, _decayed_backward, _decayed_composite)
+
+
+def decayed_attention(q: Array, k: Array, v: Array, decay: Array) -> Array:
+    r"""Return causal attention without a softmax, in which what was seen decays.
+
+    .. math:: y_i = \sum_{j\le i} e^{a_i-a_j}\,(q_i^\top k_j)\, v_j
+
+    The matrix form of a state-space layer with one decay for each head (Dao and Gu, 2024).
+
+    Parameters
+    ----------
+    q, k : array, shape (..., T, N)
+        Queries and keys, which all heads share.
+    v : array, shape (..., H, T, P)
+        Values.
+    decay : array, shape (..., H, T)
+        The a: running sums of the logarithms of the decays, so that they fall.
+
+    Returns
+    -------
+    array, shape (..., H, T, P)
+        y.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    """
+    if q.ndim < 2:
+        raise ValueError(f"q must have shape (..., T, N), got {tuple(q.shape)}")
+    shape = (*q.shape[:-2], decay.shape[-2] if decay.ndim > 1 else 0, q.shape[-2])
+    if tuple(k.shape) != tuple(q.shape):
+        raise ValueError(f"k must have the shape of q, {tuple(q.shape)}, got {tuple(k.shape)}")
+    if tuple(decay.shape) != shape:
+        raise ValueError(f"decay must have shape {shape}, got {tuple(decay.shape)}")
+    if tuple(v.shape[:-1]) != shape:
+        raise ValueError(f"v must have shape {shape} and values, got {tuple(v.shape)}")
+    return _decayed(q, k, v, decay)

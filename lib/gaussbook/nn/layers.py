@@ -93,7 +93,8 @@ def dense(params: Params, x: Array, activation: str | None = None) -> Array:
     Parameters
     ----------
     params : dict
-        From `dense_init`.
+        From `dense_init`; several of them stacked along a leading axis are layers of as many
+        networks, each for its own part of `x`.
     x : array, shape (..., inputs)
         Rows.
     activation : {None, "relu", "gelu", "silu", "sigmoid", "tanh"}
@@ -344,6 +345,5 @@ def rms_norm(params: Params, x: Array, eps: float = 1e-5) -> Array:
     """
     check_input("x", x, at_least=1)
     scale = _per_channel(params, "scale", x.shape[-1])
-    normal = x * (ad.mean(x * x, axis=-1, keepdims=True) + eps) ** -0.5
-    out = ad.multiply(normal, scale)
+    out = ad.rms_norm(x, scale, eps)
     return out + _per_channel(params, "shift", x.shape[-1]) if "shift" in params else out

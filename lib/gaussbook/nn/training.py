@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gaussbook.arrays import Array, Generator, namespace, to_host
-from gaussbook.autodiff import value_and_grad
+from gaussbook.autodiff import ravel_tree, tree_leaves, value_and_grad
+from gaussbook.autodiff.tracing import refuse_masked
 from gaussbook.optim import clip_by_global_norm
 from gaussbook.progress import progress
 from gaussbook.validation import check_integer
@@ -124,16 +126,33 @@ def fit(
     else:
         batches = minibatches(data, batch_size, rng)
     evaluate, values, looked = value_and_grad(loss), [], []
-    for step in progress(range(steps), description):
-        value, grads = evaluate(params, *next(batches))
-        if clip is not None:
-            grads, _ = clip_by_global_norm(grads, clip)
-        params = optimiser.step(params, grads)
-        values.append(value)
-        if len(values) == _LOOK_EVERY or step == steps - 1:
-            looked.append(_look(values, step))
-            values = []
-    return Fitted(params, np.concatenate(looked))
+    with _packed(params, optimiser) as (moving, as_tree, as_moving):
+        for step in progress(range(steps), description):
+            value, grads = evaluate(as_tree(moving), *next(batches))
+            grads = as_moving(grads)
+            if clip is not None:
+                grads, _ = clip_by_global_norm(grads, clip)
+            moving = optimiser.step(moving, grads)
+            values.append(value)
+            if len(values) == _LOOK_EVERY or step == steps - 1:
+                looked.append(_look(values, step))
+                values = []
+        return Fitted(as_tree(moving), np.concatenate(looked))
+
+
+@contextmanager
+def _packed(params: Any, optimiser: Any) -> Iterator[tuple[Any, Callable, Callable]]:
+    """Give the parameters as one vector, on which a step is quicker, where the rule allows it.
+
+    With them come the functions that make a tree of them, and the same of a tree of gradients.
+    """
+    refuse_masked(*tree_leaves(params))
+    if not (hasattr(optimiser, "packs") and optimiser.packs(params)):
+        yield params, lambda same: same, lambda same: same
+        return
+    vector, unravel = ravel_tree(params)
+    with optimiser.on_one_vector(params):
+        yield vector, unravel, lambda tree: ravel_tree(tree)[0]
 
 
 def _look(values: list[Array], step: int) -> np.ndarray:
