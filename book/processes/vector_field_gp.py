@@ -47,7 +47,7 @@ from scipy.sparse.linalg import eigsh
 from scipy.spatial import ConvexHull, cKDTree
 
 from gaussbook import autodiff as ad
-from gaussbook.arrays import Array, backend, generator, namespace, to_host
+from gaussbook.arrays import Array, Generator, backend, generator, namespace, to_host
 from gaussbook.claims import Claims
 from gaussbook.gp.cholesky import solve_triangular
 from gaussbook.notebook import say
@@ -181,7 +181,7 @@ slider(
 #    {claims}`C1.a, C1.b, C1.c, C1.d`
 # 2. It *super-resolves*: from the arrows at a share of the points it predicts all others. The
 #    paper has 50 % of the points; its code compares with a process for each coordinate.
-#    {claims}`C2.a1, C2.a2, C2.a3, C2.b1, C2.b2, C2.b3, C2.b4, C2.b5, C2.b6, C2.b7, C2.b8, C2.b9, C2.c1, C2.c2`
+#    {claims}`C2.a1, C2.a2, C2.a3, C2.b1, C2.b2, C2.b3, C2.b4, C2.b5, C2.b6, C2.b7, C2.b8, C2.b9, C2.c1, C2.c2, C2.d1, C2.d2`
 # 3. It keeps singularities such as vortices, with their index.
 #    {claims}`C3.a, C3.b1, C3.b2, C3.c, C3.d`
 # 4. It *inpaints*: a singularity whose whole neighbourhood is unknown is put back.
@@ -457,10 +457,7 @@ class Problem(Parts):
 # %% [markdown]
 # Its slope through $C$ is $\tfrac12(c\,C^{-1}-\alpha\alpha^\top)$ with $\alpha=C^{-1}Y$, pulled
 # back to $\theta$ by automatic differentiation. Newton's method then climbs in all fits at once
-# from the best of four starts. They begin with much noise: begun with little, the search now and
-# then ends in a second maximum, a rough spectrum that passes through every arrow and misses all
-# others. With other seeds a pair of thirty still ended there; models are therefore compared by
-# medians over the pairs.
+# from the best of four starts.
 
 # %%
 GRID = [(nu, kappa, 0.5, 0.01) for nu in (1.5, 5) for kappa in (0.5, 1.5)]
@@ -615,11 +612,11 @@ def alignment(truth, guess, train):
 # ### Super-resolution
 #
 # Each seed has a new field and a new training set, drawn without replacement, and all methods see
-# the same (the released script draws with replacement: its 80 % are 55 % distinct). There are
-# thirty pairs where few points are known, and ten where many are.
+# the same (the released script draws with replacement: its 80 % are 55 % distinct). There are more
+# pairs where few points are known: predictions vary most there.
 
 # %%
-PAIRS = {0.03: scale(default=30, paper=100), 0.05: scale(default=30, paper=100), 0.1: 10, 0.5: 10}
+PAIRS = {0.03: scale(default=150, paper=500), 0.05: scale(default=50, paper=200), 0.1: 10, 0.5: 10}
 FEWER = {0.03: 10, 0.05: 20, 0.1: 10}
 MODELS = {"RVGP": lambda *data: rvgp(*data)[0], "Laplacian": scalar_laplacian, "RBF": rbf}
 FIELDS = {
@@ -630,9 +627,13 @@ FIELDS = {
 }
 
 
-def pairs(S, field, share, count):
-    """Fields (count, n, 3) and training sets (count, m)."""
-    rngs = [generator(seed) for seed in range(count)]
+def seeded(count):
+    """Generators of the seeds 0, 1, 2 …"""
+    return [generator(seed) for seed in range(count)]
+
+
+def pairs(S, field, share, rngs):
+    """A field (n, 3) and a training set (m) of each generator."""
     truth = xp.stack([field(rng) for rng in rngs])
     train = xp.stack([rng.permutation(len(S.X))[: round(share * len(S.X))] for rng in rngs])
     return truth, train
@@ -647,7 +648,7 @@ def known_arrows(truth, train):
 data, guesses, scores, MAIN = {}, {}, {}, "blob, t = 100"
 for name, (S, field) in progress(FIELDS.items(), "super-resolution"):
     for share, count in (PAIRS if name == MAIN else FEWER).items():
-        truth, train = data[name, share] = pairs(S, field, share, count)
+        truth, train = data[name, share] = pairs(S, field, share, seeded(count))
         models = MODELS | ({"projected": projected} if share < 0.1 else {})
         for model, predict in models.items():
             guess = guesses[name, share, model] = predict(S, train, known_arrows(truth, train))
@@ -670,9 +671,9 @@ table(
 
 # %%
 def gain(share, other, name=MAIN):
-    """Median difference of RVGP and another model over the pairs; in how many it is positive."""
+    """Mean difference of RVGP and another model over the pairs, and its standard error."""
     difference = scores[name, share, "RVGP"] - scores[name, share, other]
-    return np.median(difference), 100 * (difference > 0).mean()
+    return difference.mean(), difference.std(ddof=1) / math.sqrt(len(difference))
 
 
 for id, share, bound in (("C2.a1", 0.03, 0.87), ("C2.a2", 0.05, 0.94), ("C2.a3", 0.1, 0.96)):
@@ -684,26 +685,26 @@ for id, share, bound in (("C2.a1", 0.03, 0.87), ("C2.a2", 0.05, 0.94), ("C2.a3",
 sparse = [(share, other) for share in (0.03, 0.05) for other in ("Laplacian", "RBF")]
 for k, (share, other) in enumerate(sparse):
     claims.check(
-        f"C2.b{k + 1}", f"blob, {100 * share:g} % known: median alignment gained over {other}",
-        measured=gain(share, other)[0], between=(0.01 if share == 0.03 else 0.005, 0.06),
+        f"C2.b{k + 1}", f"blob, {100 * share:g} % known: mean alignment gained over {other}",
+        measured=gain(share, other)[0], between=(0.01 if share == 0.03 else 0.005, 0.05),
         seeds=PAIRS[share], paper="better than coordinate-wise",
     )
 
 # %%
 claims.check(
-    "C2.b5", "smallest share of pairs in which RVGP is closer, of these four",
-    measured=min(gain(*pair)[1] for pair in sparse), at_least=70, unit="%", own=True,
+    "C2.b5", "smallest of these four gains, in standard errors", at_least=2, own=True,
+    measured=min(mean / error for mean, error in (gain(*pair) for pair in sparse)),
 )
 claims.check(
-    "C2.b6", "blob, 10 % known: median alignment gained over Laplacian (a tie)",
+    "C2.b6", "blob, 10 % known: mean alignment gained over Laplacian (a tie)",
     measured=gain(0.1, "Laplacian")[0], between=(-0.01, 0.02), seeds=PAIRS[0.1], own=True,
 )
 claims.check(
-    "C2.b7", "blob, 3 % known: median alignment gained over the scalar kernel times T_i' T_j",
+    "C2.b7", "blob, 3 % known: mean alignment gained over the scalar kernel times T_i' T_j",
     measured=gain(0.03, "projected")[0], between=(0.01, 0.06), seeds=PAIRS[0.03], own=True,
 )
 claims.check(
-    "C2.b8", "affine fields, 5 % known: median alignment gained over the same (a loss)",
+    "C2.b8", "affine fields, 5 % known: mean alignment gained over the same (a loss)",
     measured=gain(0.05, "projected", "blob, affine")[0], between=(-0.12, -0.005),
     seeds=FEWER[0.05], own=True,
 )
@@ -736,8 +737,27 @@ by {gain(0.03, "projected", "blob, affine")[0]:.3f} at 3 % and
 
 # %% [markdown]
 # So the connection helps where points are few, the surface is lumpy and the truth is smooth in the
-# sense of the connection. Row C2.c2 shuffles coordinates in the frames, not arrows in space:
+# sense of the connection. It is a mean: in about one pair of a hundred the likelihood of so few
+# numbers chooses a rough spectrum, which passes through the known arrows and misses the others. We
+# show one such pair, chosen for it (seed 10003), with its own parameters and with the median of
+# those of other pairs (C2.d1, C2.d2). Row C2.c2 shuffles coordinates in the frames, not arrows in space:
 # shuffled arrows keep their mean, and with it some alignment.
+
+# %%
+truth, train = (x[:20, ...] for x in data[MAIN, 0.03])
+usual = np.median(to_host(rvgp(body, train, known_arrows(truth, train))[1]), axis=0)[None, :]
+truth, train = pairs(body, FIELDS[MAIN][1], 0.03, [Generator(10_003)])
+guess, theta = rvgp(body, train, known_arrows(truth, train))
+saved = rvgp(body, train, known_arrows(truth, train), theta=xp.asarray(usual))[0]
+own, theirs = (float(alignment(truth, g, train)[0]) for g in (guess, saved))
+claims.check(
+    "C2.d1", "a pair chosen as bad: alignment with the parameters of highest likelihood",
+    measured=own, between=(0.3, 0.6), own=True,
+)
+claims.check(
+    "C2.d2", "the same pair with the median parameters of others", measured=theirs, at_least=0.9,
+    own=True,
+)
 
 # %% [markdown]
 # ### Vortices
@@ -803,7 +823,7 @@ def torus(m_1, m_2, rng):
 
 
 ring = Surface(*torus(36, 14, generator(0)))
-truth, train = pairs(ring, lambda rng: diffused(ring, 20, rng), 0.5, 3)
+truth, train = pairs(ring, lambda rng: diffused(ring, 20, rng), 0.5, seeded(3))
 on_ring = rvgp(ring, train, known_arrows(truth, train))[0]
 off = [abs(indices(ring, f[k, ...]).sum()) for f in (truth, on_ring) for k in range(3)]
 for name, S in ((MAIN, body), ("sphere, t = 100", ball)):
@@ -993,7 +1013,7 @@ with figure(1, 3, alt=alt, caption=caption, width=9.0, height=3.2) as axes:
 SIZES = scale(default=(150, 300, 600, 1000), paper=(150, 300, 600, 1000, 2000, 5000))
 TRIALS = scale(default=3, paper=20)
 wide = Surface(X_blob, faces_blob, k=200)
-truth, train = pairs(wide, lambda rng: diffused(wide, 20, rng), 0.8, TRIALS)
+truth, train = pairs(wide, lambda rng: diffused(wide, 20, rng), 0.8, seeded(10))
 y, ranks = known_arrows(truth, train), (1, 2, 5, 10, 20, 50, 100, 200)
 by_rank = [alignment(truth, rvgp(wide, train, y, k)[0], train).mean() for k in ranks]
 
@@ -1008,11 +1028,11 @@ def two_models(S, truth, train):
 by_size = []
 for n in SIZES:
     S = Surface(blob(n), hull_faces(n))
-    by_size.append(two_models(S, *pairs(S, lambda rng, S=S: affine(S, rng), 0.8, TRIALS)))
+    by_size.append(two_models(S, *pairs(S, lambda rng, S=S: affine(S, rng), 0.8, seeded(TRIALS))))
 
 # %%
 noises, by_noise = (0, 1, 2, 4), []
-truth, train = pairs(body, lambda rng: affine(body, rng), 0.8, TRIALS)
+truth, train = pairs(body, lambda rng: affine(body, rng), 0.8, seeded(TRIALS))
 diameter = float(xp.max(xp.linalg.vector_norm(X_blob[:, None, :] - X_blob[None, :, :], axis=2)))
 for percent in noises:
     train_0 = xp.broadcast_to(train[:1, :], train.shape)
@@ -1021,7 +1041,7 @@ for percent in noises:
     by_noise.append(two_models(Surface(X_blob + move, faces_blob), truth, train_0))
 claims.check(
     "C6", "80 % known: alignment with 100 eigenvectors minus that with 2",
-    measured=by_rank[ranks.index(100)] - by_rank[ranks.index(2)], at_least=0.2, seeds=TRIALS,
+    measured=by_rank[ranks.index(100)] - by_rank[ranks.index(2)], at_least=0.2, seeds=10,
     paper="ablation of the number of eigenvectors",
 )
 truth, train = data["blob, affine", 0.1]
@@ -1124,7 +1144,7 @@ claims.check(
 )
 claims.check(
     "C7.b", "10 % known: root mean square of errors in units of their deviation",
-    measured=math.sqrt((z[unknown] ** 2).mean()), between=(0.5, 2.5), seeds=len(z), own=True,
+    measured=math.sqrt((z[unknown] ** 2).mean()), between=(0.5, 2), seeds=len(z), own=True,
 )
 
 # %%
@@ -1142,9 +1162,9 @@ square.""")
 # The construction is right: the estimated matrix has the spectrum of the connection Laplacian, and
 # nothing hangs on the arbitrary frames. Predictions are good from fifteen known arrows on, and
 # there the connection pays: closer arrows and better placed vortices than from models of the
-# coordinates, and than from a tangent prior without a connection. The advantage is one to a few hundredths
-# of alignment, and it ends where points become many; at the paper's own half it is nil. It also
-# ends where the truth does not come from the connection. For affine fields the scalar kernel times
+# coordinates, and than from a tangent prior without a connection. The advantage is one to a few
+# hundredths of alignment, and it ends where points become many; at the paper's own half it is nil.
+# It also ends where the truth does not come from the connection. For affine fields the scalar kernel times
 # $\mathbb T_i^\top\mathbb T_j$ predicts better (C2.b8), and with a tenth known, as many numbers as
 # eigenvectors, cutting the spectrum after 100 costs alignment (C2.b9). Holes are filled well, by
 # every model.
@@ -1163,6 +1183,6 @@ claims.report()
 #
 # ## At paper scale
 #
-# `GAUSSBOOK_SCALE=paper` takes a hundred pairs, twenty trials of each ablation and up to 5000
+# `GAUSSBOOK_SCALE=paper` takes hundreds of pairs, twenty trials of each ablation and up to 5000
 # points. A torus of two holes, and 300 eigenvectors, are not run at any scale. Nothing here has
 # been run on a GPU yet.

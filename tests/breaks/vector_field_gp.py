@@ -98,4 +98,33 @@ BREAKS = [
             "variance = 0 * variance + xp.mean(variance)"
         },
     ),
+    Break(
+        "the likelihood of a bad pair not searched",
+        ("C2.d1",),
+        {
+            "guess, theta = rvgp(body, train, known_arrows(truth, train))\nsaved": "guess, theta = rvgp("
+            "body, train, known_arrows(truth, train), theta=xp.asarray(usual))\nsaved"
+        },
+    ),
+    Break(
+        "RVGP with half of its known arrows",
+        ("C2.b1", "C2.b3", "C2.b5"),
+        {
+            '"RVGP": lambda *data: rvgp(*data)[0]': '"RVGP": lambda S, q, f: rvgp('
+            "S, q[:, : q.shape[1] // 2], f[:, : q.shape[1] // 2, :])[0]"
+        },
+    ),
+    Break(
+        "one eigenvector space of another surface",
+        ("C2.a1", "C2.b1"),
+        {
+            "def rvgp(S, train, f, k=100, theta=None):": "def rvgp(S, train, f, k=100, theta=None):\n"
+            "    S = ball if len(S.X) == 500 and S.k == 100 else S"
+        },
+    ),
+    Break(
+        "deviations without the posterior: the prior's",
+        ("C7.a",),
+        {" - T(half) @ xp.linalg.solve(C, half))": ")"},
+    ),
 ]
