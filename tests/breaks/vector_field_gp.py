@@ -102,8 +102,8 @@ BREAKS = [
         "the likelihood of a bad pair not searched",
         ("C2.d1",),
         {
-            "guess, theta = rvgp(body, train, known_arrows(truth, train))\nsaved": "guess, theta = rvgp("
-            "body, train, known_arrows(truth, train), theta=xp.asarray(usual))\nsaved"
+            "guess, theta = rvgp(body, train, known_arrows(truth, train))\nsaved": "guess, theta = "
+            "rvgp(body, train, known_arrows(truth, train), theta=xp.asarray(usual))\nsaved"
         },
     ),
     Break(
@@ -118,8 +118,8 @@ BREAKS = [
         "one eigenvector space of another surface",
         ("C2.a1", "C2.b1"),
         {
-            "def rvgp(S, train, f, k=100, theta=None):": "def rvgp(S, train, f, k=100, theta=None):\n"
-            "    S = ball if len(S.X) == 500 and S.k == 100 else S"
+            "def rvgp(S, train, f, k=100, theta=None):": "def rvgp(S, train, f, k=100, theta=None):"
+            "\n    S = ball if len(S.X) == 500 and S.k == 100 else S"
         },
     ),
     Break(
