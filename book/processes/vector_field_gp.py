@@ -735,7 +735,6 @@ the differences are {gain(0.1, "Laplacian")[0]:.3f} and
 by {gain(0.03, "projected", "blob, affine")[0]:.3f} at 3 % and
 {gain(0.05, "projected", "blob, affine")[0]:.3f} at 5 %.""")
 
-
 # %% [markdown]
 # So the connection helps where points are few, the surface is lumpy and the truth is smooth in the
 # sense of the connection. It is a mean: now and then the likelihood of so few
@@ -761,6 +760,7 @@ claims.check(
     "C2.d2", "the same pair with the median parameters of others", measured=theirs, at_least=0.9,
     own=True,
 )
+
 
 # %% [markdown]
 # ### Vortices
