@@ -1090,6 +1090,7 @@ truth, train = (x[:1, ...] for x in data[MAIN, 0.1])
 y, rng = known_arrows(truth, train), generator(40)
 guess, theta = rvgp(body, train, y)
 Q = xp.linalg.qr(rng.standard_normal((500, 2, 2)))[0]
+Q = Q * xp.sign(rng.standard_normal((500, 1, 2)))  # without signs all would be reflections
 turned = Surface(X_blob, faces_blob, frame=body.frame @ Q)
 again = rvgp(turned, train, y, theta=theta)[0]
 turned.U = body.U
