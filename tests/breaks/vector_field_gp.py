@@ -115,8 +115,8 @@ BREAKS = [
         },
     ),
     Break(
-        "one eigenvector space of another surface",
-        ("C2.a1", "C2.b1"),
+        "frames and eigenvectors of another surface",
+        ("C2.a2", "C2.b1"),
         {
             "def rvgp(S, train, f, k=100, theta=None):": "def rvgp(S, train, f, k=100, theta=None):"
             "\n    S = ball if len(S.X) == 500 and S.k == 100 else S"
