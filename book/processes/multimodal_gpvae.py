@@ -77,6 +77,7 @@ def threes():
 THREES = np.stack(threes())
 
 
+# %% tags=["hide-input"]
 def gp_paths(variance, n, T, rng, ell=10.0):
     """n paths (n, T) of a Gaussian process with the kernel variance exp(-lag^2 / 2 ell^2)."""
     return circulant_embedding(
