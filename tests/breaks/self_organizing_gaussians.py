@@ -36,9 +36,9 @@ BREAKS = [
         {"k, k), (n * n, C))\n        for _": "k, phi / 6), (n * n, C))\n        for _"},
     ),
     Break(
-        "the sorter stops at a radius of four cells",
+        "the sorter stops at a radius of two cells",
         ("C2.a", "C2.b"),
-        {"[order], n / 2 - 1\n    while phi >= 1:": "[order], n / 2 - 1\n    while phi >= 4:"},
+        {"[order], n / 2 - 1\n    while phi >= 1:": "[order], n / 2 - 1\n    while phi >= 2:"},
     ),
     Break(
         "the borders of the blur swapped",
