@@ -480,9 +480,9 @@ def as_picture(a):
     return np.clip((a - low) / (high - low), 0, 1).squeeze()
 
 
-alt = """Two rows of four square pictures. Above, in the order of the fit, all are noise. Below, after
-sorting, position and colour are smooth patches like a painting, the widths are soft clouds,
-and the rotation is still noise."""
+alt = """Two rows of four square pictures. Above, in the order of the fit, all are noise. Below,
+sorted, position and colour are smooth patches like a painting, the widths are soft clouds, and the
+rotation is still noise."""
 caption = """The scene as pictures, one cell for each Gaussian, before (top) and after sorting
 (bottom). Left to right: position ($x$, $y$, $z$ as red, green, blue), colour, widths, and three of
 the rotation's numbers. The sort looks at the first three."""
@@ -759,9 +759,9 @@ panels = {
 }
 crop = (slice(5 * WIDTH // 16, 11 * WIDTH // 16), slice(10 * WIDTH // 16, WIDTH))
 alt = """A box with a portrait, a chequered ball and a blue one on a picture of a cat: the truth,
-the scene as trained, the ordinary scene decoded and the smooth one decoded. All four look alike. Below,
-the chequered ball enlarged, its edges softer than in the truth in all three. In the last row the
-errors, thin lines at the edges of objects, hardly differ."""
+the scene as trained, the ordinary scene decoded and the smooth one decoded. All four look alike.
+Below, the chequered ball enlarged, its edges softer than in the truth in all three. In the last row
+the errors, thin lines at the edges of objects, hardly differ."""
 caption = """A test view (top), a part enlarged (middle), and the absolute errors against the
 truth, black 0 to bright 0.3 (bottom; on the left the difference of the two decoded scenes)."""
 with figure(3, 4, alt=alt, caption=caption, width=7.6, height=5.9) as axes:
