@@ -11,6 +11,7 @@ import os
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"  # before NumPy is loaded
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import argparse
 import json
@@ -21,12 +22,23 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import cpu, growth, networks, out_of_core, processes, splatting, transport
+from benchmarks import (
+    compiled,
+    cpu,
+    growth,
+    limits,
+    networks,
+    out_of_core,
+    processes,
+    splatting,
+    transport,
+)
 from gaussbook.arrays import device_name
 from gaussbook.tables import text_table
 
 ROWS = (
     *cpu.ROWS,
+    *compiled.ROWS,
     *processes.ROWS,
     *transport.ROWS,
     *networks.ROWS,
@@ -49,8 +61,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def measure(row: cpu.Row, repeats: int) -> dict:
-    """Run one row and return its record."""
+def measure(row: cpu.Row, repeats: int, peaks: dict[str, dict[str, float]]) -> dict:
+    """Run one row and return its record; `peaks` is what the machine can do (`limits`)."""
     ours, peer, check = row.prepare()
     check(ours(), peer())
     pairs = [(_seconds(ours, row.clock), _seconds(peer, row.clock)) for _ in range(repeats)]
@@ -66,6 +78,7 @@ def measure(row: cpu.Row, repeats: int) -> dict:
         "ratio": round(ratio, 2),
         "target": row.target,
         "meets": ratio >= row.target and in_time,
+        "share": round(row.demand.least_seconds(peaks) / ours_s, 2) if row.demand else None,
         "note": row.note,
     }
 
@@ -76,23 +89,27 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="", help="rows whose work contains this text")
     options = parser.parse_args()
-    rows = []
+    rows, peaks = [], limits.measure()
     for row in ROWS:
         if options.only in row.work:
             try:
-                rows.append(measure(row, options.repeats))
+                rows.append(measure(row, options.repeats, peaks))
             except ImportError as error:
                 print(f"  peer not installed: {row.work} ({error.name})", file=sys.stderr)
                 continue
             print(f"{rows[-1]['ratio']:6.2f}x  {row.work} against {row.peer}", file=sys.stderr)
-    columns = ("work", "peer", "ours_s", "peer_s", "ratio", "target", "meets")
+    columns = ("work", "peer", "ours_s", "peer_s", "ratio", "target", "meets", "share")
     print(text_table(columns, [[str(row[name]) for name in columns] for row in rows]))
     if not options.only:
-        packages = ("numpy", "scipy", "scikit-learn", "POT", "torch", "gpytorch", "gsplat", "dask")
+        packages = (
+            *("numpy", "scipy", "scikit-learn", "POT", "torch", "gpytorch", "gsplat", "dask"),
+            *("jax", "ott-jax", "tinygp", "faiss-cpu"),
+        )
         record = {
             "machine": device_name(),
             "date": date.today().isoformat(),
             "versions": {name: found for name in packages if (found := _version(name))},
+            "peaks": peaks,
             "rows": rows,
             "growth": growth.measure(),
         }

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.limits import Demand
 from gaussbook import density
 from gaussbook.gp import covariances, exact
 from gaussbook.mixture import GaussianMixture
 
 Work = Callable[[], object]
+Check = Callable[[object, object], None]
+Prepared = tuple[Work, Work, Check]
 
 
 @dataclass(frozen=True)
@@ -23,29 +26,37 @@ class Row:
     work: str
     peer: str
     target: float  # our code is to be at least this many times faster
-    prepare: Callable[[], tuple[Work, Work, Callable[[object, object], None]]]
+    prepare: Callable[[], Prepared]
     note: str = ""
     limit: float | None = None  # seconds that our code may take, where that is the aim
     peer_factor: float = 1.0  # the peer does this share of the work; its time is extrapolated
     clock: Callable[[], float] = time.process_time
+    demand: Demand | None = None  # what our work cannot do without
 
 
-def _agree(tolerance: float) -> Callable[[object, object], None]:
+def agree(tolerance: float) -> Check:
+    """Return a check that two answers are the same."""
+
     def check(ours: object, peer: object) -> None:
         np.testing.assert_allclose(ours, peer, rtol=tolerance)
 
     return check
 
 
-def _mixture(kind: str) -> Callable[[], tuple[Work, Work, Callable[[object, object], None]]]:
-    def prepare():
+def clustered(n: int, d: int, K: int) -> np.ndarray:
+    """Return n points around K centres."""
+    rng = np.random.default_rng(0)
+    centres = 3 * rng.standard_normal((K, d))
+    return centres[rng.integers(0, K, n)] + rng.standard_normal((n, d))
+
+
+def _mixture(kind: str) -> Callable[[], Prepared]:
+    def prepare() -> Prepared:
         import sklearn.mixture
         from sklearn.exceptions import ConvergenceWarning
 
-        rng = np.random.default_rng(0)
         n, d, K = 200_000, 16, 16
-        centres = 3 * rng.standard_normal((K, d))
-        X = centres[rng.integers(0, K, n)] + rng.standard_normal((n, d))
+        X = clustered(n, d, K)
         start = {
             "n_components": K,
             "covariance_type": kind,
@@ -65,7 +76,7 @@ def _mixture(kind: str) -> Callable[[], tuple[Work, Work, Callable[[object, obje
                 model = sklearn.mixture.GaussianMixture(**start, init_params="random_from_data")
                 return model.fit(X).lower_bound_
 
-        return ours, peer, _agree(1e-8)
+        return ours, peer, agree(1e-8)
 
     return prepare
 
@@ -90,7 +101,7 @@ def _likelihood():
         value, gradient = model.log_marginal_likelihood(model.kernel_.theta, eval_gradient=True)
         return np.concatenate([[value], gradient])
 
-    return ours, peer, _agree(1e-6)
+    return ours, peer, agree(1e-6)
 
 
 def _density(m: int, peer_name: str):
@@ -107,21 +118,39 @@ def _density(m: int, peer_name: str):
             "scikit-learn": lambda: KernelDensity(bandwidth=0.3).fit(data).score_samples(x),
         }
         if peer_name == "scikit-learn":
-            return lambda: density.log_density(x, data, 0.3), peers[peer_name], _agree(5e-3)
+            return lambda: density.log_density(x, data, 0.3), peers[peer_name], agree(5e-3)
         volume = np.log(np.abs(np.linalg.det(whiten)))
 
         def ours():
             return density.log_density(x @ whiten, data @ whiten, 1.0) + volume
 
-        return ours, peers[peer_name], _agree(1e-8)
+        return ours, peers[peer_name], agree(1e-8)
 
     return prepare
 
 
 ROWS = (
-    Row("EM, full, n=200 000 d=16 K=16, 10 steps", "scikit-learn", 2.5, _mixture("full")),
-    Row("EM, diagonal, n=200 000 d=16 K=16, 10 steps", "scikit-learn", 2.5, _mixture("diag")),
-    Row("KDE log-density, n=100 000 m=10 000 d=8", "SciPy", 2.0, _density(10_000, "SciPy")),
+    Row(
+        "EM, full, n=200 000 d=16 K=16, 10 steps",
+        "scikit-learn",
+        2.5,
+        _mixture("full"),
+        demand=Demand(flops=10 * 4 * 200_000 * 16 * 16**2, exps=10 * 200_000 * 16),
+    ),
+    Row(
+        "EM, diagonal, n=200 000 d=16 K=16, 10 steps",
+        "scikit-learn",
+        2.5,
+        _mixture("diag"),
+        demand=Demand(flops=10 * 8 * 200_000 * 16 * 16, exps=10 * 200_000 * 16),
+    ),
+    Row(
+        "KDE log-density, n=100 000 m=10 000 d=8",
+        "SciPy",
+        2.0,
+        _density(10_000, "SciPy"),
+        demand=Demand(flops=2 * 8 * 1e9, exps=1e9),
+    ),
     Row(
         "KDE log-density, n=100 000 m=300 d=8",
         "scikit-learn",

@@ -1,8 +1,9 @@
-"""How the cost grows: seconds of one work while one size doubles."""
+"""How the cost grows: seconds and memory of one work while one size doubles."""
 
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -53,15 +54,16 @@ def _doubling(first: int, steps: int) -> list[int]:
     return [first * 2**k for k in range(steps)]
 
 
+# Work, the size that grows, its values, the exponent that the flops have, and the work itself.
 CURVES = (
-    ("EM, 3 steps, d=8 K=8", "n", _doubling(12_500, 6), lambda v: _em(n=v)),
-    ("EM, 3 steps, n=50 000 K=8", "d", _doubling(2, 6), lambda v: _em(d=v)),
-    ("EM, 3 steps, n=50 000 d=8", "K", _doubling(2, 6), lambda v: _em(K=v)),
-    ("kernel density at 1 000 points, d=8", "n", _doubling(12_500, 5), _kde),
-    ("GP likelihood + gradient", "n", _doubling(125, 5), _process),
-    ("state-space GP", "n", _doubling(12_500, 5), _line),
-    ("Sinkhorn to 1e-6", "n", _doubling(125, 5), _sinkhorn),
-    ("sliced Wasserstein, 100 projections", "n", _doubling(3_125, 6), _sliced),
+    ("EM, 3 steps, d=8 K=8", "n", _doubling(12_500, 6), 1, lambda v: _em(n=v)),
+    ("EM, 3 steps, n=50 000 K=8", "d", _doubling(2, 6), 2, lambda v: _em(d=v)),
+    ("EM, 3 steps, n=50 000 d=8", "K", _doubling(2, 6), 1, lambda v: _em(K=v)),
+    ("kernel density at 1 000 points, d=8", "n", _doubling(12_500, 5), 1, _kde),
+    ("GP likelihood + gradient", "n", _doubling(125, 5), 3, _process),
+    ("state-space GP", "n", _doubling(12_500, 5), 1, _line),
+    ("Sinkhorn to 1e-6", "n", _doubling(125, 5), 2, _sinkhorn),
+    ("sliced Wasserstein, 100 projections", "n", _doubling(3_125, 6), 1, _sliced),
 )
 
 
@@ -74,10 +76,28 @@ def _fastest(work: Callable[[], object]) -> float:
     return min(times)
 
 
+def _megabytes(work: Callable[[], object]) -> float:
+    """Return the most memory that the work holds beside what it was given."""
+    tracemalloc.start()
+    work()
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return held / 1e6
+
+
 def measure() -> list[dict]:
-    """Return the curves: work, the size that grows, its values and the seconds."""
+    """Return the curves: work, the size that grows, its values, seconds and megabytes."""
     curves = []
-    for work, variable, values, prepare in CURVES:
-        seconds = [round(_fastest(prepare(value)), 5) for value in values]
-        curves.append({"work": work, "variable": variable, "values": values, "seconds": seconds})
+    for work, variable, values, expected, prepare in CURVES:
+        works = [prepare(value) for value in values]
+        curves.append(
+            {
+                "work": work,
+                "variable": variable,
+                "values": values,
+                "expected": expected,
+                "seconds": [round(_fastest(each), 5) for each in works],
+                "megabytes": [round(_megabytes(each), 3) for each in works],
+            }
+        )
     return curves

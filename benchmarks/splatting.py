@@ -12,12 +12,11 @@ what is left to it is projection, blending and their gradients, while ours finds
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 
-from benchmarks.cpu import Row, Work
+from benchmarks.cpu import Prepared, Row
 from gaussbook.splatting import RenderOptions, look_at, render_backward, render_forward
 
 OPTIONS = RenderOptions(largest_alpha=0.9999)  # gsplat's cap
@@ -101,7 +100,7 @@ def _agree(ours: dict, peer: dict) -> None:
 
 
 def _step(n: int, resolution: int, scales: tuple[float, float], dtype: type, given: bool):
-    def prepare() -> tuple[Work, Work, Callable[[object, object], None]]:
+    def prepare() -> Prepared:
         import torch
         from gsplat.cuda import _torch_impl as gsplat
 
@@ -116,10 +115,7 @@ def _step(n: int, resolution: int, scales: tuple[float, float], dtype: type, giv
             gradients, _ = render_backward(state, grad)
             return gradients | {"image": rendering.image}
 
-        state = render_forward(parameters, camera, OPTIONS)[1]
-        kept = slice(None) if state.blend.kept is None else state.blend.kept
-        known = [state.order[state.blend.gaussian][kept], state.blend.pixel[kept]]
-        known = [torch.from_numpy(a.astype(np.int64)) for a in known]
+        known = [torch.from_numpy(a.astype(np.int64)) for a in _known_pairs(parameters, camera)]
         theirs = {k: torch.from_numpy(v).requires_grad_() for k, v in parameters.items()}
         view = np.eye(4)
         view[:3, :3], view[:3, 3] = camera.R, camera.t
@@ -155,6 +151,89 @@ def _step(n: int, resolution: int, scales: tuple[float, float], dtype: type, giv
     return prepare
 
 
+def _known_pairs(parameters: dict, camera: object) -> list[np.ndarray]:
+    """Return Gaussian and pixel of the pairs that we blend, sorted by pixel, then by depth."""
+    state = render_forward(parameters, camera, OPTIONS)[1]
+    kept = slice(None) if state.blend.kept is None else state.blend.kept
+    return [state.order[state.blend.gaussian][kept], state.blend.pixel[kept]]
+
+
+def _compiled(n: int, resolution: int, scales: tuple[float, float], dtype: type):
+    def prepare() -> Prepared:
+        import jax
+        import jax.numpy as jnp
+
+        jax.config.update("jax_enable_x64", True)
+        parameters = _scene(n, scales, dtype)
+        camera = look_at((2.0, 1.0, 1.5), (0.0, 0.0, 0.0), width=resolution)
+        upstream = np.random.default_rng(1).standard_normal((resolution**2, 3)).astype(dtype)
+        gaussian, pixel = _known_pairs(parameters, camera)
+        starts = np.searchsorted(pixel, np.arange(resolution**2)).clip(max=len(pixel) - 1)
+        W, t = np.asarray(camera.R, dtype), np.asarray(camera.t, dtype)
+        focal = np.asarray([camera.fx, camera.fy], dtype)
+        centre, edge = np.asarray([camera.cx, camera.cy], dtype), resolution / 2 / focal
+        place = np.stack([pixel % resolution, pixel // resolution], axis=1).astype(dtype) + 0.5
+
+        def image_of(p):
+            q = p["quaternions"] / jnp.linalg.norm(p["quaternions"], axis=1, keepdims=True)
+            w, x, y, z = q.T
+            R = jnp.stack(
+                [
+                    *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+                    *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+                    *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+                ],
+                axis=1,
+            ).reshape(-1, 3, 3)
+            M = W @ (R * jnp.exp(p["log_scales"])[:, None, :])
+            seen = p["means"] @ W.T + t
+            depth = seen[:, 2:]
+            flat = seen[:, :2] / depth
+            bent = jnp.clip(flat, -1.3 * edge, 1.3 * edge)  # as gsplat does beyond the frame
+            J = jnp.concatenate(
+                [jnp.broadcast_to(jnp.eye(2, dtype=depth.dtype), (n, 2, 2)), -bent[:, :, None]],
+                axis=2,
+            )
+            J = J * focal[:, None] / depth[:, :, None]
+            half = J @ M
+            S = half @ half.transpose(0, 2, 1) + 0.3 * jnp.eye(2, dtype=depth.dtype)
+            determinant = S[:, 0, 0] * S[:, 1, 1] - S[:, 0, 1] ** 2
+            conic = jnp.stack([S[:, 1, 1], -S[:, 0, 1], S[:, 0, 0]], axis=1) / determinant[:, None]
+            d = place - (flat * focal + centre)[gaussian]
+            Q = conic[gaussian]
+            power = 0.5 * (Q[:, 0] * d[:, 0] ** 2 + Q[:, 2] * d[:, 1] ** 2)
+            power = power + Q[:, 1] * d[:, 0] * d[:, 1]
+            opacity = jax.nn.sigmoid(p["opacity_logits"])[gaussian]
+            alpha = jnp.minimum(opacity * jnp.exp(-power), OPTIONS.largest_alpha)
+            logs = jnp.log1p(-alpha).astype(jnp.float64)  # one running sum over all rays
+            before = jnp.cumsum(logs) - logs
+            weight = alpha * jnp.exp(before - before[starts][pixel]).astype(alpha.dtype)
+            colours = weight[:, None] * p["colors"][gaussian]
+            return jax.ops.segment_sum(
+                colours, pixel, num_segments=resolution**2, indices_are_sorted=True
+            )
+
+        @jax.jit
+        def step(p):
+            image, pull = jax.vjp(image_of, p)
+            return image, pull(upstream)[0]
+
+        def ours():
+            rendering, state = render_forward(parameters, camera, OPTIONS)
+            gradients, _ = render_backward(state, upstream.reshape(resolution, resolution, 3))
+            return gradients | {"image": rendering.image}
+
+        def peer():
+            image, gradients = step(parameters)
+            found = {name: np.asarray(g) for name, g in gradients.items()}
+            return found | {"image": np.asarray(image).reshape(resolution, resolution, 3)}
+
+        return ours, peer, _agree
+
+    return prepare
+
+
+SCENES = ((500, 64, (0.04, 0.12)), (5000, 128, (0.02, 0.05)))
 ROWS = tuple(
     Row(
         f"splat forward+backward, {n} Gaussians {resolution}x{resolution}, {dtype.__name__}",
@@ -164,6 +243,16 @@ ROWS = tuple(
         GIVEN if given else NOTE,
     )
     for given in (False, True)
-    for n, resolution, scales in ((500, 64, (0.04, 0.12)), (5000, 128, (0.02, 0.05)))
+    for n, resolution, scales in SCENES
+    for dtype in (np.float32, np.float64)
+) + tuple(
+    Row(
+        f"splat forward+backward, {n} Gaussians {resolution}x{resolution}, {dtype.__name__}",
+        "JAX, compiled, pairs given",
+        5.0,
+        _compiled(n, resolution, scales, dtype),
+        "the pairs of Gaussian and pixel, sorted, are given to the peer for nothing",
+    )
+    for n, resolution, scales in SCENES
     for dtype in (np.float32, np.float64)
 )

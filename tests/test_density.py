@@ -64,6 +64,20 @@ class TestEstimate:
         )
         agree(got, written_out(x, data, h, a, leave_one_out))
 
+    @pytest.mark.parametrize("farthest", [5.0, 24.0, 60.0, 1e3])
+    @pytest.mark.parametrize("d", [2, 5])
+    def test_nearer_points_may_come_late(self, xp, small_tiles, farthest, d):
+        distances = np.linspace(farthest, 0.5, 40)
+        directions = sample(40, d, seed=2)
+        data = distances[:, None] * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        x = sample(9, d, spread=0.1, seed=3)
+        found = estimate(
+            xp.asarray(x), xp.asarray(data), 1.0, with_score=True, with_participation=True
+        )
+        expected = written_out(x, data, 1.0)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(to_host(ours), theirs, rtol=1e-9, atol=1e-9)
+
     def test_several_bandwidths_share_the_pass(self, xp, small_tiles):
         x, data, widths = sample(15, 4, seed=1), sample(33, 4), [0.9, 1e-6, 0.2]
         several = estimate(

@@ -15,7 +15,6 @@ BY_NAME = "autodiff"
 
 # Names that wait for the chapter whose specification asks for them.
 KEPT = {
-    "gp.statespace.StateSpaceRegressor": "functional_tucker",
     "data.images": "ambient_diffusion",
     "splatting.loaders.load_colmap": "sparse_view_priors",
     "splatting.loaders.load_nerf_synthetic": "sparse_view_priors",

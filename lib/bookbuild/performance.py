@@ -25,6 +25,7 @@ class Benchmarks(BoardDirective):
             self.env.note_dependency(str(path))
             record = json.loads(path.read_text(encoding="utf-8"))
             lines += [f"**{record['machine']}**, {record['date']}: {_versions(record)}.", ""]
+            lines += _peaks(record["peaks"])
             lines += _table(record["rows"])
             if record.get("growth"):
                 lines += _growth(record["growth"], root / "_build" / "performance" / path.stem)
@@ -64,17 +65,30 @@ def _versions(record: dict[str, Any]) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = ["| Work | Peer | Ours (s) | Peer (s) | Ratio | Aim | Reached |"]
+    lines = ["| Work | Peer | Ratio | Aim | Reached | Share of the limit (%) | Ours (s) |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
     notes = []
     for row in rows:
         if row["note"] and row["note"] not in notes:
             notes.append(row["note"])
         mark = f" ({notes.index(row['note']) + 1})" if row["note"] else ""
-        numbers = [f"{row[name]:.3g}" for name in ("ours_s", "peer_s", "ratio", "target")]
-        reached = "yes" if row["meets"] else "no"
-        lines.append(table_row([f"{row['work']}{mark}", row["peer"], *numbers, reached]))
+        ratio, target = (f"{row[name]:.3g}" for name in ("ratio", "target"))
+        share = "–" if row["share"] is None else f"{100 * row['share']:.0f}"
+        reached, seconds = "yes" if row["meets"] else "no", f"{row['ours_s']:.3g}"
+        cells = [f"{row['work']}{mark}", row["peer"], ratio, target, reached, share, seconds]
+        lines.append(table_row(cells))
     return [*lines, "", *(f"({k}) {note}.\n" for k, note in enumerate(notes, 1))]
+
+
+def _peaks(peaks: dict[str, dict[str, float]]) -> list[str]:
+    """Say what one core of the machine can do."""
+    words = {"float32": "single", "float64": "double"}
+    parts = [
+        f"in {words[name]} precision {peak['flops'] / 1e9:.0f} billion flops in matrix products, "
+        f"{peak['exps'] / 1e9:.1f} billion exponentials and {peak['bytes'] / 1e9:.0f} GB copied"
+        for name, peak in sorted(peaks.items())
+    ]
+    return [f"One core does, each second, {'; '.join(parts)}.", ""]
 
 
 def _growth(curves: list[dict[str, Any]], stem: Path) -> list[str]:
@@ -104,22 +118,36 @@ def _growth(curves: list[dict[str, Any]], stem: Path) -> list[str]:
         panels[0].set(ylabel="seconds")
         figure.savefig(path, metadata={"Date": None})
         plt.close(figure)
-    slopes = ", ".join(f"{c['work']} in {c['variable']}: {_slope(c):.1f}" for c in curves)
+    rows = [
+        table_row(
+            [
+                *(c["work"], c["variable"], f"{_slope(c, 'seconds'):.2f}", str(c["expected"])),
+                f"{_slope(c, 'megabytes'):.2f}",
+            ]
+        )
+        for c in curves
+    ]
     return [
         f"```{{figure}} /_build/performance/{path.name}",
         ":alt: Seconds against the number of points, the dimension and the number of components, "
         "logarithmic; all curves are nearly straight.",
-        f"Growth of the cost. Exponents between the two largest sizes: {slopes}.",
+        "Growth of the cost.",
         "```",
+        "",
+        "Exponents between the two largest sizes: of time, of the flops, and of memory.",
+        "",
+        table_row(["Work", "Grows", "Time", "Flops", "Memory"]),
+        table_row(["---"] * 5),
+        *rows,
         "",
     ]
 
 
-def _slope(curve: dict[str, Any]) -> float:
+def _slope(curve: dict[str, Any], measured: str) -> float:
     from math import log
 
-    (x0, x1), (t0, t1) = curve["values"][-2:], curve["seconds"][-2:]
-    return log(t1 / t0) / log(x1 / x0)
+    (x0, x1), (y0, y1) = curve["values"][-2:], curve[measured][-2:]
+    return log(y1 / y0) / log(x1 / x0)
 
 
 ALL: dict[str, type[SphinxDirective]] = {"benchmarks": Benchmarks, "book-costs": BookCosts}

@@ -19,6 +19,7 @@ _DEVICE_TILE = (4096, 8192)  # and on a GPU, which wants large tiles: 256 MiB
 _TOLERANCE = 1e-10  # rounding error of an exponent that is left as it is
 _NEGLIGIBLE = 45.0  # e^-45 of the largest term changes no digit of the sum
 _UNDERFLOW = 700.0  # exp takes ten times as long where its result is below e^-708
+_SAFE = 300.0  # e^300, its square, and sums of many of them can be held
 _FLOOR = -300.0  # in place of exponents that may be so deep: e^-300 changes no digit either
 
 
@@ -275,15 +276,24 @@ class _Pairs:
         ones = xp.ones(y.shape[0], dtype=xp.float64) if weights is None else weights
         self.mass = _mass_of_others(ones) if leave_one_out else xp.sum(ones)
 
+    @property
+    def width(self) -> int:
+        """Number of data points of a tile."""
+        return self._tile[1]
+
     def blocks(self, n: int, axis: int) -> Iterator[slice]:
         """Iterate over slices of `n` queries (axis 0) or data points (axis 1)."""
         side = self._tile[axis]
         return (slice(start, min(start + side, n)) for start in range(0, n, side))
 
-    def negative_energies(self, rows: slice, columns: slice) -> Array:
-        """Return the tile; a point left out has minus infinity."""
+    def negative_energies(self, rows: slice, columns: slice, above: Array | None = None) -> Array:
+        """Return the tile, as far as it lies `above` a number for each query.
+
+        A point left out has minus infinity.
+        """
         xp = namespace(self.x)
-        tile = -0.5 * self._to_data.uncorrected(self.x[rows, :], columns)
+        shift = None if above is None else -above
+        tile = self._to_data.minus_half(self.x[rows, :], columns, shift)
         low, high = max(rows.start, columns.start), min(rows.stop, columns.stop)
         if self.leave_one_out and low < high:  # the tile meets the diagonal
             k = xp.arange(high - low)
@@ -340,18 +350,24 @@ def _sum_over_data(
     first = xp.zeros((len(betas), m, d)) if with_score else None
     square = xp.zeros((len(betas), m)) if with_square else None
     window = _recompute_window(pairs, betas)
-    floor = xp.asarray(_FLOOR - pairs.spread)
+    floor, ones = xp.asarray(_FLOOR - pairs.spread), xp.ones(pairs.width)
+    settled = False
     for columns in pairs.blocks(n, 1):
-        tile = pairs.negative_energies(rows, columns)
-        nearest = xp.maximum(peak, xp.max(tile, axis=1))
-        if window is not None:
-            counting = tile >= (nearest - window)[:, None]
-            counting = counting & (tile > -math.inf)
-            pairs.recompute(tile, counting, rows, columns)
+        if settled:
+            tile, drop = pairs.negative_energies(rows, columns, above=peak), xp.zeros(m)
+        else:
+            tile = pairs.negative_energies(rows, columns)
             nearest = xp.maximum(peak, xp.max(tile, axis=1))
-        drop = peak - nearest
-        peak = nearest
-        tile -= peak[:, None]
+            if window is not None:
+                counting = tile >= (nearest - window)[:, None]
+                counting = counting & (tile > -math.inf)
+                pairs.recompute(tile, counting, rows, columns)
+                nearest = xp.maximum(peak, xp.max(tile, axis=1))
+            drop = peak - nearest
+            peak = nearest
+            tile -= peak[:, None]
+            # An energy is at least zero: from such a peak on no exponent can be too large.
+            settled = window is None and bool(xp.all(peak > -_SAFE))
         for k, beta in enumerate(betas):
             exponents = tile if beta == 1 else beta * tile
             if beta * pairs.highest_energy > _UNDERFLOW:
@@ -360,7 +376,8 @@ def _sum_over_data(
             if pairs.weights is not None:
                 kernel *= pairs.weights[columns]
             shrink = xp.exp(beta * drop)
-            total[k, :] = total[k, :] * shrink + xp.sum(kernel, axis=1)
+            # A product with ones is quicker than a sum, and its terms are all positive.
+            total[k, :] = total[k, :] * shrink + kernel @ ones[: kernel.shape[1]]
             if with_score:
                 pull = pairs.pull(kernel, rows, columns, window is None)
                 first[k, ...] = first[k, ...] * shrink[:, None] + pull

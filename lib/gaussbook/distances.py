@@ -73,13 +73,17 @@ class SquaredDistances:
         The absolute error of a square is at most `rounding` of its size.
         """
         xp = namespace(x)
+        left, norms = self._left(x)
+        return left @ xp.matrix_transpose(self._right[columns, :]), norms
+
+    def _left(self, x: Array) -> tuple[Array, Array]:
+        """Return the other factor of the expanded squares, and the squared norms of its points."""
+        xp = namespace(x)
         centred = self._scaled(xp.astype(x, xp.float64, copy=False) - self._middle)
         norms = xp.vecdot(centred, centred)
         # Two more columns let the product add the norms on its way.
         ones = xp.ones_like(norms)[:, None]
-        left = xp.concat([-2 * centred, norms[:, None], ones], axis=1)
-        squares = left @ xp.matrix_transpose(self._right[columns, :])
-        return squares, norms
+        return xp.concat([-2 * centred, norms[:, None], ones], axis=1), norms
 
     def rounding(self, size: float) -> float:
         """Return the largest error of an expanded square whose terms have this size.
@@ -90,11 +94,23 @@ class SquaredDistances:
         xp = namespace(self._y)
         return 2 * (d + 4) * float(xp.finfo(xp.float64).eps) * size if d > _FEW_COLUMNS else 0.0
 
-    def uncorrected(self, x: Array, columns: slice = slice(None)) -> Array:
-        """Return the squares (n, m) with the absolute error that `rounding` states."""
+    def minus_half(self, x: Array, columns: slice, shift: Array | None = None) -> Array:
+        """Return minus half the squares (n, m), and a number (n,) added to the rows.
+
+        Half the squares have the absolute error that `rounding` states.
+        """
+        xp = namespace(x)
         if x.shape[1] <= _FEW_COLUMNS:
-            return self.by_differences(x, columns)
-        return self.expanded(x, columns)[0]
+            halves = self.by_differences(x, columns)
+            halves *= -0.5
+            if shift is not None:
+                halves += shift[:, None]
+            return halves
+        left, norms = self._left(x)
+        left *= -0.5
+        if shift is not None:  # the product adds this, too
+            left[:, -2] = shift - 0.5 * norms
+        return left @ xp.matrix_transpose(self._right[columns, :])
 
     def correct(self, squares: Array, wrong: Array, x: Array, columns: slice = slice(None)) -> None:
         """Replace the squares marked in `wrong` by sums of squared differences, in place."""

@@ -8,10 +8,12 @@ RECORD = {
     "versions": {"numpy": "2.0"},
     "rows": [
         {"work": "sorting", "peer": "a peer", "ours_s": 0.5, "peer_s": 1.0, "ratio": 2.0,
-         "target": 3.0, "meets": False, "note": "a remark"},
+         "target": 3.0, "meets": False, "share": 0.25, "note": "a remark"},
     ],
+    "peaks": {"float64": {"flops": 2e9, "exps": 1e9, "bytes": 3e9}},
     "growth": [
-        {"work": "sorting", "variable": name, "values": [1, 10, 100], "seconds": [0.1, 1.0, 10.0]}
+        {"work": "sorting", "variable": name, "values": [1, 10, 100], "expected": 1,
+         "seconds": [0.1, 1.0, 10.0], "megabytes": [1, 10, 1000]}
         for name in ("n", "d", "K")
     ],
 }  # fmt: skip
@@ -26,7 +28,15 @@ def test_results_become_a_table_and_curves(built):
     result = built.build()
     assert result.returncode == 0, result.stdout
     html = (built.root / "_build/html/book/index.html").read_text()
-    for text in ("A machine", "numpy 2.0", "sorting (1)", "a remark", "sorting in n: 1.0"):
+    for text in (
+        "A machine",
+        "numpy 2.0",
+        "sorting (1)",
+        "a remark",
+        "1.00",
+        "2.00",
+        "double precision 2",
+    ):
         assert text in html
     assert "_images/cpu.svg" in html
 
