@@ -72,6 +72,23 @@ class TestFit:
         for name, value in params.items():
             np.testing.assert_array_equal(ended[name], value)
 
+    def test_a_step_of_ones_own_sees_the_tree(self):
+        class Watching(Adam):
+            seen = None
+
+            def step(self, params, grads):
+                self.seen = set(params), set(grads)
+                return super().step(params, grads)
+
+        rule = {"steps": 2, "batch_size": 16, "rng": generator(1)}
+        watching, params = Watching(0.05), linear_model()
+        found = nn.fit(squared_error, params, (X, Y), watching, **rule).params
+        assert watching.seen == ({"weight", "bias"}, {"weight", "bias"})
+        rule["rng"] = generator(1)
+        plain = nn.fit(squared_error, params, (X, Y), Adam(0.05), **rule).params
+        for name, value in plain.items():
+            np.testing.assert_array_equal(found[name], value)
+
     def test_arrays_of_different_types_keep_them(self):
         params = linear_model()
         params["bias"] = params["bias"].astype(np.float32)
