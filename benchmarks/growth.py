@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.limits import fastest
 from gaussbook import density, transport
 from gaussbook.gp import covariances, exact
 from gaussbook.gp.statespace import StateSpaceRegressor
@@ -67,15 +67,6 @@ CURVES = (
 )
 
 
-def _fastest(work: Callable[[], object]) -> float:
-    times = []
-    for _ in range(3):
-        started = time.process_time()
-        work()
-        times.append(time.process_time() - started)
-    return min(times)
-
-
 def _megabytes(work: Callable[[], object]) -> float:
     """Return the most memory that the work holds beside what it was given."""
     tracemalloc.start()
@@ -96,7 +87,7 @@ def measure() -> list[dict]:
                 "variable": variable,
                 "values": values,
                 "expected": expected,
-                "seconds": [round(_fastest(each), 5) for each in works],
+                "seconds": [round(fastest(each, 3), 5) for each in works],
                 "megabytes": [round(_megabytes(each), 3) for each in works],
             }
         )

@@ -328,6 +328,7 @@ def kalman_smoother(
     -----
     About :math:`60 n p^3` flops in some :math:`75\sqrt n` batched array operations.
     """
+    y = check_array("y", y, ndim=1)
     model = transitions, noises, start, y, noise_variance, observed
     series, *starts, _ = _joined_blocks(*model, ratio=3.0)
     xp, n = namespace(*series[:3]), y.shape[0]
