@@ -180,7 +180,7 @@ from gaussbook import autodiff as ad
 from gaussbook import data, metrics, splatting
 from gaussbook.arrays import backend, generator, to_device, to_host
 from gaussbook.claims import Claims
-from gaussbook.notebook import say
+from gaussbook.notebook import offer, say
 from gaussbook.optim import Adam, cosine_decay
 from gaussbook.plotting import PALETTE, animation, figure
 from gaussbook.progress import progress
@@ -1394,6 +1394,8 @@ rows.append(["not saved", psnr["C"]])
 table(
     rows, ["log-scales in the file", "test PSNR (dB)"], "GES, saved in three ways and read again"
 )
+text = "The scene as GES left it, its shapes folded into the scales; any viewer of splats opens it."
+offer("blocks_ges.ply", lambda path: splatting.write_ply(path, drawn(theta)), text)
 
 # %% [markdown]
 # Folded correctly, the file loses very little, because its colours are harmonics, which
