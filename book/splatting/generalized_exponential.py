@@ -798,6 +798,7 @@ def near(theta, F):
     return xp.all((middle + half > low) & (middle - half < high), axis=1)
 
 
+# %%
 def tile_gradient(theta, Q, F, ink):
     """Gradient by A, by log(beta / 2) and by Q of the squared errors of some pixels."""
     E, u, m2, log_m2 = draw_splats(theta, Q, F)
