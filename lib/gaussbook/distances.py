@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from gaussbook.arrays import Array, namespace
 from gaussbook.blocks import row_blocks
+from gaussbook.rows import row_minima
 
 __all__ = ["SquaredDistances", "contract_squares", "squared_distances"]
 
@@ -55,7 +56,7 @@ class SquaredDistances:
         squares, norms = self.expanded(x, columns)
         others = self.norms[columns]
         # Mostly one look at the rows tells that nothing has cancelled.
-        clean = xp.min(squares, axis=1) > _CANCELLED * (norms + xp.max(others))
+        clean = row_minima(squares)[:, 0] > _CANCELLED * (norms + xp.max(others))
         if not bool(xp.all(clean)):
             wrong = ~(squares > _CANCELLED * (norms[:, None] + others))  # NaN of an overflow, too
             share = float(xp.mean(xp.astype(wrong, xp.float64)))
