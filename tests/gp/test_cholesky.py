@@ -158,3 +158,11 @@ def test_batches_of_any_size(xp, n, transpose, left, right):
 
 def test_a_batch_of_none():
     assert solve_triangular(np.zeros((0, 30, 30)), np.zeros((0, 30, 2))).shape == (0, 30, 2)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 5), (2, 3, 30, 30), (4, 24, 24), (0, 30, 30), (0, 5, 5)])
+def test_inverses_of_a_batch(xp, shape):
+    A = np.random.default_rng(0).standard_normal(shape)
+    A = A @ np.swapaxes(A, -1, -2) + np.eye(shape[-1])
+    inverse = to_host(cholesky_inverse(xp.asarray(np.linalg.cholesky(A))))
+    np.testing.assert_allclose(inverse, np.linalg.inv(A), atol=1e-10)

@@ -162,28 +162,37 @@ def cholesky_inverse(cholesky: Array) -> Array:
 
     Parameters
     ----------
-    cholesky : array, shape (n, n)
-        The lower factor :math:`L`, zero above its diagonal.
+    cholesky : array, shape (n, n) or that of a batch, (..., n, n)
+        The lower factors :math:`L`, zero above their diagonals.
 
     Returns
     -------
-    array, shape (n, n)
-        The inverse; :math:`2n^3/3` flops by LAPACK's ``potri`` on the host.
+    array, shape of `cholesky`
+        The inverses; :math:`2n^3/3` flops each by LAPACK's ``potri`` on the host.
     """
     xp = namespace(cholesky)
-    if is_numpy_array(cholesky):
-        from scipy.linalg import get_lapack_funcs
-
-        # The transpose of a C array is LAPACK's own layout; its upper triangle is our lower one.
-        potri = get_lapack_funcs("potri", (cholesky,))
-        upper, info = potri(cholesky.T, lower=0)
-        if info != 0:
-            raise ValueError(f"cholesky has a zero on its diagonal, at {info - 1}")
-        inverse = upper + upper.T  # below its diagonal, `upper` has kept the zeros of `cholesky.T`
-        np.fill_diagonal(inverse, np.diagonal(upper))
-        return inverse
-    half = solve_triangular(cholesky, xp.eye(cholesky.shape[0], dtype=cholesky.dtype))
+    n = cholesky.shape[-1]
+    if is_numpy_array(cholesky) and cholesky.ndim == 2:
+        return _inverse_on_host(cholesky)
+    if is_numpy_array(cholesky) and n >= _LARGE:
+        inverses = [_inverse_on_host(L) for L in cholesky.reshape(-1, n, n)]
+        return np.reshape(np.asarray(inverses), cholesky.shape)
+    unit = xp.broadcast_to(xp.eye(n, dtype=cholesky.dtype), cholesky.shape)
+    half = solve_triangular(cholesky, unit)
     return xp.matrix_transpose(half) @ half
+
+
+def _inverse_on_host(cholesky: np.ndarray) -> np.ndarray:
+    from scipy.linalg import get_lapack_funcs
+
+    # The transpose of a C array is LAPACK's own layout; its upper triangle is our lower one.
+    potri = get_lapack_funcs("potri", (cholesky,))
+    upper, info = potri(cholesky.T, lower=0)
+    if info != 0:
+        raise ValueError(f"cholesky has a zero on its diagonal, at {info - 1}")
+    inverse = upper + upper.T  # below its diagonal, `upper` has kept the zeros of `cholesky.T`
+    np.fill_diagonal(inverse, np.diagonal(upper))
+    return inverse
 
 
 def log_determinant(cholesky: Array) -> float:
