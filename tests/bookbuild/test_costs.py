@@ -66,20 +66,5 @@ def test_the_fixed_work_takes_time():
     assert costs._work(costs.np.ones((10, 10))) > 0
 
 
-def test_the_page_shows_the_way_and_each_file(built, monkeypatch):
-    monkeypatch.setattr(costs, "machine_factor", lambda: 0.5)
-    costs.record(built.root / "_build", "site", 120.0)
-    costs.record(built.root / "_build", "tests", 60.0, files={"tests/test_a.py": (2, 3.5)})
-    with (built.root / "book" / "index.md").open("a") as page:
-        page.write("\n```{way-costs}\n```\n")
-    assert built.build().returncode == 0
-    html = (built.root / "_build/html/book/index.html").read_text()
-    for text in ("the site, all chapters executed", ">4.0<", "tests/test_a.py", ">2.0<"):
-        assert text in html, text
-    costs.record(built.root / "_build", "tests", 240.0, files={"tests/test_a.py": (2, 3.5)})
-    assert built.build().returncode == 0
-    assert ">8.0<" in (built.root / "_build/html/book/index.html").read_text()
-
-
 def test_a_run_of_all_chapters_leaves_a_record(built):
     assert json.loads((built.root / "_build/performance/site.json").read_text())["seconds"] > 0

@@ -2,6 +2,8 @@
 
 import json
 
+from bookbuild import costs
+
 RECORD = {
     "machine": "A machine",
     "date": "2026-01-01",
@@ -24,12 +26,15 @@ RECORD = {
 }  # fmt: skip
 
 
-def test_results_become_a_table_and_curves(built):
+def test_results_become_tables_and_curves(built, monkeypatch):
+    monkeypatch.setattr(costs, "machine_factor", lambda: 0.5)
+    costs.record(built.root / "_build", "site", 120.0)
+    costs.record(built.root / "_build", "tests", 60.0, files={"tests/test_a.py": (2, 3.5)})
     results = built.root / "benchmarks" / "results"
     results.mkdir(parents=True)
     (results / "cpu.json").write_text(json.dumps(RECORD))
     with (built.root / "book" / "index.md").open("a") as page:
-        page.write("\n```{benchmarks}\n```\n")
+        page.write("\n```{benchmarks}\n```\n\n```{way-costs}\n```\n")
     result = built.build()
     assert result.returncode == 0, result.stdout
     html = (built.root / "_build/html/book/index.html").read_text()
@@ -43,9 +48,17 @@ def test_results_become_a_table_and_curves(built):
         "double precision 2",
         "off by at most 15 %",
         "<p>1.5</p>",
+        "the site, all chapters executed",
+        "<p>4.0</p>",
+        "tests/test_a.py",
     ):
         assert text in html
     assert "_images/cpu.svg" in html
+    costs.record(built.root / "_build", "tests", 240.0, files={"tests/test_b.py": (2, 3.5)})
+    assert built.build().returncode == 0
+    html = (built.root / "_build/html/book/index.html").read_text()
+    assert "<p>8.0</p>" in html
+    assert "tests/test_b.py" in html
 
 
 def test_without_results_it_says_how_to_make_some(built):

@@ -51,7 +51,7 @@ def test_the_longest_chapter_starts_first(built, monkeypatch):
         pairing.write(built.notebook(slug), notebook)
     (built.root / "lib/toy/deep.py").write_text("NUMBER = 3\n")
     started = []
-    monkeypatch.setattr(site, "_workers", lambda: 1)
+    monkeypatch.setattr(site.costs, "processors", lambda: 1)
     monkeypatch.setattr(
         runs, "run_chapter", lambda chapter, *_, **__: started.append(chapter.slug) or 1 / 0
     )
