@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from gaussbook.arrays import Array, namespace
 
 __all__ = ["ravel_tree", "tree_items", "tree_leaves", "tree_map"]
@@ -12,8 +14,14 @@ __all__ = ["ravel_tree", "tree_items", "tree_leaves", "tree_map"]
 Tree = Any  # dict[str, Tree] | list[Tree] | tuple[Tree, ...] | Array
 
 
+def _is_mapping(tree: Tree) -> bool:
+    """Say whether a tree is a dictionary or the like; what most trees are made of comes first."""
+    kind = type(tree)
+    return kind is dict or (kind is not np.ndarray and isinstance(tree, Mapping))
+
+
 def _children(tree: Tree) -> list[tuple[str, Tree]] | None:
-    if isinstance(tree, Mapping):
+    if _is_mapping(tree):
         return [(str(key), tree[key]) for key in tree]
     if isinstance(tree, list | tuple):
         return [(str(i), child) for i, child in enumerate(tree)]
@@ -54,7 +62,7 @@ def tree_leaves(tree: Tree) -> list[Any]:
 
 def _collect(tree: Tree, leaves: list[Any]) -> None:
     """Append the leaves of a tree, without their paths."""
-    if isinstance(tree, Mapping):
+    if _is_mapping(tree):
         for key in tree:
             _collect(tree[key], leaves)
     elif isinstance(tree, list | tuple):
@@ -98,7 +106,7 @@ def tree_map(function: Callable, tree: Tree, *others: Tree) -> Tree:
                 f"others must have the structure of tree: {type(tree).__name__} with "
                 f"{[key for key, _ in children]} faces {type(other).__name__} with {keys}"
             )
-    if isinstance(tree, Mapping):
+    if _is_mapping(tree):
         return {
             key: tree_map(function, tree[key], *(other[key] for other in others)) for key in tree
         }
@@ -107,7 +115,7 @@ def tree_map(function: Callable, tree: Tree, *others: Tree) -> Tree:
 
 def _map_one(function: Callable, tree: Tree) -> Tree:
     """Apply a function to the leaves of one tree, which needs no comparison."""
-    if isinstance(tree, Mapping):
+    if _is_mapping(tree):
         return {key: _map_one(function, tree[key]) for key in tree}
     if isinstance(tree, list | tuple):
         return _like(tree, [_map_one(function, child) for child in tree])
