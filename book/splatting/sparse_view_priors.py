@@ -16,14 +16,112 @@
 # ---
 
 # %% [markdown]
-# # Scenes from eight views
+# # A scene from eight views
 #
 # ```{paper-card}
 # ```
 #
+# Eight photographs around a table are enough to walk between them, if somebody lends a hand. A
+# cloud of Gaussians fitted to so few views learns *them* by heart and is nonsense in between.
+# {cite:t}`sparse_view_priors` let large pretrained networks help: one guesses where the surfaces
+# are, one how deep each picture is, one what a repaired picture would look like. Step by step
+# their scene gets better, and they report how much each step brings.
+#
+# This chapter climbs the same ladder on a small scene whose truth is known. The large networks
+# cannot be shipped with a book. **Their guesses are simulated here**: we take the true depth and
+# spoil it as such networks would. So what is tested is what the optimisation makes of guesses of a
+# stated quality, not the networks.
+#
+# The first rungs hold: the start from good points brings most, as the authors say, and each of
+# their three regularisers does its work. The last rung, repairing rendered pictures and learning
+# from them, adds as many decibels as the authors report, and *none* of them is the repair's: the
+# scene before it, simply trained on for as long, gains more (the table in "Is it the repair?").
+#
+# ## What the paper claims
+#
+# 1. Step by step, initialisation, regularisation and refinement improve the test views. On the
+#    scene *Horse* with 16 views PSNR (the peak signal-to-noise ratio, in dB) goes from 13.42 to
+#    18.04, 21.32 and 22.04; with initial points from a stereo network, but without the repair of
+#    its far regions, the second number is 17.12.
+#    {claims}`C1, C1.b, C1.c, C1.d, C1.e, C1.f, C1.g, C1.h, C1.i`
+# 2. Plain splatting from few views fits the photographs and fails between them.
+#    {claims}`C2, C2.b`
+# 3. (Ours.) The regularised scene has the right shape, not only the right colours.
+#    {claims}`C3, C3.b`
+# 4. (Ours.) The depth loss ignores scale and shift of the guess. {claims}`C4.a, C4.b, C4.c, C4.d, C4.e`
+# 5. (From the authors' code.) Repaired views count fully away from the photographs and little near
+#    them; virtual cameras lie between the real ones. {claims}`C5.a, C5.b, C5.c, C5.d`
+# 6. Good initial points decide, on real photographs as well. {claims}`C6, C6.b`
+# 7. (Ours.) Nothing of the test views leaks into the training. {claims}`C7`
+# 8. Each regulariser helps: depth +1.70 dB, normals +0.28, virtual views +1.30.
+#    {claims}`C8.a, C8.b, C8.c`
+# 9. (Ours, after the authors' repair network.) The repair model improves pictures that it has not
+#    been trained on. {claims}`C9, C9.b, C9.c`
+#
+# Not tested: that the method beats eleven others on three data sets of real captures (with 8 views
+# of Tanks and Temples 18.40 dB, where InstantSplat has 16.46).
+#
+# **What our numbers rest on.** We read the abstract, the authors' code for initialisation, both
+# training stages, losses and virtual cameras, and a reading note with the tables of ablations. The
+# paper's text was at hand in excerpts only.
+#
 # ## The idea
 #
+# **Start from points.** A stereo network gives a depth $D_i$ and a *confidence* for each pixel of
+# each photograph. A pixel with a depth is a point in space, and all points together are the first
+# Gaussians. Far away the network is unsure; there a *monocular* network helps, which guesses the
+# depth $D^*$ of a single picture, but neither its scale nor its zero. Both are found where the
+# stereo depth is reliable, with the confidence as the weight $\omega$,
+#
+# $$
+# \min_{a,b}\sum\omega\,(aD^*+b-D)^2,
+# $$ (eq-svp-repair)
+#
+# and $aD^*+b$ replaces the unreliable depths. (The published script only throws these away. The
+# repair is described in the paper, without details that we could find: this is our reading.)
+#
+# **Regularise.** Training compares a rendering $C$ of a photograph's camera with the photograph
+# $C^*$, and a rendering $C_\nu$ of a *virtual* camera $\nu$ in between with the picture $P_\nu$
+# that the points show there:
+#
+# $$
+# \begin{aligned}
+# L={}&0.8\,\|C-C^*\|_1+0.2\,(1-\mathrm{SSIM})+0.1\,[L_P(D,D^*)+L_{LP}]\\
+# &+0.01\,\|\mathcal N-\mathcal N^*\|_1+0.01\,(1-\mathcal N\!\cdot\!\mathcal N^*)
+# +0.6\,\|C_\nu-P_\nu\|_1 .
+# \end{aligned}
+# $$ (eq-svp-loss)
+#
+# SSIM is structural similarity, $\mathcal N$ are normals. The depth loss is one minus a
+# correlation,
+#
+# $$
+# L_P(D,D^*)=1-\frac1n\sum_ix_iy_i,\qquad x=\frac{D-\bar D}{s_D},\quad
+# y=\frac{D^*-\bar D^*}{s_{D^*}},
+# $$ (eq-svp-pearson)
+#
+# which no scale or shift of $D^*$ can change; $L_{LP}$ is its mean over small boxes, so that each
+# box may have a scale of its own. The standard deviations $s$ divide by $n$, not by $n-1$, and
+# then
+#
+# $$
+# \frac{\partial L_P}{\partial D_i}=-\frac1{n\,s_D}\bigl(y_i-\bar y-x_i\,\overline{xy}\bigr).
+# $$ (eq-svp-gradient)
+#
+# **Refine.** A network $\mathcal R$ learns to repair renderings, and its outputs at virtual cameras
+# become targets: $L=L_{rgb}+w\,\|C_\nu-\mathcal R(C_\nu)\|_1$, where $L_{rgb}$ is the first two
+# terms of {eq}`eq-svp-loss` and
+#
+# $$
+# w=\min(1,\,16\,d/d_{max})
+# $$ (eq-svp-weight)
+#
+# grows with the distance $d$ to the nearest photograph's camera. (The weight is in the code for
+# this stage; in the code for the stage before we found the constant 0.6 only.)
+#
 # ## The method in code
+#
+# ### A room, eight photographs, and simulated guesses
 
 # %%
 import json
@@ -54,13 +152,14 @@ from gaussbook.tables import table
 
 claims = Claims("sparse_view_priors")
 xp = backend()
+SEED, VIEWS, MIDDLE = 0, 8, np.array([0.0, 0.0, -0.2])
 WIDTH, N = scale(default=36, paper=300), scale(default=1500, paper=100_000)
-STEPS, LATER = scale(default=120, paper=6000), scale(default=120, paper=4000)
-SEED, MIDDLE = 0, np.array([0.0, 0.0, -0.2])
+STEPS, LATER = scale(default=120, paper=3000), scale(default=120, paper=2000)
 
 
 # %% [markdown]
-# The scene.
+# The objects are those of the other splatting chapters, here within a round room of radius 2.6.
+# Eight cameras stand on a ring; the twelve test cameras stand between them and 5° above or below.
 
 # %%
 def mirrored(name):
@@ -89,13 +188,15 @@ def ring(azimuth, elevation=24.0):
 def stations(n):
     """n cameras on a ring to train with, and 12 between them, off the ring, to test with."""
     gap, shares = 360 / n, (0.25, 0.55, 0.85)
-    train = [ring(gap * i) for i in range(n)]
     places = [(gap * (i * n // 12 + shares[i % 3]), 24.0 + 5.0 * (-1) ** i) for i in range(12)]
-    return train, [ring(*place) for place in places]
+    return [ring(gap * i) for i in range(n)], [ring(*place) for place in places]
 
 
 # %% [markdown]
-# Simulated priors.
+# **Simulated, not learned:** what follows stands in for the stereo and the monocular network. The
+# stereo depth is off by 3 % in slow waves and by 1 % from pixel to pixel, and farther than 1 from
+# the centre by one more factor between 0.7 and 1.4 for each view, with a low confidence there. The
+# monocular depth is $aD^\gamma+b$ with random $a$, $b$ and $\gamma$ for each view, and blurred.
 
 # %%
 def lift(depth, camera):
@@ -105,23 +206,32 @@ def lift(depth, camera):
     return (np.stack([x, y, np.ones_like(x)], axis=-1) * depth[..., None] - camera.t) @ camera.R
 
 
+def is_far(depth, camera):
+    """Which pixels show something farther than 1 from the centre of the floor."""
+    return np.linalg.norm(lift(depth, camera) - [0, 0, -0.5], axis=-1) > 1
+
+
 def simulated_stereo(depth, camera, rng):
-    """SIMULATED: depth with errors, which are large far from the centre, and a confidence."""
+    """SIMULATED stereo network: depths and confidences of one view."""
     slow = gaussian_filter(rng.normal(size=depth.shape), depth.shape[0] / 6)
     error = 1 + 0.03 * slow / slow.std() + 0.01 * rng.normal(size=depth.shape)
-    far = np.linalg.norm(lift(depth, camera) - [0, 0, -0.5], axis=-1) > 1
+    far = is_far(depth, camera)
     error = np.where(far, error * rng.uniform(0.7, 1.4), error)
     confidence = np.where(far, 2.0, 10.0) * rng.uniform(0.8, 1.2, size=depth.shape)
     return depth * error, confidence
 
 
 def simulated_mono(depth, normals, rng):
-    """SIMULATED: depth of unknown scale, shift and power, blurred; normals with errors of 5°."""
+    """SIMULATED monocular network: depths up to scale and shift, and normals, of one view."""
     a, b, g = rng.uniform(0.5, 2), rng.uniform(0, 1), rng.uniform(0.9, 1.1)
     blurred = uniform_filter(a * depth**g + b, 3, mode="nearest")
     tilted = normals + np.tan(np.radians(5)) / np.sqrt(2) * rng.normal(size=normals.shape)
     return blurred, tilted / np.linalg.norm(tilted, axis=-1, keepdims=True)
 
+
+# %% [markdown]
+# Equation {eq}`eq-svp-repair`, and the cleaning: a point that lies in front of what another view
+# sees there, and is less sure, loses its confidence. Points with a confidence of 5 or more stay.
 
 # %%
 def repair_far(D, confidence, D_mono):
@@ -151,7 +261,7 @@ def clean(depths, confidences, cameras):
 
 
 def fuse(depths, confidences, photos, cameras):
-    """All points of confidence 5 or more: places, colours, and the size of a pixel there."""
+    """All points that are kept: places, colours, and the size of a pixel there."""
     points, colors, sizes = [], [], []
     for D, confidence, photo, camera in zip(depths, confidences, photos, cameras, strict=True):
         keep = confidence >= 5
@@ -162,44 +272,10 @@ def fuse(depths, confidences, photos, cameras):
 
 
 # %% [markdown]
-# Depth losses.
-
-# %%
-def pearson_loss(D, D_prior):
-    """1 - correlation along the last axis, averaged over the others."""
-    x, y = (a - ad.mean(a, axis=-1, keepdims=True) for a in (D, D_prior))
-    s_x, s_y = (ad.sqrt(ad.mean(a * a, axis=-1) + 1e-12) for a in (x, y))
-    return ad.mean(1 - ad.mean(x * y, axis=-1) / (s_x * s_y))
-
-
-BOX = WIDTH // 3
-
-
-def random_boxes(rng):
-    """Indices of the pixels of a few square boxes at random places: (boxes, pixels)."""
-    n = (WIDTH // BOX) ** 2 // 2
-    row, column = rng.integers(0, WIDTH - BOX + 1, size=(2, n, 1, 1))
-    side = xp.arange(BOX)
-    pixels = (row + side[:, None]) * WIDTH + column + side
-    return xp.reshape(pixels, (n, BOX * BOX))
-
-
-def depth_loss(seen, D_prior, boxes):
-    """The global Pearson loss and the one within boxes."""
-    D = ad.reshape(seen.depth / (seen.alpha + 1e-6), (-1,))
-    in_boxes = ad.reshape(ad.take(D, xp.reshape(boxes, (-1,)), axis=0), boxes.shape)
-    return pearson_loss(D, D_prior) + pearson_loss(in_boxes, D_prior[boxes])
-
-
-def normal_loss(seen, prior):
-    """Mean |N - N*| and mean 1 - N . N*."""
-    n = seen.image[:, :, 3:]
-    n = n / ad.sqrt(ad.sum(n * n, axis=-1, keepdims=True) + 1e-6)
-    return ad.mean(ad.abs(n - prior)) + 1 - ad.mean(ad.sum(n * prior, axis=-1))
-
-
-# %% [markdown]
-# Virtual views.
+# Virtual cameras: between neighbours on the ring, rotations turn evenly (`Slerp`) and translations
+# go straight. Translations are those from the world *to the camera*; the straight line between the
+# cameras' centres would cut the corner. What such a camera sees of the points is a rendering too,
+# with one small half-transparent blob for each point; pixels without points do not count later.
 
 # %%
 def between(a, b, t):
@@ -208,8 +284,8 @@ def between(a, b, t):
     return replace(a, R=R, t=(1 - t) * a.t + t * b.t)
 
 
-def cloud_of(points, colors, sizes):
-    """Points as small round splats, half as wide as a pixel of their own photograph."""
+def blobs(points, colors, sizes):
+    """Points as round Gaussians, half as wide as a pixel of their own photograph."""
     n = points.shape[0]
     widths = np.repeat(np.log(0.5 * sizes)[:, None], 3, axis=1)
     turns, opacity = np.tile(np.float32([1, 0, 0, 0]), (n, 1)), np.zeros(n, np.float32)
@@ -225,75 +301,139 @@ def point_image(cloud, camera):
     return seen.image / xp.clip(seen.alpha, 0.01, None)[:, :, None], some
 
 
-def weights_of(virtual, cameras):
-    """w = min(1, 16 d / d_max), by the distance d to the nearest training camera."""
-    c = np.stack([camera.position for camera in cameras])
-    apart = np.sort(np.linalg.norm(c[:, None] - c, axis=-1), axis=1)
-    d_max = 1.2 * apart[:, -2].max()
-    d = np.asarray([np.linalg.norm(camera.position - c, axis=1).min() for camera in virtual])
-    return np.minimum(1, 16 * d / d_max), d, d_max
-
-
-# %% [markdown]
-# World.
-
 # %%
 class World(NamedTuple):
-    """The photographs, what is held back for the test, and the priors."""
+    """Photographs, what is held back for the test, and the simulated guesses."""
 
     cameras: list
     photos: list
+    seen: list = ()  # the true views: the simulators and the judge look at them
     test_cameras: list = ()
     truths: list = ()
-    seen: list = ()
-    depths: list = ()
+    depths: list = ()  # monocular
     normals: list = ()
-    fused: Any = None
-    raw: Any = None
+    raw: Any = None  # points, colours, sizes, from stereo alone
+    points: Any = None  # ... with the far depths repaired
     virtual: list = ()
-    errors: Any = None
+    maps: Any = None  # depth maps, for the eye
 
 
 def single(a):
-    """An array of the simulated priors, ready for the renderer."""
+    """An array of the host, ready for the renderer."""
     return to_device(np.asarray(a, dtype=np.float32))
 
 
 def make_world(objects, n, seed):
-    """Photographs of a room by n cameras, and simulated priors for them."""
+    """A room seen by n cameras, with simulated guesses."""
     scene, (cameras, test_cameras) = room(objects), stations(n)
     seen, rng = splatting.views(scene, cameras, 3), generator(seed).host
     photos = [xp.astype(v.image, xp.float32) for v in seen]
-    depths = [to_host(v.depth) for v in seen]
-    stereo = [simulated_stereo(D, c, rng) for D, c in zip(depths, cameras, strict=True)]
+    true = [to_host(v.depth) for v in seen]
+    stereo = [simulated_stereo(D, c, rng) for D, c in zip(true, cameras, strict=True)]
     mono = [simulated_mono(to_host(v.depth), to_host(v.normals), rng) for v in seen]
     repaired = [repair_far(*s, m[0]) for s, m in zip(stereo, mono, strict=True)]
     clouds = []
     for pairs in (stereo, repaired):
         D, confidence = zip(*pairs, strict=True)
         clouds.append(fuse(D, clean(D, confidence, cameras), photos, cameras))
-    steps = [(i, j / 10) for i in range(n) for j in range(10)]
-    virtual = [between(cameras[i], cameras[(i + 1) % n], t) for i, t in steps]
-    priors = [single(m[0].reshape(-1)) for m in mono], [single(m[1]) for m in mono]
-    truths = splatting.views(scene, test_cameras, 3)
-    shown = (depths, [s[0] for s in stereo], [r[0] for r in repaired])
-    return World(cameras, photos, test_cameras, truths, seen, *priors, clouds[1], clouds[0], virtual, shown)
+    ways = [(i, j / 10) for i in range(n) for j in range(10)]
+    virtual = [between(cameras[i], cameras[(i + 1) % n], t) for i, t in ways]
+    guesses = [single(m[0].reshape(-1)) for m in mono], [single(m[1]) for m in mono], *clouds
+    truths, maps = splatting.views(scene, test_cameras, 3), (true, stereo, mono, repaired)
+    return World(cameras, photos, seen, test_cameras, truths, *guesses, virtual, maps)
+
+
+# %%
+world = make_world(splatting.blocks(), VIEWS, SEED)
+true, stereo, mono, repaired = world.maps
+errors = {"stereo": stereo, "repaired": repaired}
+rows = []
+for name, maps in errors.items():
+    e = [abs(m[0] / D - 1) for m, D in zip(maps, true, strict=True)]
+    far = [is_far(D, c) for D, c in zip(true, world.cameras, strict=True)]
+    near_error, far_error = (
+        np.mean(np.concatenate([x[f == value] for x, f in zip(e, far, strict=True)]))
+        for value in (False, True)
+    )
+    rows.append([f"{name} depth", f"{near_error:.1%}", f"{far_error:.1%}"])
+pairs = zip(mono, world.seen, strict=True)
+cosines = [np.sum(m[1] * to_host(v.normals), axis=-1) for m, v in pairs]
+angle = np.degrees(np.arccos(np.clip(cosines, -1, 1))).mean()
+rows.append(["normals", f"{angle:.1f}°", f"{angle:.1f}°"])
+table(rows, ["simulated guess", "error, near", "error, far"], "How wrong the simulated guesses are")
+
+# %% tags=["hide-input"]
+alt = """Eight small photographs around a table with a picture of a cat on which stand a box with a
+portrait, a chequered ball and a blue one, before a dark wall. Below, one view's depth four times:
+the truth; the stereo guess, mottled and wrong at the wall; the monocular guess, smooth; and the
+repaired one, mottled in front and smooth behind."""
+caption = """All that the training gets: eight photographs (top) and, for each, *simulated* guesses
+of the depth (bottom, for the first photograph; dark is near, each panel has its own scale)."""
+with figure(3, 4, alt=alt, caption=caption, width=7.2, height=5.6) as axes:
+    for ax, photo in zip(axes[:2].flat, world.photos, strict=True):
+        ax.imshow(to_host(photo), interpolation="nearest")
+    shown = {"true depth": true, "stereo": stereo, "monocular": mono, "repaired": repaired}
+    for ax, (name, maps) in zip(axes[2], shown.items(), strict=True):
+        D = maps[0] if name == "true depth" else maps[0][0]
+        ax.imshow(D, cmap="viridis", interpolation="nearest")
+        ax.set_title(name, fontsize="small")
+    for ax in axes.flat:
+        ax.axis("off")
 
 
 # %% [markdown]
-# Objective.
+# ### The losses
+#
+# Equation {eq}`eq-svp-pearson`, along the last axis, so that one function serves the whole picture
+# and a stack of boxes. The depth of a rendering is divided by its opacity; the published code
+# leaves it undivided, and then a thin cloud looks nearer than it is.
+
+# %%
+BOX = WIDTH // 3
+
+
+def pearson_loss(D, D_prior):
+    """1 - correlation along the last axis, averaged over the others."""
+    x, y = (a - ad.mean(a, axis=-1, keepdims=True) for a in (D, D_prior))
+    s_x, s_y = (ad.sqrt(ad.mean(a * a, axis=-1) + 1e-12) for a in (x, y))
+    return ad.mean(1 - ad.mean(x * y, axis=-1) / (s_x * s_y))
+
+
+def random_boxes(rng):
+    """Pixels of square boxes at random places, half as many as would cover the picture."""
+    n = (WIDTH // BOX) ** 2 // 2
+    row, column = rng.integers(0, WIDTH - BOX + 1, size=(2, n, 1, 1))
+    side = xp.arange(BOX)
+    return xp.reshape((row + side[:, None]) * WIDTH + column + side, (n, BOX * BOX))
+
+
+def depth_loss(seen, D_prior, boxes):
+    """L_P over the picture, and over the boxes."""
+    D = ad.reshape(seen.depth / (seen.alpha + 1e-6), (-1,))
+    in_boxes = ad.reshape(ad.take(D, xp.reshape(boxes, (-1,)), axis=0), boxes.shape)
+    return pearson_loss(D, D_prior) + pearson_loss(in_boxes, D_prior[boxes])
+
+
+def normal_loss(seen, prior):
+    """Mean |N - N*| and mean 1 - N . N*."""
+    n = seen.image[:, :, 3:]
+    n = n / ad.sqrt(ad.sum(n * n, axis=-1, keepdims=True) + 1e-6)
+    return ad.mean(ad.abs(n - prior)) + 1 - ad.mean(ad.sum(n * prior, axis=-1))
+
+
+# %% [markdown]
+# The objective {eq}`eq-svp-loss` with some of its terms; `targets` holds for each virtual camera a
+# picture and its weight. Each step takes one photograph and one virtual camera.
 
 # %%
 RATES = {"means": 0.02, "log_scales": 0.06, "quaternions": 0.03, "colors": 0.03}
-RATES |= {"opacity_logits": 0.3}
-RATES = {name: scale(default=1, paper=0.1) * rate for name, rate in RATES.items()}
+RATES = {k: scale(default=1, paper=0.1) * v for k, v in (RATES | {"opacity_logits": 0.3}).items()}
 OPTIONS = RenderOptions(background=(1.0, 1.0, 1.0))
 WITH_NORMALS = replace(OPTIONS, normals=True)
-FULL = ("depth", "normal")
 
 
 def objective(world, terms, targets):
-    """The loss of Gaussians p on one training view k and one virtual view v."""
+    """The loss of Gaussians p on photograph k and virtual camera v."""
 
     def loss(p, k, v, boxes):
         seen = render(p, world.cameras[k], WITH_NORMALS if "normal" in terms else OPTIONS)
@@ -311,93 +451,204 @@ def objective(world, terms, targets):
     return loss
 
 
-def train(p, world, steps, seed, terms=(), targets=None, views=None):
-    """Adam on the objective: every training view in turn, virtual views at random."""
-    views = list(range(len(world.cameras))) if views is None else views
-    order = []
+def train(p, world, steps, seed, terms=(), targets=None, rates=(1.0, 0.3)):
+    """Adam: the photographs in turn, in random order, and virtual cameras at random."""
+    n, n_virtual, order = len(world.cameras), max(1, len(world.virtual)), []
 
     def draw(rng):
-        order.extend([] if order else [views[i] for i in rng.host.permutation(len(views))])
-        v = int(rng.host.integers(max(1, len(world.virtual))))
-        return order.pop(), v, random_boxes(rng)
+        order.extend([] if order else rng.host.permutation(n).tolist())
+        return order.pop(), int(rng.host.integers(n_virtual)), random_boxes(rng)
 
-    adam = Adam(cosine_decay(1.0, steps, 0.3), multipliers=RATES, epsilon=1e-15)
+    adam = Adam(cosine_decay(rates[0], steps, rates[1]), multipliers=RATES, epsilon=1e-15)
     loss = objective(world, terms, targets)
     return nn.fit(loss, p, draw, adam, steps=steps, rng=generator(seed)).params
 
 
+# %% [markdown]
+# ## Experiments
+#
+# ### The ladder
+#
+# The arms, all with the same photographs and number of steps:
+#
+# - **A**, plain splatting: 150 surface points with errors of 0.05, as a classical reconstruction
+#   might find, and *density control*, which splits Gaussians where the picture demands it (up to
+#   as many as the other arms have). A trains best at half of their rates, and gets them.
+# - **B₀**: points of the simulated stereo network, far ones left out. **B**: far ones repaired.
+# - **C**: B with all terms of {eq}`eq-svp-loss`; *+ depth* and *+ normal* on the way to it.
+
 # %%
 def start(points, colors, seed, n=N):
-    """Gaussians at n of the points, a little smaller than usual."""
+    """Gaussians at n of the points, a little smaller than the points are apart."""
     chosen = generator(seed).host.permutation(points.shape[0])[:n]
     p = splatting.initialise(to_device(points[chosen]), to_device(colors[chosen]), opacity=0.3)
-    p["log_scales"] = p["log_scales"] - math.log(1.5)
-    return p
+    return p | {"log_scales": p["log_scales"] - math.log(1.5)}
 
 
 def plain_splatting(world, steps, seed):
-    """A: few points with errors, as from COLMAP, and density control."""
+    """Arm A."""
     rng = generator(seed)
     few = splatting.surface_points(world.seen, world.cameras, 150, rng, jitter=0.05)
     p = splatting.initialise(*(xp.astype(a, xp.float32) for a in few), opacity=0.3)
     extent = splatting.scene_extent(world.cameras)
     density = splatting.DensityControl(steps, extent, rng, capacity=N)
     options = {"loss": splatting.photometric_loss, "options": OPTIONS, "extent": 1.0}
-    options |= {"rates": {name: rate / 2 for name, rate in RATES.items()}, "density": density}
-    fitted = splatting.fit(
-        p, world.cameras, world.photos, iterations=steps, rng=rng, **options
-    )
-    return fitted.parameters
+    options |= {"rates": {k: v / 2 for k, v in RATES.items()}, "density": density, "rng": rng}
+    return splatting.fit(p, world.cameras, world.photos, iterations=steps, **options).parameters
 
 
+def point_targets(world):
+    """The points' picture at each virtual camera, with the weight 0.6 where there are points."""
+    cloud = blobs(*world.points)
+    return [(P, 0.6 * some) for P, some in (point_image(cloud, c) for c in world.virtual)]
+
+
+def ladder(world, seed, steps=STEPS):
+    """The arms up to C; B and those after it begin alike and see the same views in each step."""
+    arms, again = {"A": plain_splatting(world, steps, seed + 1000)}, seed + 3000
+    arms["B₀"] = train(start(*world.raw[:2], seed + 2000), world, steps, again)
+    p, both = start(*world.points[:2], seed + 2000), ("depth", "normal")
+    arms["B"] = train(p, world, steps, again)
+    arms["+ depth"] = train(p, world, steps, again, ("depth",))
+    arms["+ normal"] = train(p, world, steps, again, both)
+    arms["C"] = train(p, world, steps, again, both, point_targets(world))
+    return arms
+
+
+# %%
 def score(p, cameras, views):
-    """PSNR, correlation of the depth, and angle of the normals in degrees, of each view."""
+    """For each view PSNR, SSIM, correlation of the depth, and angle of the normals in degrees."""
     rows = []
     for camera, truth in zip(cameras, views, strict=True):
         seen = render(p, camera, WITH_NORMALS)
-        picture, n = xp.clip(seen.image[:, :, :3], 0.0, 1.0), seen.image[:, :, 3:]
+        C, n = xp.clip(seen.image[:, :, :3], 0.0, 1.0), seen.image[:, :, 3:]
         D = to_host(seen.depth / (seen.alpha + 1e-6)).ravel()
         r = np.corrcoef(D, to_host(truth.depth).ravel())[0, 1]
         cosine = xp.sum(n * truth.normals, axis=-1) / (xp.sqrt(xp.sum(n * n, axis=-1)) + 1e-6)
         angle = np.degrees(np.arccos(np.clip(to_host(cosine), -1, 1))).mean()
-        rows.append((psnr(picture, truth.image), r, angle, ssim(picture, truth.image, channel_axis=2)))
-    return dict(zip(("psnr", "r", "angle", "ssim"), np.asarray(rows).T, strict=True))
+        rows.append((psnr(C, truth.image), ssim(C, truth.image, channel_axis=2), r, angle))
+    return dict(zip(("psnr", "ssim", "r", "angle"), np.asarray(rows).T, strict=True))
+
+
+def judge(arms, world):
+    """Scores of each arm at the test views, and PSNR at the photographs."""
+    tests = {name: score(p, world.test_cameras, world.truths) for name, p in arms.items()}
+    pairs = list(zip(world.cameras, world.photos, strict=True))
+    fits = {name: [psnr(show(p, c), C) for c, C in pairs] for name, p in arms.items()}
+    return tests, {name: float(np.mean(values)) for name, values in fits.items()}
+
+
+def show(p, camera):
+    """The picture of a scene, between 0 and 1."""
+    return xp.clip(render(p, camera, OPTIONS).image, 0.0, 1.0)
 
 
 # %%
-world = make_world(splatting.blocks(), 8, SEED)
-cloud = cloud_of(*world.fused)
-FROM_POINTS = [(P, 0.6 * some) for P, some in (point_image(cloud, c) for c in world.virtual)]
-arms = {"A": plain_splatting(world, STEPS, SEED + 1000)}
-p, again = start(*world.fused[:2], SEED + 2000), SEED + 3000
-arms["B₀"] = train(start(*world.raw[:2], SEED + 2000), world, STEPS, again)
-arms["B"] = train(p, world, STEPS, again)
-arms["C"] = train(p, world, STEPS, again, FULL, FROM_POINTS)
+arms = ladder(world, SEED)
+tests, fits = judge(arms, world)
+mean = {name: {k: float(np.mean(v)) for k, v in s.items()} for name, s in tests.items()}
 
+
+def rows_of(names):
+    """Rows of a table of arms."""
+    return [[k, fits[k], mean[k]["psnr"], mean[k]["ssim"], mean[k]["r"]] for k in names]
+
+
+COLUMNS = ["arm", "PSNR, photographs (dB)", "PSNR, test (dB)", "SSIM, test", "depth r, test"]
+caption = "The ladder up to the regularised scene (r: correlation with the true depth)"
+table(rows_of(("A", "B₀", "B", "C")), COLUMNS, caption)
+
+# %% tags=["hide-input"]
+def picture_rows(panels, truth, crop, alt, caption):
+    """Views side by side, a part enlarged, and the absolute errors."""
+    with figure(3, len(panels), alt=alt, caption=caption, width=7.6, height=4.9) as axes:
+        for column, (name, picture) in zip(axes.T, panels.items(), strict=True):
+            column[0].imshow(picture, interpolation="nearest")
+            column[0].set_title(name, fontsize="small")
+            column[1].imshow(picture[crop], interpolation="nearest")
+            error = np.abs(picture - truth).mean(axis=2)
+            column[2].imshow(error, cmap="magma", vmin=0, vmax=0.3, interpolation="nearest")
+        for ax in axes.flat:
+            ax.axis("off")
+
+
+VIEW = 1
+shot, truth = world.test_cameras[VIEW], to_host(world.truths[VIEW].image)
+crop = (slice(WIDTH // 3, 5 * WIDTH // 6), slice(0, WIDTH // 2))
+panels = {"truth": truth} | {k: to_host(show(arms[k], shot)) for k in ("A", "B₀", "B", "C")}
+picture_rows(
+    panels,
+    truth,
+    crop,
+    """A test view: the truth, and four arms. A shows the balls smeared and doubled. B₀ has clear
+    balls before a blotched wall. B and C look like the truth, blurred; C is cleaner. The errors in
+    the last row shrink from A to C and stay at the edges of objects.""",
+    """A test view (top), a part enlarged (middle), and the absolute errors, black 0 to bright 0.3
+    (bottom).""",
+)
 
 # %%
-def judge(name):
-    """Scores of an arm on the test views and on the training views."""
-    tests[name] = score(arms[name], world.test_cameras, world.truths)
-    trains[name] = score(arms[name], world.cameras, world.seen)
+def gain(a, b):
+    """Paired differences of PSNR over the test views."""
+    return tests[a]["psnr"] - tests[b]["psnr"]
 
 
-tests, trains = {}, {}
-for name in arms:
-    judge(name)
+gap = {name: fits[name] - mean[name]["psnr"] for name in arms}
+wins = int(np.count_nonzero(gain("C", "B") > 0))
+miss = {name: 1 - mean[name]["r"] for name in arms}
+CHECKS = {
+    "C1": ("E1: test PSNR, B above A", gain("B", "A").mean(), 1.0, "18.04 − 13.42"),
+    "C1.c": ("E1: test PSNR, C above B", gain("C", "B").mean(), 0.2, "21.32 − 18.04"),
+    "C1.h": ("E1: test PSNR, B above B₀", gain("B", "B₀").mean(), 0.5, "18.04 − 17.12"),
+    "C2": ("E1: A, PSNR of the photographs above the test's", gap["A"], 2.0, None),
+    "C2.b": ("E1: the same gap, A's above C's", gap["A"] - gap["C"], 0.5, None),
+}
+for id, (statement, measured, at_least, paper) in CHECKS.items():
+    claims.check(id, statement, measured=measured, at_least=at_least, unit="dB", paper=paper)
+claims.check("C1.d", "E1: test views of 12 in which C beats B", measured=wins, at_least=9, own=True)
+statement = "E1: correlation of C's depth with the true one, test views"
+claims.check("C3", statement, measured=mean["C"]["r"], at_least=0.9, own=True)
+statement = "E1: 1 − correlation of the depth, C over B"
+claims.check("C3.b", statement, measured=miss["C"] / miss["B"], at_most=0.8, own=True)
+say(f"""The points make most of the way: B is {gain("B", "A").mean():.1f} dB above A, and without the
+repaired far points (B₀) it would be {gain("B", "B₀").mean():.1f} dB worse. Regularisation adds
+{gain("C", "B").mean():.1f} dB. A shows its photographs at {fits["A"]:.1f} dB and the test views at
+{mean["A"]["psnr"]:.1f}: it has learnt them by heart.""")
 
 # %% [markdown]
-# E2
+# ### One regulariser at a time
+#
+# The same start, the same views in each step, and one term more in each arm.
 
 # %%
-arms["+ depth"] = train(p, world, STEPS, again, ("depth",))
-arms["+ normal"] = train(p, world, STEPS, again, FULL)
-for name in ("+ depth", "+ normal"):
-    judge(name)
+order = ("B", "+ depth", "+ normal", "C")
+PAPER = ("18.04", "19.74", "20.02", "21.32")
+rows = [
+    [k, paper, mean[k]["psnr"], 1000 * miss[k], mean[k]["angle"]]
+    for k, paper in zip(order, PAPER, strict=True)
+]
+columns = ["arm", "paper's PSNR (dB)", "PSNR (dB)", "1000 (1 − r), depth", "normals off by (°)"]
+table(rows, columns, "Regularisers one after another, test views (r: correlation; C is + virtual)")
+ratio = miss["+ depth"] / miss["B"]
+turned = mean["+ normal"]["angle"] / mean["+ depth"]["angle"]
+lead = gain("C", "+ normal").mean()
+statement = "E2: depth term: 1 − correlation of the depth, with it over without"
+claims.check("C8.a", statement, measured=ratio, at_most=0.9, paper="+1.70 dB")
+statement = "E2: normal terms: mean angle to the true normals, with them over without"
+claims.check("C8.b", statement, measured=turned, at_most=0.95, paper="+0.28 dB")
+statement = "E2: virtual views: test PSNR with them above without"
+claims.check("C8.c", statement, measured=lead, at_least=0.1, unit="dB", paper="+1.30")
+say(f"""In decibels the terms bring {gain("+ depth", "B").mean():+.2f}, {gain("+ normal",
+"+ depth").mean():+.2f} and {lead:+.2f}. Depth and normals mend the shape more than the colours.""")
+
 
 # %% [markdown]
-# Repair
-
+# ### Is it the repair?
+#
+# The repair model has to be learnt from what there is: renderings of the scene so far, and the
+# eight photographs of the same views. The authors adapt a large diffusion network to such pairs.
+# Ours is small and has a closed form, a *ridge regression*: what is missing in a pixel is a linear
+# function of the colours of the 7 × 7 pixels around it. It sees no test view.
 
 # %%
 def patches(picture, r):
@@ -412,31 +663,31 @@ def patches(picture, r):
 def learn_repair(renders, photos, r=3, ridge=1e-3):
     """Ridge regression of photograph - render on the colours around each pixel."""
     X = xp.concat([patches(picture, r) for picture in renders], axis=0)
-    Y = xp.concat([xp.reshape(b - a, (-1, 3)) for a, b in zip(renders, photos, strict=True)], axis=0)
+    missing = [xp.reshape(b - a, (-1, 3)) for a, b in zip(renders, photos, strict=True)]
     penalty = np.full(X.shape[1], ridge * X.shape[0])
     penalty[-1] = 0
-    theta = xp.linalg.solve(X.T @ X + xp.asarray(np.diag(penalty)), X.T @ xp.astype(Y, X.dtype))
-    return theta, r
+    right_side = X.T @ xp.astype(xp.concat(missing, axis=0), X.dtype)
+    return xp.linalg.solve(X.T @ X + to_device(np.diag(penalty)), right_side), r
 
 
 def repair(picture, model):
-    """The picture with what the model predicts to be missing."""
+    """The picture with what the model thinks is missing."""
     theta, r = model
     missing = xp.reshape(patches(picture, r) @ theta, picture.shape)
     return xp.astype(xp.clip(picture + missing, 0.0, 1.0), picture.dtype)
 
 
-def show(p, camera):
-    """The picture of a scene, between 0 and 1."""
-    return xp.clip(render(p, camera, OPTIONS).image, 0.0, 1.0)
-
+# %% [markdown]
+# Does it work on pictures that it has not seen? Four times a model is learnt without two opposite
+# views and tried on these. A model that sees the pixel alone ($1\times1$), and so can only shift
+# colours, is the rival.
 
 # %%
-def left_out_gains(renders, photos, r):
-    """Gain of PSNR on each render, by a model that was trained on the other views' renders."""
+def gain_on_left_out(renders, photos, r):
+    """Gain of PSNR by repair, each view by a model that was learnt without it."""
     gains, n = [], len(renders)
     for k in range(4):
-        rest, out = ([i for i in range(n) if (i % 4 == k) == is_out] for is_out in (False, True))
+        rest, out = ([i for i in range(n) if (i % 4 == k) == left] for left in (False, True))
         model = learn_repair([renders[i] for i in rest], [photos[i] for i in rest], r)
         better = [psnr(repair(renders[i], model), photos[i]) for i in out]
         gains += [b - psnr(renders[i], photos[i]) for b, i in zip(better, out, strict=True)]
@@ -444,100 +695,436 @@ def left_out_gains(renders, photos, r):
 
 
 snapshots = [show(arms["C"], camera) for camera in world.cameras]
-model = learn_repair(snapshots, world.photos)
-gains = {r: left_out_gains(snapshots, world.photos, r) for r in (0, 1, 3)}
+gains = {r: gain_on_left_out(snapshots, world.photos, r) for r in (0, 3)}
+statement = "E1: gain of PSNR by repair, on renderings of left-out photographs"
+claims.check("C9", statement, measured=gains[3], at_least=0.08, unit="dB", own=True)
+statement = "E1: that gain above the gain of a model that sees the pixel alone"
+claims.check("C9.b", statement, measured=gains[3] - gains[0], at_least=0.06, unit="dB", own=True)
 
-# %%
-w, d, d_max = weights_of(world.virtual, world.cameras)
-
-
-def continued(p, world, model=None):
-    """Two more halves of training: as in stage 1, or towards repaired virtual views."""
-    targets, first = FROM_POINTS, None
-    for half in range(2):
-        if model is not None:
-            pictures = [repair(show(p, camera), model) for camera in world.virtual]
-            targets = list(zip(pictures, w.tolist(), strict=True))
-            first = pictures if first is None else first
-        terms = FULL if model is None else ()
-        p = train(p, world, LATER // 2, SEED + 4000 + half, terms, targets)
-    return p, first
-
-
-arms["D"], pseudo = continued(arms["C"], world, model)
-arms["C2"], _ = continued(arms["C"], world)
-judge("D")
-judge("C2")
-
-
-# %%
-def off_target(p):
-    """Mean |C_v - R(C_v)| over the virtual views, against the first pseudo-targets."""
-    errors = [xp.mean(xp.abs(show(p, c) - T)) for c, T in zip(world.virtual, pseudo, strict=True)]
-    return float(np.mean([float(e) for e in errors]))
-
-
-inner = [i for i in range(len(world.virtual)) if i % 10 in (2, 5, 8)]
-true_virtual = splatting.views(room(splatting.blocks()), [world.virtual[i] for i in inner], 3)
-at_virtual = [(show(arms["C"], world.virtual[i]), v.image) for i, v in zip(inner, true_virtual, strict=True)]
-helped = [psnr(repair(a, model), b) - psnr(a, b) for a, b in at_virtual]
-
-# %%
-if True:
-    print("gains", gains, "helped", np.mean(helped), "pull", off_target(arms["D"]) / off_target(arms["C2"]))
-    for name in arms:
-        print(name, {k: round(float(v.mean()), 4) for k, v in tests[name].items()}, trains[name]["psnr"].mean())
-    for a, b in (("B", "A"), ("C", "B"), ("D", "C2"), ("C2", "C"), ("B", "B₀"), ("+ depth", "B"), ("+ normal", "+ depth"), ("C", "+ normal")):
-        dd = tests[a]["psnr"] - tests[b]["psnr"]
-        print(a, b, dd.mean(), (dd > 0).sum())
 
 # %% [markdown]
-# E4
+# Arm **D** continues C with repaired virtual views as targets, made at the beginning and again at
+# half time, and the weights {eq}`eq-svp-weight`. Arm **C2** is the control that the published table
+# lacks: C continued for as long, with the same rates and views, on its own losses.
+
+# %%
+def weights_of(virtual, cameras):
+    """w = min(1, 16 d / d_max), and d_max."""
+    c = np.stack([camera.position for camera in cameras])
+    d = np.asarray([np.linalg.norm(camera.position - c, axis=1).min() for camera in virtual])
+    apart = np.sort(np.linalg.norm(c[:, None] - c, axis=-1), axis=1)  # from each to the others
+    d_max = 1.2 * apart[:, -2].max()
+    return np.minimum(1, 16 * d / d_max), d_max
+
+
+LATE_RATES = ((0.3, 0.2), (0.2, 0.1))
+
+
+def refine(p, world, seed, model=None, steps=LATER):
+    """Two halves of further training, towards repaired views or, without a model, as before."""
+    w, _ = weights_of(world.virtual, world.cameras)
+    terms, targets = ((), None) if model else (("depth", "normal"), point_targets(world))
+    for half in range(2):
+        if model:
+            pictures = [repair(show(p, camera), model) for camera in world.virtual]
+            targets = list(zip(pictures, w.tolist(), strict=True))
+        p = train(p, world, steps // 2, seed + 4000 + half, terms, targets, LATE_RATES[half])
+    return p, targets
+
+
+model = learn_repair(snapshots, world.photos)
+late = {}
+late["D"], last = refine(arms["C"], world, SEED, model)
+late["C2"], _ = refine(arms["C"], world, SEED)
+late_tests, late_fits = judge(late, world)
+arms, tests, fits = arms | late, tests | late_tests, fits | late_fits
+mean = {name: {k: float(np.mean(v)) for k, v in s.items()} for name, s in tests.items()}
+
+# %% [markdown]
+# Why not? At virtual cameras we know the truth as well (only for this test). How good are the
+# repaired pictures there, and how good is C2?
+
+# %%
+some = [i for i in range(len(world.virtual)) if i % 10 in (2, 5, 8)]
+true_virtual = splatting.views(room(splatting.blocks()), [world.virtual[i] for i in some], 3)
+
+
+def at_virtual(name):
+    """An arm's pictures at some virtual cameras."""
+    return [show(arms[name], world.virtual[i]) for i in some]
+
+
+def against_truth(pictures):
+    """Their mean PSNR."""
+    return float(np.mean([psnr(a, v.image) for a, v in zip(pictures, true_virtual, strict=True)]))
+
+
+def off_target(name):
+    """Mean |C_v - R(C_v)|, with the last targets of D."""
+    pairs = zip(at_virtual(name), some, strict=True)
+    return float(np.mean([float(xp.mean(xp.abs(C - last[i][0]))) for C, i in pairs]))
+
+
+before, pull = at_virtual("C"), off_target("D") / off_target("C2")
+virtual_psnr = {
+    "C": against_truth(before),
+    "C, repaired": against_truth([repair(C, model) for C in before]),
+    "D": against_truth(at_virtual("D")),
+    "C2": against_truth(at_virtual("C2")),
+}
+
+# %%
+by_repair, by_training = gain("D", "C2").mean(), gain("C2", "C").mean()
+caption = "The last rung: C2 is C trained on, D is C trained on with repaired targets"
+table(rows_of(("C", "C2", "D")), COLUMNS, caption)
+reason = """the targets are worse than what training on reaches anyway (C1.i): a model learnt from
+eight pairs repairs too little (C9.c)""".replace("\n", " ")
+statement = "E1: refinement: test PSNR, D above C2"
+told = {"unit": "dB", "paper": "22.04 − 21.32, over C"}
+claims.check("C1.b", statement, measured=by_repair, at_least=0.1, not_reproduced=reason, **told)
+statement = "E1: the same difference, bounded on both sides"
+claims.check("C1.f", statement, measured=by_repair, between=(-0.5, 0.1), unit="dB", own=True)
+statement, told["paper"] = "E1: test PSNR, D above A", "22.04 − 13.42"
+claims.check("C1.e", statement, measured=gain("D", "A").mean(), at_least=2.0, **told)
+statement = "E1: the pull acts: distance of D to the repaired views, over C2's"
+claims.check("C1.g", statement, measured=pull, at_most=0.9, own=True)
+lag = virtual_psnr["C, repaired"] - virtual_psnr["C2"]
+statement = "E1: virtual views: PSNR of the first repaired targets above C2's renderings"
+claims.check("C1.i", statement, measured=lag, at_most=-0.2, unit="dB", own=True)
+helped = virtual_psnr["C, repaired"] - virtual_psnr["C"]
+statement = "E1: virtual views: gain of PSNR by repair"
+claims.check("C9.c", statement, measured=helped, between=(0.0, 0.25), unit="dB", own=True)
+
+# %%
+say(f"""D gains {gain("D", "C").mean():.2f} dB on C, where the authors have 0.72. But C2, which has never
+seen a repaired picture, gains {by_training:.2f}: the difference is {by_repair:+.2f} dB. Repair
+improves a virtual view by {helped:.2f} dB, and training on improves it by
+{virtual_psnr["C2"] - virtual_psnr["C"]:.2f}. So the targets, {-lag:.2f} dB below what C2 reaches,
+hold D back.""")
+
+# %% tags=["hide-input"]
+alt = """For each arm a bar from the PSNR of the test views, a filled dot, to that of the photographs,
+an open one. A and B₀ have the longest bars and the leftmost filled dots. From B to C the filled dot
+moves right and the bar shrinks. C2 and D lie to the right of C, C2's filled dot farthest."""
+caption = """PSNR of the test views (filled) and of the photographs (open). The length of a bar is what
+was learnt by heart."""
+with figure(alt=alt, caption=caption, width=6.4, height=3.2) as ax:
+    names = ["A", "B₀", "B", "+ depth", "+ normal", "C", "D", "C2"]
+    for k, name in enumerate(names):
+        colour = PALETTE["vermilion" if name in ("A", "B₀", "B") else "blue"]
+        colour = PALETTE["green"] if name in ("D", "C2") else colour
+        test, photo = mean[name]["psnr"], fits[name]
+        ax.plot([test, photo], [k, k], color=colour, lw=2)
+        ax.plot(test, k, "o", color=colour)
+        ax.plot(photo, k, "o", markerfacecolor="white", markeredgecolor=colour)
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.set(xlabel="PSNR (dB)", ylabel="arm")
+
+# %% tags=["hide-input"]
+i = 2  # of `some`: the eighth tenth of the way from the first camera to the second
+panels = {
+    "truth": to_host(true_virtual[i].image),
+    "C": to_host(before[i]),
+    "C, repaired": to_host(repair(before[i], model)),
+    "D": to_host(at_virtual("D")[i]),
+    "C2": to_host(at_virtual("C2")[i]),
+}
+picture_rows(
+    panels,
+    panels["truth"],
+    crop,
+    """A virtual view: the truth, C, C repaired, D and C2. The repaired picture is C with slightly
+    sharper edges, and its errors are nearly C's. D and C2 have crisper chequers on the ball, and
+    their errors are a little darker.""",
+    """A virtual view: the truth, C, its repair (the target), and what D and C2 make of it. Rows as
+    in the figure before.""",
+)
+
+# %% [markdown]
+# ### The losses and the weights, checked
+#
+# Scale and shift of the guess must not matter; and where a guess has one scale in its left half
+# and another in the right, boxes should not mind, while the global loss does. For a depth $z$
+# spread evenly over $[2,4]$ and a guess of $z$ on the left and $3z+4$ on the right, the
+# correlation is $\tfrac23/\sqrt{\tfrac13\cdot\tfrac{80}3}=0.224$.
+
+# %%
+rng = generator(SEED + 7000)
+D, other = rng.uniform(2, 4, size=400), rng.uniform(2, 4, size=400)
+same = max(abs(float(pearson_loss(a * D + b, D))) for a, b in ((0.5, 1), (2, 0), (1, -3)))
+negative = float(pearson_loss(-2 * D + 1, D))
+z = rng.uniform(2, 4, size=(96, 96))
+guess = xp.where(xp.arange(96) < 48, z, 3 * z + 4)
+flat = [xp.reshape(a, (-1,)) for a in (z, guess)]
+in_boxes = [
+    xp.reshape(xp.permute_dims(xp.reshape(a, (4, 24, 4, 24)), (0, 2, 1, 3)), (16, 576))
+    for a in (z, guess)
+]
+
+# %%
+gradient = ad.grad(pearson_loss)(D, other)
+x, y = ((a - xp.mean(a)) / xp.std(a) for a in (D, other))
+formula = -(y - xp.mean(y) - x * xp.mean(x * y)) / (400 * xp.std(D))
+step = 1e-5 * xp.eye(400)[:40]
+differences = [
+    (float(pearson_loss(D + e, other)) - float(pearson_loss(D - e, other))) / 2e-5 for e in step
+]
+largest = float(xp.max(xp.abs(formula)))
+off = max(
+    float(xp.max(xp.abs(gradient - formula))),
+    float(xp.max(xp.abs(gradient[:40] - to_device(np.asarray(differences))))),
+)
+CHECKS = {
+    "C4.a": ("a D + b with a > 0: largest loss", same, {"at_most": 1e-5}),
+    "C4.b": ("a D + b with a < 0: loss", negative, {"equals": 2, "within": 1e-5}),
+    "C4.c": ("gradient against formula and differences", off / largest, {"at_most": 1e-6}),
+    "C4.d": ("two halves: loss in boxes", float(pearson_loss(*in_boxes)), {"at_most": 1e-3}),
+    "C4.e": ("two halves: global loss", float(pearson_loss(*flat)), {"equals": 0.78, "within": 0.05}),
+}
+for id, (statement, measured, threshold) in CHECKS.items():
+    claims.check(id, f"E3: {statement}", measured=measured, own=True, **threshold)
+
+# %%
+w, d_max = weights_of(world.virtual, world.cameras)
+shares = np.array([0, 0.25, 0.5, 1, 2])
+raised = [
+    replace(c, t=c.t - c.R @ [0, 0, s * d_max / 16]) for s in shares for c in world.cameras[:1]
+]
+w_raised = weights_of(raised, world.cameras)[0]
+ends = [(a, b) for a, b in zip(world.virtual[::10], world.cameras, strict=True)]
+rigid = max(
+    *(abs(np.linalg.det(c.R) - 1) for c in world.virtual),
+    *(np.abs(a.R - b.R).max() + np.abs(a.t - b.t).max() for a, b in ends),
+)
+radii = [np.linalg.norm(c.position - MIDDLE) for c in world.virtual]
+apart = min(
+    np.linalg.norm(a.position - b.position) for a in world.virtual for b in world.test_cameras
+)
+weight_error = max(np.abs(w_raised - np.minimum(1, shares)).max(), w[::10].max())
+CHECKS = {
+    "C5.a": ("weights at cameras 0 to 2 d_max/16 from a photograph's, error", weight_error, 1e-9),
+    "C5.b": ("virtual cameras: |det R − 1|, difference from the real one at t = 0", rigid, 1e-12),
+    "C5.c": ("virtual cameras: distance from the ring", max(abs(np.array(radii) - 1.7)), 1e-9),
+}
+for id, (statement, measured, at_most) in CHECKS.items():
+    told = {"paper": "from the code"} if id == "C5.a" else {"own": True}
+    claims.check(id, statement, measured=measured, at_most=at_most, **told)
+statement = "smallest distance of a virtual camera from a test camera"
+claims.check("C5.d", statement, measured=apart, at_least=0.1, own=True)
+
+# %% [markdown]
+# Does anything leak from the test views? All stages once more for ten iterations each, repair
+# model included, with the true test views and with noise in their place. The Gaussians must be the
+# same to the last bit.
+
+
+# %%
+def all_stages(world):
+    """Ten iterations of each stage; return the numbers of the last scene."""
+    arms = ladder(world, SEED, 10)
+    snapshots = [show(arms["C"], camera) for camera in world.cameras]
+    p, _ = refine(arms["C"], world, SEED, learn_repair(snapshots, world.photos), 10)
+    return xp.concat([xp.reshape(a, (-1,)) for q in (arms["A"], p) for a in q.values()])
+
+
+few = world._replace(virtual=world.virtual[5::20])
+noise = generator(SEED + 8000)
+spoilt = [v._replace(image=noise.uniform(size=v.image.shape)) for v in world.truths]
+a, b = all_stages(few), all_stages(few._replace(truths=spoilt))
+different = int(xp.count_nonzero(a != b)) if a.shape == b.shape else a.shape[0]
+statement = "test views replaced by noise: numbers of the scene that change"
+claims.check("C7", statement, measured=different, equals=0, own=True)
+
+# %% [markdown]
+# ### A real pair of photographs
+#
+# Two real cameras, side by side: a motorcycle from the Middlebury stereo data, with its measured
+# *disparities* $\delta$, the shifts from the left to the right photograph. The depth is
+# $fB/(\delta+31.086)$ with focal length $f$, baseline $B$ and the shift of the principal points. We
+# train on the *left* photograph alone and look from the right one. The points come either from the
+# disparities with errors of one pixel of the full photograph, or from a plane at median depth.
+# (The documentation of the pair can be read both ways; on the full photographs, a shift to the
+# left fits and a shift to the right does not, which the last row tests.)
 
 # %%
 SHRINK = scale(default=10, paper=2)
 left, right, disparity = stereo_motorcycle()
-h, w_ = (n // SHRINK * SHRINK for n in disparity.shape)
-left, right = (splatting.downscale(a[:h, :w_], SHRINK) for a in (left, right))
-disparity = disparity[SHRINK // 2 : h : SHRINK, SHRINK // 2 : w_ : SHRINK]
-focal, baseline, offset = 994.978, 0.193001, 31.086
+height, width = (n // SHRINK * SHRINK for n in disparity.shape)
+left, right = (splatting.downscale(a[:height, :width], SHRINK) for a in (left, right))
+disparity = disparity[SHRINK // 2 : height : SHRINK, SHRINK // 2 : width : SHRINK]
+F, BASELINE, OFFSET = 994.978, 0.193001, 31.086
 
 
 def stereo_camera(side, sign=1):
     """The left camera (side 0) or the right one (1)."""
-    cx, t = 311.193 + 31.086 * side, (-sign * baseline * side, 0, 0)
-    numbers = [a / SHRINK for a in (focal, focal, cx, 254.877)]
+    numbers = [a / SHRINK for a in (F, F, 311.193 + OFFSET * side, 254.877)]
+    t = (-sign * BASELINE * side, 0, 0)
     return Camera(np.eye(3), t, *numbers, left.shape[1], left.shape[0])
 
 
 def from_disparity(disparity):
-    """Points and colours of the left photograph, where the disparity is known."""
-    depth = focal * baseline / (disparity + offset)
+    """Points, colours and sizes of the left pixels whose disparity is known."""
+    depth = F * BASELINE / (disparity + OFFSET)
     known = np.isfinite(depth)
     points = lift(np.where(known, depth, 1.0), stereo_camera(0))[known]
-    return np.float32(points), np.float32(left[known]), np.float32(depth[known] * SHRINK / focal)
+    return [np.float32(a) for a in (points, left[known], depth[known] * SHRINK / F)]
 
 
 # %%
-rng = generator(SEED + 6000)
-noisy = disparity + rng.host.normal(size=disparity.shape)
+noisy = disparity + generator(SEED + 6000).host.normal(size=disparity.shape)
 plane = np.where(np.isfinite(disparity), np.nanmedian(disparity), np.nan)
-_, co_visible = point_image(cloud_of(*from_disparity(disparity)), stereo_camera(1))
-co_visible = to_host(co_visible)[:, :, 0] > 0
-pair = World([stereo_camera(0)], [single(left)])
-motorcycle = {}
-for name, d_ in (("disparity", noisy), ("plane", plane)):
-    points, colors, _ = from_disparity(d_)
-    q = start(points, colors, SEED + 6001, points.shape[0])
-    motorcycle[name] = train(q, pair, scale(default=40, paper=400), SEED + 6002)
+_, both = point_image(blobs(*from_disparity(disparity)), stereo_camera(1))
+both = to_host(both)[:, :, 0] > 0  # what the left camera sees as well
+pair, motorcycle = World([stereo_camera(0)], [single(left)]), {}
+for name, guess in (("disparity", noisy), ("plane", plane)):
+    points, colors, _ = from_disparity(guess)
+    p = start(points, colors, SEED + 6001, points.shape[0])
+    motorcycle[name] = train(p, pair, scale(default=40, paper=400), SEED + 6002)
 
 
-def right_psnr(p, sign=1):
-    """PSNR of the right photograph where both cameras see the same."""
-    picture = to_host(show(p, stereo_camera(1, sign)))
-    return psnr(picture[co_visible], right[co_visible])
+def from_the_right(name, sign=1):
+    """The picture at the right camera, and its PSNR where both cameras see the same."""
+    picture = to_host(show(motorcycle[name], stereo_camera(1, sign)))
+    return picture, psnr(picture[both], right[both])
 
 
-seen_right = {name: right_psnr(q) for name, q in motorcycle.items()}
-seen_right["sign flipped"] = right_psnr(motorcycle["disparity"], -1)
-print(seen_right, co_visible.mean())
+panels = {name: from_the_right(name) for name in motorcycle}
+flipped = from_the_right("disparity", -1)[1]
+lead = panels["disparity"][1] - panels["plane"][1]
+statement = "E4: right photograph: PSNR, points from disparities above those on a plane"
+claims.check("C6", statement, measured=lead, at_least=2.0, unit="dB", paper="initialisation decides")
+statement = "E4: the same with the baseline's sign flipped"
+lead = flipped - panels["plane"][1]
+claims.check("C6.b", statement, measured=lead, at_most=0.0, unit="dB", own=True)
+say(f"""The right photograph is met at {panels["disparity"][1]:.1f} dB with points from disparities, at
+{panels["plane"][1]:.1f} with points on a plane, and at {flipped:.1f} with the camera moved to the
+wrong side.""")
+
+# %% tags=["hide-input"]
+alt = """A motorcycle in a garage, four times: the left photograph, the right one, and what the right
+camera shows of the scenes from disparities and from a plane. The first of these has a motorcycle in
+the right place, with holes beside it; the second is the left photograph, shifted as a whole. Below,
+the errors: thin edges for the first, bright double outlines for the second."""
+caption = """Two real photographs, and the right view of two scenes trained on the left one alone.
+Below, the absolute errors against the right photograph, black 0 to bright 0.5."""
+with figure(2, 4, alt=alt, caption=caption, width=7.6, height=3.1) as axes:
+    shown = {"left": left, "right": right} | {k: v[0] for k, v in panels.items()}
+    for column, (name, picture) in zip(axes.T, shown.items(), strict=True):
+        error = np.abs(picture - right).mean(axis=2)
+        column[0].imshow(picture, interpolation="nearest")
+        column[0].set_title(name, fontsize="small")
+        column[1].imshow(error, cmap="magma", vmin=0, vmax=0.5, interpolation="nearest")
+    for ax in axes.flat:
+        ax.axis("off")
+
+# %% [markdown]
+# ### Walking around
+#
+# From the first camera half way round: the truth, plain splatting, and the full method.
+
+# %% tags=["hide-input"]
+frames, space = [], xp.ones((WIDTH, 2, 3))
+for azimuth in np.linspace(0, 180, 15)[:-1]:
+    camera = ring(azimuth + 10)
+    true_frame = splatting.view(room(splatting.blocks()), camera, 3).image
+    row = [true_frame, space, show(arms["A"], camera), space, show(arms["D"], camera)]
+    frames.append(xp.concat(row, axis=1))
+animation(
+    xp.stack(frames),
+    alt="""Three panels of the table while the camera goes half way round it: the truth; plain
+    splatting, whose objects smear and split between the photographs; and the full method, which
+    looks like the truth, blurred.""",
+    caption="Half a turn. Left: the truth. Middle: arm A. Right: arm D.",
+    seconds=4.0,
+    magnify=max(1, 180 // WIDTH),
+)
+
+# %%
+# offer(
+#     "table.ply",
+#     lambda path: splatting.write_ply(path, arms["D"]),
+#     "the scene of arm D, learnt from eight views; any viewer of splats opens it",
+# )
+
+# %% [markdown]
+# ## Verdict
+#
+# From eight views a scene can be had that holds in between. What matters most is where the first
+# Gaussians are, on our table and on the real motorcycle, and the far points matter as much as the
+# near ones. The depth and normal terms halve the errors of the shape and hardly move the decibels;
+# virtual views move them.
+#
+# The refinement is another matter. The published table compares the refined scene with the scene
+# before, which was trained for a shorter time. In our small world that comparison comes out as
+# published, and it says nothing: training on without any repaired picture gives more. Our repair
+# model is tiny beside a diffusion network, and it cannot know what a table looks like. So this
+# does not refute the network. It says that the control is missing.
+
+# %%
+claims.report()
+
+# %% [markdown]
+# ## What was not tested
+#
+# The networks: DUSt3R, Marigold, Stable Diffusion with ControlNet and the video diffusion at the
+# end are weights that cannot be bundled; guesses of a stated quality stand in for the first two, a
+# ridge regression for the third, nothing for the last. Poses are exact here. Real captures all
+# round, LPIPS (it needs a network as well) and the eleven rivals are missing too. The repair model
+# learns from the scene's own renderings of the photographs, as in the authors' code; renderings of
+# views that the *scene* has not seen would be closer to its task, and cost one fit for each.
+#
+# ## Your own photographs
+#
+# A folder with cameras will do, in either of the usual forms. We write our eight views as such a
+# folder and read it back.
+
+
+# %%
+def photographs(folder):
+    """Cameras and photographs of a folder, of the NeRF-synthetic kind or COLMAP's."""
+    has_transforms = (Path(folder) / "transforms_train.json").exists()
+    load = splatting.load_nerf_synthetic if has_transforms else splatting.load_colmap
+    return load(folder)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    frames, axes = [], np.array([1, -1, -1])  # OpenGL's cameras look backwards
+    for k, (camera, photo) in enumerate(zip(world.cameras, world.photos, strict=True)):
+        Image.fromarray(np.uint8(np.rint(255 * to_host(photo)))).save(f"{folder}/{k}.png")
+        matrix = np.eye(4)
+        matrix[:3] = np.column_stack([camera.R.T * axes, camera.position])
+        frames.append({"file_path": str(k), "transform_matrix": matrix.tolist()})
+    content = {"camera_angle_x": math.radians(58), "frames": frames}
+    (Path(folder) / "transforms_train.json").write_text(json.dumps(content))
+    capture = photographs(folder)
+pairs = zip(capture.cameras, world.cameras, strict=True)
+moved = max(np.abs(a.position - b.position).max() for a, b in pairs)
+say(f"Read back: {len(capture.images)} photographs, cameras moved by at most {moved:.0e}.")
+
+# %% [markdown]
+# `World(capture.cameras, [single(a) for a in capture.images])` is all that `train` needs for arm B,
+# from `capture.points` or from your own depth maps through `fuse`; `depths=[…]`, one flat map for
+# each photograph, turns on the depth term.
+#
+# ## At paper scale
+#
+# With `GAUSSBOOK_SCALE=paper` pictures have 300 pixels a side, scenes 100 000 Gaussians, the stages
+# 3000 and 2000 steps, and the ladder is climbed with 4 and 16 views as well (one scene and one
+# seed each, so as to stay within ten minutes). There the repair has more pictures to learn from,
+# and C is nearer to its end, so that training on should bring less and C1.b has its best chance.
+# This scale has not been run yet; when it has, the numbers will stand here with the device and the
+# date.
+
+# %%
+rows = [[VIEWS, *(mean[k]["psnr"] for k in ("A", "B", "C", "C2", "D"))]]
+for n in scale(default=(), paper=(4, 16)):
+    elsewhere = make_world(splatting.blocks(), n, SEED)
+    climbed = ladder(elsewhere, SEED)
+    snapshots = [show(climbed["C"], camera) for camera in elsewhere.cameras]
+    model = learn_repair(snapshots, elsewhere.photos)
+    climbed["C2"], _ = refine(climbed["C"], elsewhere, SEED)
+    climbed["D"], _ = refine(climbed["C"], elsewhere, SEED, model)
+    scores = judge(climbed, elsewhere)[0]
+    rows.append([n, *(float(np.mean(scores[k]["psnr"])) for k in ("A", "B", "C", "C2", "D"))])
+table(rows, ["views", "A", "B", "C", "C2", "D"], "Test PSNR (dB) by the number of photographs")
