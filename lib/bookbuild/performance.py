@@ -10,6 +10,7 @@ import matplotlib
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from bookbuild import costs
 from bookbuild.directives import BoardDirective, plain, table_row
 from gaussbook.plotting import STYLE
 
@@ -58,6 +59,49 @@ class BookCosts(BoardDirective):
             share = f"{100 * seconds / total:.1f}"
             lines.append(table_row([title, f"{seconds:.1f}", share, str(held)]))
         return self.markdown(lines)
+
+
+class WayCosts(BoardDirective):
+    """What it took from a clone to the site and to the end of the tests, and each test file."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return two tables."""
+        for path in costs.files(self.board.project.build):
+            self.env.note_dependency(str(path))
+        stages = costs.read(self.board.project.root)
+        if not {"site", "tests"} & set(stages):
+            return self.markdown(["No run from a clone to the end of its tests is on record here."])
+        lines = [table_row(["Part", "Minutes", "Minutes over the factor", "Day"])]
+        lines.append(table_row(["---"] * 4))
+        for name, (seconds, facts) in stages.items():
+            over = f"{seconds / 60 / facts['factor']:.1f}" if facts else "–"
+            cells = [_PARTS[name], f"{seconds / 60:.1f}", over, facts.get("date", "–")]
+            lines.append(table_row(cells))
+        measured = next(facts for _, facts in stages.values() if facts)
+        lines += ["", _MACHINE.format(**measured), ""]
+        if "tests" in stages:
+            lines += _files(stages["tests"].facts["files"])
+        return self.markdown(lines)
+
+
+_PARTS = {
+    "environment": "the environment (most of it is the network)",
+    "site": "the site, all chapters executed",
+    "tests": "the tests",
+}
+_MACHINE = """By the clock, on {processors} processors. The *factor* says how slow a core is: one of
+a current server takes 1, this machine {factor:.2f}."""
+
+
+def _files(files: dict[str, list]) -> list[str]:
+    total = sum(seconds for _, seconds in files.values())
+    rows = sorted(files.items(), key=lambda each: -each[1][1])
+    lines = ["```{dropdown} The share of each test file", ""]
+    lines += [table_row(["File", "Tests", "Seconds", "Share (%)"]), table_row(["---"] * 4)]
+    for file, (count, seconds) in rows:
+        share = f"{100 * seconds / total:.1f}"
+        lines.append(table_row([f"`{file}`", str(count), f"{seconds:.1f}", share]))
+    return [*lines, "```"]
 
 
 def _versions(record: dict[str, Any]) -> str:
@@ -150,4 +194,8 @@ def _slope(curve: dict[str, Any], measured: str) -> float:
     return log(y1 / y0) / log(x1 / x0)
 
 
-ALL: dict[str, type[SphinxDirective]] = {"benchmarks": Benchmarks, "book-costs": BookCosts}
+ALL: dict[str, type[SphinxDirective]] = {
+    "benchmarks": Benchmarks,
+    "book-costs": BookCosts,
+    "way-costs": WayCosts,
+}

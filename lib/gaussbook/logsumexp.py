@@ -2,7 +2,11 @@ r"""Sums of exponentials in the log domain."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from gaussbook.arrays import Array, namespace
+from gaussbook.rows import row_maxima, row_sums
 
 __all__ = ["log_sum_exp", "normalise"]
 
@@ -26,11 +30,10 @@ def log_sum_exp(exponents: Array, axis: int = -1) -> Array:
     # e^-600 of the largest term changes no digit, and smaller ones are subnormal numbers, which
     # take many times as long.
     floor = -600.0 if exponents.dtype == xp.float64 else -80.0
-    largest = xp.max(exponents, axis=axis, keepdims=True)
+    largest, sums = _reductions(exponents, axis)
     peak = xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
     terms = xp.exp(xp.maximum(exponents - peak, xp.asarray(floor, dtype=exponents.dtype)))
-    total = xp.log(xp.sum(terms, axis=axis))
-    return xp.squeeze(largest, axis=axis) + total
+    return xp.squeeze(largest + xp.log(sums(terms)), axis=axis)
 
 
 def normalise(exponents: Array, axis: int = -1) -> tuple[Array, Array]:
@@ -51,8 +54,16 @@ def normalise(exponents: Array, axis: int = -1) -> tuple[Array, Array]:
         The shares.
     """
     xp = namespace(exponents)
-    largest = xp.max(exponents, axis=axis, keepdims=True)
+    largest, sums = _reductions(exponents, axis)
     shares = xp.exp(exponents - largest)
-    total = xp.sum(shares, axis=axis, keepdims=True)
+    total = sums(shares)
     shares /= total
     return xp.squeeze(largest + xp.log(total), axis=axis), shares
+
+
+def _reductions(x: Array, axis: int) -> tuple[Array, Callable[[Array], Array]]:
+    """Return the largest along an axis, which is kept, and the function that sums along it."""
+    if axis in (-1, x.ndim - 1) and x.ndim > 1:
+        return row_maxima(x), row_sums
+    xp = namespace(x)
+    return xp.max(x, axis=axis, keepdims=True), partial(xp.sum, axis=axis, keepdims=True)
