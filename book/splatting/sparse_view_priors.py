@@ -161,6 +161,8 @@ STEPS, LATER = scale(default=100, paper=3000), scale(default=100, paper=2000)
 # %% [markdown]
 # The objects are those of the other splatting chapters, here within a round room of radius 2.6.
 # Eight cameras stand on a ring; the twelve test cameras stand between them and 5° above or below.
+# Pictures are small, 36 × 36 pixels, and so are the scenes, 1300 Gaussians trained for 100 steps in
+# each stage. (With much fewer Gaussians no arm could learn eight photographs by heart.)
 
 # %%
 def mirrored(name):
@@ -584,17 +586,18 @@ def picture_rows(panels, truth, crop, alt, caption):
             ax.axis("off")
 
 
-VIEW = 1
+VIEW = 4
 shot, truth = world.test_cameras[VIEW], to_host(world.truths[VIEW].image)
-crop = (slice(WIDTH // 3, 5 * WIDTH // 6), slice(0, WIDTH // 2))
+crop = (slice(WIDTH // 5, 4 * WIDTH // 5), slice(WIDTH // 12, 8 * WIDTH // 12))
 panels = {"truth": truth} | {k: to_host(show(arms[k], shot)) for k in ("A", "B₀", "B", "C")}
 picture_rows(
     panels,
     truth,
     crop,
-    """A test view: the truth, and four arms. A shows the balls smeared and doubled. B₀ has clear
-    balls before a blotched wall. B and C look like the truth, blurred; C is cleaner. The errors in
-    the last row shrink from A to C and stay at the edges of objects.""",
+    """A test view: the truth, and four arms. In A the chequered ball is smeared over the table,
+    and in B₀ it is a dark blotch without a wall behind it. In B and C both balls and the box stand
+    where they should, blurred. The errors in the last row are bright all over in A and B₀; in B and
+    C they are darker and lie along the edges of objects.""",
     """A test view (top), a part enlarged (middle), and the absolute errors, black 0 to bright 0.3
     (bottom).""",
 )
@@ -804,7 +807,7 @@ claims.check("C1.f", statement, measured=by_repair, between=(-0.5, 0.1), unit="d
 statement, told["paper"] = "E1: test PSNR, D above A", "22.04 − 13.42"
 claims.check("C1.e", statement, measured=gain("D", "A").mean(), at_least=2.0, **told)
 statement = "E1: the pull acts: distance of D to the repaired views, over C2's"
-claims.check("C1.g", statement, measured=pull, at_most=0.9, own=True)
+claims.check("C1.g", statement, measured=pull, at_most=0.64, own=True)
 lag = virtual_psnr["C, repaired"] - virtual_psnr["C2"]
 statement = "E1: virtual views: PSNR of the first repaired targets above C2's renderings"
 claims.check("C1.i", statement, measured=lag, at_most=-0.2, unit="dB", own=True)
