@@ -56,7 +56,7 @@
 # 6. Good initial points decide, on real photographs as well. {claims}`C6, C6.b`
 # 7. (Ours.) Nothing of the test views leaks into the training. {claims}`C7`
 # 8. Each regulariser helps: depth +1.70 dB, normals +0.28, virtual views +1.30.
-#    {claims}`C8.a, C8.b, C8.c`
+#    {claims}`C8.a, C8.b, C8.c, C8.d, C8.e`
 # 9. (Ours, after the authors' repair network.) The repair model improves pictures that it has not
 #    been trained on. {claims}`C9, C9.b, C9.c`
 #
@@ -650,13 +650,19 @@ ratio = miss["+ depth"] / miss["B"]
 turned = mean["+ normal"]["angle"] / mean["+ depth"]["angle"]
 lead = gain("C", "+ normal").mean()
 statement = "E2: depth term: 1 − correlation of the depth, with it over without"
-claims.check("C8.a", statement, measured=ratio, at_most=0.9, paper="+1.70 dB")
+claims.check("C8.a", statement, measured=ratio, at_most=0.9, paper="helps")
 statement = "E2: normal terms: mean angle to the true normals, with them over without"
-claims.check("C8.b", statement, measured=turned, at_most=0.95, paper="+0.28 dB")
+claims.check("C8.b", statement, measured=turned, at_most=0.95, paper="helps")
 statement = "E2: virtual views: test PSNR with them above without"
 claims.check("C8.c", statement, measured=lead, at_least=0.05, unit="dB", paper="+1.30")
-say(f"""In decibels the terms bring {gain("+ depth", "B").mean():+.2f}, {gain("+ normal",
-"+ depth").mean():+.2f} and {lead:+.2f}. Depth and normals mend the shape more than the colours.""")
+by_depth, by_normals = gain("+ depth", "B").mean(), gain("+ normal", "+ depth").mean()
+told = {"unit": "dB", "paper": "+1.70"}
+claims.report_value("C8.d", "E2: test PSNR, depth term", measured=by_depth, **told)
+told["paper"] = "+0.28"
+claims.report_value("C8.e", "E2: test PSNR, normal terms", measured=by_normals, **told)
+say(f"""In decibels the terms bring {by_depth:+.2f}, {by_normals:+.2f} and {lead:+.2f}, far less than
+in the paper. Depth and normals mend the shape more than the colours, at this size of the pictures
+at least.""")
 
 
 # %% [markdown]
