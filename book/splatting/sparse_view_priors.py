@@ -152,6 +152,7 @@ from gaussbook.scale import scale
 from gaussbook.splatting import Camera, RenderOptions, Scene, Solid, Texture, look_at, render
 from gaussbook.tables import table
 
+# %%
 claims = Claims("sparse_view_priors")
 xp = backend()
 SEED, VIEWS, MIDDLE = 0, 8, np.array([0.0, 0.0, -0.2])
@@ -587,6 +588,7 @@ def picture_rows(panels, truth, crop, alt, caption):
             ax.axis("off")
 
 
+# %% tags=["hide-input"]
 VIEW = 4
 shot, truth = world.test_cameras[VIEW], to_host(world.truths[VIEW].image)
 crop = (slice(WIDTH // 5, 4 * WIDTH // 5), slice(WIDTH // 12, 8 * WIDTH // 12))
