@@ -152,8 +152,9 @@ from gaussbook.scale import scale
 from gaussbook.splatting import Camera, RenderOptions, Scene, Solid, Texture, look_at, render
 from gaussbook.tables import table
 
-# %%
 claims = Claims("sparse_view_priors")
+
+# %%
 xp = backend()
 SEED, VIEWS, MIDDLE = 0, 8, np.array([0.0, 0.0, -0.2])
 WIDTH, N = scale(default=36, paper=300), scale(default=1300, paper=100_000)
