@@ -22,7 +22,7 @@
 # ```
 #
 # Eight photographs around a table are enough to walk between them, if somebody lends a hand. A
-# cloud of Gaussians fitted to so few views learns *them* by heart and is nonsense in between.
+# cloud of Gaussians fitted to so few views learns *them* by heart and falls apart in between.
 # {cite:t}`sparse_view_priors` let large pretrained networks help: one guesses where the surfaces
 # are, one how deep each picture is, one what a repaired picture would look like. Step by step
 # their scene gets better, and they report how much each step brings.
