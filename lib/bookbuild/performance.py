@@ -30,6 +30,8 @@ class Benchmarks(BoardDirective):
             lines += _table(record["rows"])
             if record.get("growth"):
                 lines += _growth(record["growth"], root / "_build" / "performance" / path.stem)
+            if record.get("scaling"):
+                lines += _scaling(record["scaling"])
         if not lines:
             raise self.error("there are no results; make some with: make bench")
         return self.markdown(lines)
@@ -185,6 +187,28 @@ def _growth(curves: list[dict[str, Any]], stem: Path) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _scaling(record: dict[str, Any]) -> list[str]:
+    """Return the times on more and more workers of a cluster, and what the model says."""
+    measured, model = record["measured_s"], record["model_s"]
+    apart = max(abs(model[w] / measured[w] - 1) for w in measured if int(w) <= record["cores"])
+    lines = [
+        f"Estimation out of core on a Dask cluster, ten steps for {record['rows']} points in "
+        f"{record['chunks']} chunks, workers of {record['memory_limit']} each. The model adds "
+        f"{record['latency_s']:.2g} s of waiting, measured with hardly any points, to "
+        f"{record['work_s']:.3g} s of work, measured on one chunk in memory and divided among the "
+        f"workers. It was checked on as many workers as this machine has processors "
+        f"({record['cores']}), where it is off by at most {100 * apart:.0f} %; more workers than "
+        "that share them here, and beyond the measured rows the model is all there is.",
+        "",
+        table_row(["Workers", "Measured (s)", "Model (s)"]),
+        table_row(["---"] * 3),
+    ]
+    for workers, seconds in model.items():
+        found = f"{measured[workers]:.3g}" if workers in measured else "–"
+        lines.append(table_row([workers, found, f"{seconds:.3g}"]))
+    return [*lines, ""]
 
 
 def _slope(curve: dict[str, Any], measured: str) -> float:
