@@ -7,8 +7,8 @@ BREAKS = [
         "B given out as the regularised scene",
         ("C1.c", "C1.d", "C3.b", "C8.c"),
         {
-            "arms, from_points = ladder(world, SEED)\n": (
-                "arms, from_points = ladder(world, SEED)\narms['C'] = arms['B']\n"
+            "more, from_points = second_rung(world, SEED)\n": (
+                "more, from_points = second_rung(world, SEED)\nmore['C'] = arms['B']\n"
             )
         },
         competitor=True,
@@ -29,17 +29,17 @@ BREAKS = [
     ),
     Break(
         "a repair that only shifts colours given out as the repair",
-        ("C9", "C9.b"),
+        ("C9.b", "C9.d"),
         {
-            "gains = {r: gain_on_left_out(snapshots, world.photos, r) for r in (0, 3)}": (
-                "gains = dict.fromkeys((0, 3), gain_on_left_out(snapshots, world.photos, 0))"
+            "{r: gain_on_left_out(s, world.photos, r) for r in (0, 3)}": (
+                "dict.fromkeys((0, 3), gain_on_left_out(s, world.photos, 0))"
             )
         },
         competitor=True,
     ),
     Break(
         "the identity as repair model",
-        ("C9", "C9.b"),
+        ("C9", "C9.b", "C9.d"),
         {
             "return xp.astype(xp.clip(picture + missing, 0.0, 1.0), picture.dtype)": (
                 "return picture"
@@ -89,6 +89,33 @@ BREAKS = [
         },
     ),
     Break(
+        "the monocular normals shuffled between views",
+        ("C8.b",),
+        {
+            "L = L + 0.01 * normal_loss(seen, world.normals[k])": (
+                "L = L + 0.01 * normal_loss(seen, world.normals[(k + 3) % len(world.normals)])"
+            )
+        },
+    ),
+    Break(
+        "points of half of the photographs only",
+        ("C1",),
+        {
+            "chosen = generator(seed).host.permutation(points.shape[0])[:n]": (
+                "chosen = generator(seed).host.permutation(points.shape[0] // 2)[:n]"
+            )
+        },
+    ),
+    Break(
+        "holes of the points' picture left white, and not masked",
+        ("C8.c",),
+        {
+            "return [(P, 0.6 * some) for P, some in": (
+                "return [(P * some + 1 - some, 0.6) for P, some in"
+            )
+        },
+    ),
+    Break(
         "virtual views without weight",
         ("C8.c", "C1.c"),
         {"return [(P, 0.6 * some) for P, some in": "return [(P, 0 * some) for P, some in"},
@@ -97,9 +124,8 @@ BREAKS = [
         "the far points' repair left out",
         ("C1.h",),
         {
-            "clouds.append(fuse(D, clean(D, confidence, cameras), photos, cameras))": (
-                "D, confidence = zip(*stereo, strict=True)\n"
-                "        clouds.append(fuse(D, clean(D, confidence, cameras), photos, cameras))"
+            "D, confidence = zip(*world.maps[3 if repaired else 1], strict=True)": (
+                "D, confidence = zip(*world.maps[1], strict=True)"
             )
         },
     ),
@@ -108,7 +134,7 @@ BREAKS = [
         ("C1",),
         {
             "p = splatting.initialise(*(xp.astype(a, xp.float32) for a in few), opacity=0.3)": (
-                "p = start(*world.points[:2], seed)"
+                "p = start(*cloud_of(world)[:2], seed)"
             )
         },
     ),
@@ -116,7 +142,7 @@ BREAKS = [
         "a test view among the virtual targets",
         ("C7",),
         {
-            "cloud = blobs(*world.points)\n": (
+            "cloud = blobs(*cloud_of(world))\n": (
                 "first = xp.astype(world.truths[0].image, xp.float32)\n"
                 "    return [(first, 0.6)] * len(world.virtual)\n"
             )
