@@ -35,15 +35,13 @@
 # The first rungs hold: the start from good points brings most, as the authors say, and each of
 # their three regularisers does its work. The last rung, repairing rendered pictures and learning
 # from them, adds decibels as the authors report (they have 0.72). But *none* of them is the
-# repair's: the scene before it, simply trained on for as long, gains more. "Is it the repair?" has
-# the table.
+# repair's: the scene before it, simply trained on for as long, gains more.
 #
 # ## What the paper claims
 #
 # 1. Step by step, initialisation, regularisation and refinement improve the test views. On the
 #    scene *Horse* with 16 views PSNR (the peak signal-to-noise ratio, in dB) goes from 13.42 to
-#    18.04, 21.32 and 22.04; with initial points from a stereo network, but without the repair of
-#    its far regions, the second number is 17.12.
+#    18.04, 21.32 and 22.04; without the repair of far points the second number is 17.12.
 #    {claims}`C1, C1.b, C1.c, C1.d, C1.e, C1.f, C1.g, C1.h, C1.i`
 # 2. Plain splatting from few views fits the photographs and fails between them.
 #    {claims}`C2, C2.b`
@@ -60,8 +58,7 @@
 # 9. (Ours, after the authors' repair network.) The repair model improves pictures that it has not
 #    been trained on. {claims}`C9, C9.b, C9.c, C9.d, C9.e`
 #
-# Not tested: that the method beats eleven others on three data sets of real captures (with 8 views
-# of Tanks and Temples 18.40 dB, where InstantSplat has 16.46).
+# What the paper claims beyond that is listed in "What was not tested".
 #
 # **What our numbers rest on.** We read the abstract, the authors' code for initialisation, both
 # training stages, losses and virtual cameras, and a reading note with the tables of ablations. The
@@ -85,8 +82,7 @@
 # **Regularise.** Training then compares a rendering $C$ with the photograph $C^*$, its depth with
 # the monocular one, its normals with guessed ones, and renderings from *virtual* cameras in
 # between with what the points show there. **Refine.** At last a network that has learnt to repair
-# renderings makes pictures for the virtual cameras, and training goes on with those. The equations
-# stand where they are used.
+# renderings makes pictures for the virtual cameras, and training goes on with those.
 #
 # ## A room, eight photographs, and simulated guesses
 
@@ -145,7 +141,6 @@ def room(objects):
     return Scene([*objects.solids, floor, wall])
 
 
-# %% tags=["hide-input"]
 def ring(azimuth, elevation=24.0):
     """A camera that looks at the middle from a distance of 1.7; angles in degrees."""
     a, e = np.radians([azimuth, elevation])
@@ -234,13 +229,11 @@ def clean(depths, confidences, cameras):
 # %% tags=["hide-input"]
 def fuse(depths, confidences, photos, cameras):
     """All points that are kept: places, colours, and the size of a pixel there."""
-    points, colors, sizes = [], [], []
+    parts = []
     for D, confidence, photo, camera in zip(depths, confidences, photos, cameras, strict=True):
-        keep = confidence >= 5
-        points.append(lift(D, camera)[keep])
-        colors.append(to_host(photo)[keep])
-        sizes.append(D[keep] / camera.fx)
-    return tuple(np.concatenate(a).astype(np.float32) for a in (points, colors, sizes))
+        maps = (lift(D, camera), to_host(photo), D / camera.fx)
+        parts.append([a[confidence >= 5] for a in maps])
+    return tuple(np.concatenate(a).astype(np.float32) for a in zip(*parts, strict=True))
 
 
 # %% tags=["hide-input"]
@@ -258,13 +251,11 @@ class World(NamedTuple):
     virtual: list = ()
 
 
-# %% tags=["hide-input"]
 def single(a):
     """An array of the host, ready for the renderer."""
     return to_device(np.asarray(a, dtype=np.float32))
 
 
-# %% tags=["hide-input"]
 def make_world(objects, n, seed):
     """A room seen by n cameras, with simulated guesses."""
     scene, (cameras, test_cameras) = room(objects), stations(n)
@@ -555,7 +546,6 @@ def pearson_loss(D, D_prior):
     return ad.mean(1 - ad.mean(x * y, axis=-1) / (s_x * s_y))
 
 
-# %%
 def depth_loss(seen, D_prior, boxes):
     """L_P over the picture, and over the boxes."""
     D = ad.reshape(seen.depth / (seen.alpha + 1e-6), (-1,))
@@ -604,7 +594,6 @@ def point_image(cloud, camera):
     return seen.image / xp.clip(seen.alpha, 0.01, None)[:, :, None], some
 
 
-# %%
 def point_targets(world):
     """The points' picture at each virtual camera, with the weight 0.6 where there are points."""
     cloud = blobs(*cloud_of(world))
@@ -623,7 +612,6 @@ def second_rung(world, seed, steps=STEPS):
     return arms | {"C": train(p, *rest, both, targets)}, targets
 
 
-# %%
 world = with_virtual(world)
 more, from_points = second_rung(world, SEED)
 more_tests, more_fits = judge(more, world)
@@ -674,8 +662,9 @@ claims.check("C1.c", statement, measured=per_view.mean(), at_least=0.2, **told)
 statement = "E1: the same over its standard error"
 measured = per_view.mean() / standard_error
 claims.check("C1.d", statement, measured=measured, at_least=1.8, own=True)
-statement, apart = "E1: photographs above test views in PSNR, A's gap above C's", gap("A") - gap("C")
-claims.check("C2.b", statement, measured=apart, at_least=0.5, unit="dB", own=True)
+statement = "E1: photographs above test views in PSNR, A's gap above C's"
+measured = gap("A") - gap("C")
+claims.check("C2.b", statement, measured=measured, at_least=0.5, unit="dB", own=True)
 statement = "E1: correlation of C's depth with the true one, test views"
 claims.check("C3", statement, measured=mean("C", "r"), at_least=0.9, own=True)
 statement = "E1: 1 − correlation of the depth, C over B"
@@ -742,7 +731,8 @@ def renders_from_halves(world, seed):
     for k in range(2):
         cut = {name: getattr(world, name)[k::2] for name in ("cameras", "photos")}
         half = world._replace(**cut, maps=tuple(maps[k::2] for maps in world.maps))
-        p = train(start(*cloud_of(half)[:2], seed + 2000), half, STEPS, seed + 3000)
+        p = start(*cloud_of(half)[:2], seed + 2000)
+        p = train(p, half, 3 * STEPS // 2, seed + 3000)
         renders[1 - k :: 2] = [show(p, camera) for camera in world.cameras[1 - k :: 2]]
     return renders
 
@@ -766,7 +756,7 @@ own, far_off = (
 )
 CHECKS = {
     "C9": ("renderings of views new to the scene: gain of PSNR by repair", far_off[3], 0.2),
-    "C9.b": ("the same, above the pixel-alone model's gain", far_off[3] - far_off[0], 0.01),
+    "C9.b": ("the same, above the pixel-alone model's gain", far_off[3] - far_off[0], 0.02),
     "C9.d": ("C's own renderings: gain above the pixel-alone model's", own[3] - own[0], 0.1),
 }
 for id, (statement, measured, at_least) in CHECKS.items():
@@ -806,7 +796,7 @@ def refine(p, world, seed, targets, model=None, steps=LATER):
 
 
 # %%
-model, rival = (learn_repair(s, world.photos) for s in (snapshots, halves))
+model, other_model = (learn_repair(s, world.photos) for s in (snapshots, halves))
 late = {}
 late["D"], last = refine(arms["C"], world, SEED, from_points, model)
 late["C2"], _ = refine(arms["C"], world, SEED, from_points)
@@ -835,7 +825,7 @@ def off_target(pictures):
 
 # %%
 at_virtual = {k: [show(arms[k], world.virtual[i]) for i in some] for k in ("C", "C2", "D")}
-for name, by in (("C, repaired", model), ("rival", rival)):
+for name, by in (("C, repaired", model), ("by the other", other_model)):
     at_virtual[name] = [repair(C, by) for C in at_virtual["C"]]
 virtual_psnr = {name: against_truth(pictures) for name, pictures in at_virtual.items()}
 pull = off_target(at_virtual["D"]) / off_target(at_virtual["C2"])
@@ -863,8 +853,8 @@ claims.check("C1.i", statement, measured=lag, at_most=-0.2, unit="dB", own=True)
 helped = virtual_psnr["C, repaired"] - virtual_psnr["C"]
 statement = "E1: virtual views: gain of PSNR by repair"
 claims.check("C9.c", statement, measured=helped, between=(0.0, 0.25), unit="dB", own=True)
-spoils = virtual_psnr["rival"] - virtual_psnr["C"]
-statement = "E1: the same, by the model learnt from views new to the scene"
+spoils = virtual_psnr["by the other"] - virtual_psnr["C"]
+statement = "E1: the same, by a model learnt from views new to the scene"
 claims.check("C9.e", statement, measured=spoils, at_most=0.0, unit="dB", own=True)
 say(f"""D gains {gain("D", "C").mean():.2f} dB on C, where the authors have 0.72. But C2, which has
 never seen a repaired picture, gains {by_training:.2f}: the difference is {by_repair:+.2f} dB.
@@ -948,7 +938,6 @@ def all_stages(world):
     return xp.concat([xp.reshape(a, (-1,)) for p in (A, D) for a in p.values()])
 
 
-# %%
 few = world._replace(virtual=world.virtual[5::20])
 noise = generator(SEED + 8000)
 spoilt = [v._replace(image=noise.uniform(size=v.image.shape)) for v in world.truths]
@@ -1069,8 +1058,7 @@ offer("eight_views.ply", lambda path: splatting.write_ply(path, arms["C2"]), wha
 # At paper scale the ladder is climbed with 4 and with 16 views as well.
 
 # %%
-COUNTS = scale(default=(), paper=(4, 16))
-for n in COUNTS:
+for n in scale(default=(), paper=(4, 16)):
     elsewhere = with_virtual(make_world(splatting.blocks(), n, SEED))
     climbed, (more, targets) = first_rung(elsewhere, SEED), second_rung(elsewhere, SEED)
     pictures = [show(more["C"], camera) for camera in elsewhere.cameras]
@@ -1083,7 +1071,9 @@ for n in COUNTS:
 
 
 # %% [markdown]
-# Your own: `capture = photographs(folder)` reads a folder with cameras in either usual form.
+# Your own: with `capture = photographs(folder)`,
+# `World(capture.cameras, [single(a) for a in capture.images])` is all that `train` needs for arm B,
+# from `capture.points`; `depths=[…]`, one flat map for each photograph, turns on the depth term.
 
 # %%
 def photographs(folder):
@@ -1094,9 +1084,6 @@ def photographs(folder):
 
 
 # %% [markdown]
-# `World(capture.cameras, [single(a) for a in capture.images])` is all that `train` needs for arm B,
-# from `capture.points`; `depths=[…]`, one flat map for each photograph, turns on the depth term.
-#
 # ## Verdict
 #
 # From eight views a scene can be had that holds in between. What matters most is where the first
@@ -1107,8 +1094,8 @@ def photographs(folder):
 # The refinement is another matter. In the code it goes on from the scene before, and the published
 # table compares the two; so the refined scene has been trained for longer. In our small world that
 # comparison comes out on the same side, and it says nothing: training on without any repaired
-# picture gives more. Our repair model is tiny beside a diffusion network, and it cannot know what a table
-# looks like. So this does not refute the network. It says that the control is missing.
+# picture gives more. Our repair model is tiny beside a diffusion network and cannot know what a
+# table looks like. So this does not refute the network. It says that the control is missing.
 
 # %%
 claims.report()
@@ -1119,13 +1106,13 @@ claims.report()
 # The networks: DUSt3R, Marigold, Stable Diffusion with ControlNet and the video diffusion at the
 # end are weights that cannot be bundled; guesses of a stated quality stand in for the first two, a
 # ridge regression for the third, nothing for the last. Poses are exact here. Real captures all
-# round, LPIPS (it needs a network as well) and the eleven rivals are missing too.
+# round, LPIPS (it needs a network as well) and the eleven rivals are missing too (with 8 views of
+# Tanks and Temples the paper has 18.40 dB, where InstantSplat has 16.46).
 #
 # ## At paper scale
 #
 # With `GAUSSBOOK_SCALE=paper` pictures have 300 pixels a side, scenes 100 000 Gaussians, the stages
 # 3000 and 2000 steps, and the ladder is climbed with 4 and 16 views as well (one scene and one
-# seed each, so as to stay within ten minutes). There the repair has more pictures to learn from,
-# and C is nearer to its end, so that training on should bring less and C1.b has its best chance.
-# This scale has not been run yet; when it has, the numbers will stand here with the device and the
-# date.
+# seed each). There C is nearer to its end, so that training on should bring less, and C1.b has its
+# best chance. This scale has not been run yet; when it has, the numbers will stand here with the
+# device and the date.
