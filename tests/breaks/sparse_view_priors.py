@@ -107,17 +107,8 @@ BREAKS = [
         },
     ),
     Break(
-        "holes of the points' picture left white, and not masked",
-        ("C8.c",),
-        {
-            "return [(P, 0.6 * some) for P, some in": (
-                "return [(P * some + 1 - some, 0.6) for P, some in"
-            )
-        },
-    ),
-    Break(
         "virtual views without weight",
-        ("C8.c", "C1.c"),
+        ("C8.c",),
         {"return [(P, 0.6 * some) for P, some in": "return [(P, 0 * some) for P, some in"},
     ),
     Break(
