@@ -83,7 +83,9 @@
 # from *virtual* cameras in between with what the points show there. **Refine.** Then a network that
 # has learnt to repair renderings makes pictures for the virtual cameras to train on.
 #
-# ## A room, eight photographs, and simulated guesses
+# ## The method in code
+#
+# ### A room, eight photographs, and simulated guesses
 
 # %%
 import math
@@ -255,6 +257,7 @@ def single(a):
     return to_device(np.asarray(a, dtype=np.float32))
 
 
+# %% tags=["hide-input"]
 def make_world(objects, n, seed):
     """A room seen by n cameras, with simulated guesses."""
     scene, (cameras, test_cameras) = room(objects), stations(n)
@@ -315,7 +318,9 @@ with figure(3, 4, alt=alt, caption=caption, width=4.8, height=3.8) as axes:
         ax.axis("off")
 
 # %% [markdown]
-# ## The first rung: good points
+# ## Experiments
+#
+# ### The first rung: good points
 #
 # Plain training compares a rendering $C$ with the photograph,
 #
@@ -510,7 +515,7 @@ with figure(2, 4, alt=alt, caption=caption, width=4.8, height=2.8) as axes:
 
 
 # %% [markdown]
-# ## One regulariser at a time
+# ### One regulariser at a time
 #
 # The depth $D$ and the normals $\mathcal N$ of a rendering are compared with the guesses $D^*$ and
 # $\mathcal N^*$, and a rendering $C_\nu$ of a *virtual* camera $\nu$ between two photographs' with
@@ -678,7 +683,7 @@ say(f"""Regularisation adds {per_view.mean():.1f} dB, and {wins} of the 12 test 
 
 
 # %% [markdown]
-# ## Is it the repair?
+# ### Is it the repair?
 #
 # A network $\mathcal R$ learns to repair renderings, and its outputs at virtual cameras become
 # targets: $L=L_{rgb}+w\,\|C_\nu-\mathcal R(C_\nu)\|_1$, where the weight
@@ -870,7 +875,7 @@ hold D back. The other model would not do better: it has learnt from views 45° 
 photograph, expects larger errors, and changes a virtual view by {spoils:+.2f} dB.""")
 
 # %% [markdown]
-# ## The losses and the weights, checked
+# ### The losses and the weights, checked
 #
 # Scale and shift of the guess must not matter; and where a guess has one scale in its left half
 # and another in the right, boxes should not mind, while the global loss does. For a depth $z$
@@ -953,7 +958,7 @@ statement = "test views replaced by noise: numbers of the scene that change"
 claims.check("C7", statement, measured=different, equals=0, own=True)
 
 # %% [markdown]
-# ## A real pair of photographs
+# ### A real pair of photographs
 #
 # Two real cameras, side by side: a motorcycle from the Middlebury stereo data, with its measured
 # *disparities* $\delta$, the shifts from the left to the right photograph. The depth is
@@ -1032,7 +1037,7 @@ with figure(2, 4, alt=alt, caption=caption, width=4.8, height=2.1) as axes:
         ax.axis("off")
 
 # %% [markdown]
-# ## Walking around
+# ### Walking around
 #
 # From the first camera half way round: the truth, plain splatting, and the full method.
 
@@ -1058,7 +1063,7 @@ what = "the scene of arm C2, learnt from eight views; any viewer of splats opens
 offer("eight_views.ply", lambda path: splatting.write_ply(path, arms["C2"]), what)
 
 # %% [markdown]
-# ## More photographs, or your own
+# ### More photographs, or your own
 #
 # At paper scale the ladder is climbed with 4 and with 16 views as well.
 
