@@ -34,6 +34,21 @@ def test_photographs_are_bundled(name):
     assert 0 <= picture.min() < 0.3 and 0.7 < picture.max() <= 1
 
 
+def test_the_stereo_pair_shifts_to_the_left_by_its_disparity():
+    left, right, disparity = data.stereo_motorcycle()
+    assert left.shape == right.shape == (500, 741, 3) and disparity.shape == (500, 741)
+    assert disparity.dtype == np.float64 and 0 <= left.min() and right.max() <= 1
+    assert 0.01 < np.mean(np.isnan(disparity)) < 0.3 and not np.any(np.isinf(disparity))
+    row, column = np.nonzero(np.isfinite(disparity))
+    errors = []
+    for sign in (-1, 1):
+        there = np.rint(column + sign * disparity[row, column]).astype(int)
+        inside = (there >= 0) & (there < 741)
+        shifted = right[row[inside], there[inside]]
+        errors.append(np.mean((shifted - left[row[inside], column[inside]]) ** 2))
+    assert errors[0] < 0.1 * errors[1]
+
+
 def test_patches_are_cut_from_the_photograph():
     picture, rows = data.photograph("coffee"), data.patches("coffee", 8, 50, seed=3)
     windows = np.lib.stride_tricks.sliding_window_view(picture, (8, 8, 3))[:, :, 0]

@@ -14,11 +14,7 @@ CHAPTERS = sorted([*(ROOT / "book").rglob("*.py"), *(ROOT / "lib" / "bookbuild")
 BY_NAME = "autodiff"
 
 # Names that wait for the chapter whose specification asks for them.
-KEPT = {
-    "splatting.loaders.load_colmap": "sparse_view_priors",
-    "splatting.loaders.load_nerf_synthetic": "sparse_view_priors",
-    "splatting.losses.photometric": "sparse_view_priors",
-}
+KEPT: dict[str, str] = {}
 
 
 def module_of(path: Path) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "patches",
     "photograph",
     "read_picture",
+    "stereo_motorcycle",
     "table",
 ]
 
@@ -214,6 +215,31 @@ def photograph(name: str) -> np.ndarray:
     if name == "motorcycle_left":
         return skimage.data.stereo_motorcycle()[0] / 255.0
     return getattr(skimage.data, name)() / 255.0
+
+
+def stereo_motorcycle() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Load the stereo pair of a motorcycle that scikit-image bundles, with its true disparities.
+
+    Returns
+    -------
+    left, right : numpy.ndarray, shape (500, 741, 3), float64
+        The photographs, from 0 (black) to 1 (white).  They are rectified: what the left one shows
+        in column x, the right one shows in column x - d of the same row.
+    disparity : numpy.ndarray, shape (500, 741), float64
+        The d of each pixel of the left photograph, in pixels; NaN where it is not known.
+
+    Notes
+    -----
+    Middlebury stereo data of 2014 (Scharstein et al.), at a quarter of their size: the focal length
+    is 994.978 pixels, the principal point of the left camera (311.193, 254.877), that of the right
+    one 31.086 pixels further to the right, and the baseline 0.193001 m, so that the depth in metres
+    is 994.978 * 0.193001 / (d + 31.086).
+    """
+    import skimage.data
+
+    left, right, disparity = skimage.data.stereo_motorcycle()
+    known = np.isfinite(disparity)
+    return left / 255.0, right / 255.0, np.where(known, disparity, np.nan).astype(np.float64)
 
 
 def patches(name: str, side: int, count: int, seed: int = 0) -> np.ndarray:
