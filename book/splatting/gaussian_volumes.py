@@ -46,7 +46,7 @@
 # 3. The offsets can be kept small, by a penalty. {claims}`C3, C3.b, C3.c`
 # 4. Diffusion draws the coarse field, and its samples for one text are diverse.
 #    {claims}`C4, C4.d, C4.e, C4.f, C4.b, C4.c`
-# 5. (Ours.) The noise is what the equations say. {claims}`C5, C5.b`
+# 5. (Ours.) The noise is what the equations say. {claims}`C5, C5.b, C5.c`
 # 6. The network that predicts the attributes needs a loss on the picture: 35.03 dB with losses on
 #    the volume and on the picture, 29.55 dB without the second, 35.21 dB without the first, but
 #    then with the worse SSIM (.9846 against .9872). {claims}`C6, C6.b, C6.c`
@@ -88,13 +88,14 @@
 # 2. a small Gaussian under strong pull proposes a second one, a *clone*, with its own centre $m$;
 # 3. a large one proposes two *halves* with centres $m\sim\mathcal N(\mu,\Sigma)$ and scales divided
 #    by 1.6, and leaves, so that its own node enters $P$ too;
-# 4. each proposal asks for the free node that is nearest to it,
-#    $$
-#    p^*(m)=\arg\min_{p\in P}\lVert m-p\rVert_2,
-#    $$ (eq-gvo-match)
-#    and is turned down if $\lVert m-p^*\rVert_\infty>1.5\,h$, or if another proposal is nearer to the
-#    same node;
+# 4. each proposal asks for the free node nearest to it, {eq}`eq-gvo-match`, and is turned down if
+#    that is more than $1.5\,h$ away in any coordinate, or if another proposal is nearer to it;
 # 5. the others move in, with $\Delta\mu=m-p^*$.
+#
+# $$
+# p^*(m)=\arg\min_{p\in P}\lVert m-p\rVert_2,\qquad
+# \lVert m-p^*\rVert_\infty\le1.5\,h .
+# $$ (eq-gvo-match)
 #
 # After three quarters of the fit, all that is left in the pool returns as dark, invisible Gaussians
 # ($o=10^{-4}$). The result has one Gaussian at each node, always.
@@ -163,8 +164,8 @@ xp = backend()
 
 
 # %% [markdown]
-# The nodes, and step 4 of the pool, {eq}`eq-gvo-match`. Nearest is meant in the usual distance, the
-# test is on the largest coordinate.
+# The nodes, and step 4, {eq}`eq-gvo-match`. "Nearest" is meant in the usual distance, the test is
+# on the largest coordinate.
 
 # %%
 def grid(N):
@@ -205,7 +206,7 @@ def centres(p, node):
 
 
 def propose(p, node, pulled, border, rng):
-    """Clones and halves, with their centres; how many are clones; which Gaussians split."""
+    """The proposed Gaussians, with their centres as means; and which Gaussians split."""
     split = pulled & (xp.max(p["log_scales"], axis=1) > math.log(border))
     (clones,), (halves,) = xp.nonzero(pulled & ~split), xp.nonzero(split)
     parents, n = xp.concat([clones, halves, halves]), clones.shape[0]
@@ -215,22 +216,24 @@ def propose(p, node, pulled, border, rng):
     moved = xp.matmul(rotation_matrices(q["quaternions"]), noise[:, :, None])[:, :, 0]
     q["means"][n:] += moved[n:]
     q["log_scales"][n:] -= math.log(1.6)
-    return q, n, split
+    return q, split
 
 
 # %% [markdown]
-# The whole event. `node[i]` says at which node Gaussian $i$ sits, and `free` which nodes are in the
-# pool; the array `means` holds offsets. Adam's running means follow the rows, and those of new
-# Gaussians begin at zero.
+# The whole event. `node[i]` is the node of Gaussian $i$, `free` says which nodes are in the pool,
+# and the array `means` holds offsets during the fit. Adam's running means follow the rows; those of
+# new Gaussians begin at zero.
 
 # %%
-LOGIT = math.log(0.005 / 0.995)
+def logit(o):
+    """The logit of an opacity."""
+    return math.log(o / (1 - o))
 
 
 def densify(p, pool, pulled, adam):
     """Steps 1 to 5 of the candidate pool."""
-    dead = p["opacity_logits"] < LOGIT
-    q, n_clones, split = propose(p, pool.node, pulled & ~dead, pool.border, pool.rng)
+    dead = p["opacity_logits"] < logit(0.005)
+    q, split = propose(p, pool.node, pulled & ~dead, pool.border, pool.rng)
     gone = to_host(dead | split)
     pool.free[pool.node[gone]] = True
     pool.left |= pool.free
@@ -238,43 +241,43 @@ def densify(p, pool, pulled, adam):
     accepted, node = match(m, pool.free)
     pool.free[node] = False
     offset = m[accepted] - NODES[node]
-    pool.note(int(np.sum(to_host(dead))), node, offset)
-    stay, take = to_device(np.flatnonzero(~gone)), to_device(accepted)
-    q = {name: a[take] for name, a in q.items()}
+    pool.note(int(xp.count_nonzero(dead)), node, offset)
+    q = {name: a[to_device(accepted)] for name, a in q.items()}
     q["means"] = to_device(offset * pool.offsets, FLOAT)
-    pool.node = np.concatenate([pool.node[~gone], node])
+    pool.node = pool.node[~gone]
+    return join(p, to_device(np.flatnonzero(~gone)), q, node, pool, adam)
+
+
+def join(p, stay, q, node, pool, adam):
+    """The Gaussians that stay, and new ones at these nodes."""
+    pool.node = np.concatenate([pool.node, node])
     adam.reindex(xp.concat([stay, xp.full(len(node), -1, dtype=stay.dtype)]))
     return {name: xp.concat([p[name][stay], q[name]]) for name in p}
 
 
 # %% [markdown]
-# At the end of the schedule the pool returns its nodes.
+# At the end of the schedule the pool returns its nodes. The bounds of `clip` are the published
+# ones; for the colours they are meant for the coefficients of constant spherical harmonics.
 
 # %%
-def gaussians(n, s, o, colour):
+def gaussians(n, s, o, grey):
     """n equal round Gaussians without offset."""
-    one = {
-        "means": [0, 0, 0],
-        "log_scales": [math.log(s)] * 3,
-        "quaternions": [1, 0, 0, 0],
-        "opacity_logits": math.log(o / (1 - o)),
-        "colors": [colour] * 3,
-    }
-    return {name: to_device(np.repeat(np.array([v], float), n, axis=0), FLOAT) for name, v in one.items()}
+    one = {"means": [0, 0, 0], "log_scales": [math.log(s)] * 3, "quaternions": [1, 0, 0, 0]}
+    one |= {"opacity_logits": logit(o), "colors": [grey] * 3}
+    rows = {name: np.repeat(np.array([v], float), n, axis=0) for name, v in one.items()}
+    return {name: to_device(a, FLOAT) for name, a in rows.items()}
 
 
 def release(p, pool, adam):
     """All nodes of the pool come back, dark and nearly invisible."""
-    node = np.flatnonzero(pool.free)
+    node, stay = np.flatnonzero(pool.free), xp.arange(len(pool.node))
+    pool.free[node] = False
     q = gaussians(len(node), math.sqrt(0.0032), 1e-4, 0.1)
-    stay = xp.arange(len(pool.node))
-    adam.reindex(xp.concat([stay, xp.full(len(node), -1, dtype=stay.dtype)]))
-    pool.node, pool.free[node] = np.concatenate([pool.node, node]), False
-    return {name: xp.concat([p[name], q[name]]) for name in p}
+    return join(p, stay, q, node, pool, adam)
 
 
 def clip(p):
-    """The published bounds, in terms of colours where they are of SH coefficients."""
+    """Keep colours, scales and quaternions within the published bounds."""
     low, high = 0.5 - 3 * SH_C0, 0.5 + 5 * SH_C0
     bounds = {"colors": (low, high), "log_scales": (-10, -2), "quaternions": (-2, 2)}
     return p | {name: xp.clip(p[name], *ends) for name, ends in bounds.items()}
@@ -282,7 +285,8 @@ def clip(p):
 
 # %% [markdown]
 # The library's `fit` calls `observe` after each rendering and `step` after each of Adam's steps. A
-# Gaussian is *pulled* if the mean gradient of its place on the screen reaches $2\cdot10^{-4}$.
+# Gaussian is *pulled* if the mean gradient by its place on the screen reaches $2\cdot10^{-4}$, with
+# half the picture's width as the unit of length.
 
 # %%
 class Pool:
@@ -292,7 +296,8 @@ class Pool:
         self.schedule, self.border, self.rng = schedule, border, rng
         self.active, self.offsets = active, offsets
         self.node, self.free = np.arange(N**3), np.zeros(N**3, bool)
-        self.left, self.back, self.history, self.wrong = self.free.copy(), self.free.copy(), [], 0
+        self.left, self.back = self.free.copy(), self.free.copy()
+        self.history, self.wrong = [], 0
         self.pull = self.seen = 0.0
 
     def observe(self, screen, state):
@@ -303,23 +308,17 @@ class Pool:
     def step(self, i, p, adam):
         if self.active and i + 1 in self.schedule:
             p = densify(p, self, self.pull / xp.maximum(self.seen, 1.0) >= 2e-4, adam)
-            if i + 1 == self.schedule[-1]:
-                p = release(p, self, adam)
-            self.wrong += self.violations()
+            p = release(p, self, adam) if i + 1 == self.schedule[-1] else p
+            users = np.bincount(self.node, minlength=N**3) + self.free
+            self.wrong += int(np.sum(users != 1))  # in the pool and in use, used twice, or lost
             self.pull = self.seen = 0.0
-        late = i + 1 > self.schedule[-1] and (i + 1) % (self.schedule[1] - self.schedule[0]) == 0
+        late = i + 1 > self.schedule[-1] and (i + 1) % self.schedule.step == 0
         return clip(p) if late else p
 
-    def violations(self):
-        """Nodes that are both in the pool and in use, used twice, or nowhere."""
-        users = np.bincount(self.node, minlength=N**3) + self.free
-        return int(np.sum(users != 1))
-
     def note(self, dead, node, offset):
-        """Write down an event."""
         self.back[node] |= self.left[node]
         farthest = float(np.max(np.abs(offset), initial=0)) / h
-        self.history.append((dead, len(node), int(np.sum(self.free)), farthest))
+        self.history.append((dead, int(np.sum(self.free)), farthest))
 
 
 # %% [markdown]
@@ -327,44 +326,42 @@ class Pool:
 #
 # ### A snowman in a grid
 #
-# The object is a snowman with ears, whose body shows a photograph of a coffee cup. A ray caster
-# makes the pictures, from all around: 24 to learn from, 8 to test with. Three arms have the same
-# seeds and rates: the full method; without CPS, that is with the full grid and neither dropping nor
-# doubling; and with offsets held at zero. A fourth has no fine on large offsets.
+# The object is a snowman with ears, on whose body lies a photograph of a cup of coffee. A ray
+# caster makes the pictures, from all around: 24 to learn from, 8 to test with.
 
 # %%
-WIDTH, STEPS = scale(default=48, paper=200), scale(default=400, paper=20_000)
-EVERY = STEPS * 3 // 40
-SCHEDULE = range(2 * EVERY, 10 * EVERY + 1, EVERY)
-WHITE = RenderOptions(background=(1.0, 1.0, 1.0))
-
-
 def in_cube(scene, side=0.9):
     """A scene scaled and moved into the cube."""
     low = np.min([s.centre - s.half for s in scene.solids], axis=0)
     high = np.max([s.centre + s.half for s in scene.solids], axis=0)
-    f = side / np.max(high - low)
-    place = [(f * (s.centre - (low + high) / 2), f * s.half) for s in scene.solids]
-    parts = zip(scene.solids, place, strict=True)
-    return Scene([Solid(s.shape, *where, s.texture) for s, where in parts])
+    f, middle = side / np.max(high - low), (low + high) / 2
+    moved = [(s.shape, f * (s.centre - middle), f * s.half, s.texture) for s in scene.solids]
+    return Scene([Solid(*parts) for parts in moved])
 
 
+WIDTH, STEPS = scale(default=48, paper=200), scale(default=320, paper=20_000)
+VIEW = {"radius": 2.0, "field_of_view": 34}
 coffee = splatting.downscale(data.photograph("coffee")[:400, 100:500], 4)
 snowman = in_cube(splatting.family("snowman", 0, picture=coffee))
-VIEW = {"radius": 2.0, "field_of_view": 34}
 cameras = splatting.fibonacci_hemisphere(32, elevation=(-70, 70), width=WIDTH, **VIEW)
 tests, cameras = cameras[3::4], [c for i, c in enumerate(cameras) if i % 4 != 3]
 images = [xp.astype(v.image, FLOAT) for v in splatting.views(snowman, cameras, 3)]
-truths = [v.image for v in splatting.views(snowman, tests, 3)]
+truths = [to_host(v.image) for v in splatting.views(snowman, tests, 3)]
 
 # %% [markdown]
-# Rates are larger than published, as the fit is fifty times shorter. Opacities must learn faster
-# than colours, as they do in the published rates: otherwise Gaussians in empty space turn white
-# before a white background instead of vanishing.
+# Three arms have the same seeds and rates: the full method; without CPS, that is on the full grid,
+# with neither dropping nor doubling; and with all offsets held at zero. A fourth has no fine on
+# large offsets. Rates are larger than published, as the fit is sixty times shorter. Opacities learn
+# much faster than colours, as they do in the published rates: otherwise Gaussians in empty space
+# turn white before the white background instead of vanishing.
 
 # %%
-RATES = {"means": 4e-3, "log_scales": 0.02, "quaternions": 0.01, "colors": 0.01, "opacity_logits": 0.2}
-FULL = scale(default=1.0, paper=0.1)  # the rates at paper scale are a tenth
+RATES = {"means": 4e-3, "log_scales": 0.02, "quaternions": 0.01}
+RATES |= {"colors": 0.01, "opacity_logits": 0.2}
+FASTER = scale(default=1.0, paper=0.1)
+EVERY = STEPS * 3 // 40
+SCHEDULE = range(2 * EVERY, 10 * EVERY + 1, EVERY)
+WHITE = RenderOptions(background=(1.0, 1.0, 1.0))
 
 
 def fit_volume(seed, active=True, offsets=True, fine=20.0):
@@ -379,7 +376,7 @@ def fit_volume(seed, active=True, offsets=True, fine=20.0):
         q = p | {"means": centres(p, pool.node)}
         return q, lambda g: g | {"means": g["means"] + slope}
 
-    rates = {k: FULL * v for k, v in RATES.items()} | ({} if offsets else {"means": 0.0})
+    rates = {k: FASTER * v for k, v in RATES.items()} | ({} if offsets else {"means": 0.0})
     options = {"loss": splatting.photometric_loss, "options": WHITE, "rates": rates}
     options |= {"iterations": STEPS, "rng": generator(seed + 1), "density": pool}
     p = gaussians(N**3, 0.3 * h, 0.1, 0.5)
@@ -387,6 +384,7 @@ def fit_volume(seed, active=True, offsets=True, fine=20.0):
     return p | {"means": centres(p, pool.node)}, p["means"], pool
 
 
+# %%
 ARMS = {
     "full": {},
     "without CPS": {"active": False},
@@ -398,14 +396,13 @@ fitted = {name: fit_volume(0, **options) for name, options in ARMS.items()}
 
 # %% [markdown]
 # A Gaussian is *visible* if its opacity exceeds 0.05, and *at the surface* if its centre is within
-# one spacing of it. For the true surface we shoot rays from the middle of each part outwards and
-# keep the hits that are not inside another part.
+# one spacing of it. To find the true surface we shoot rays from the middle of each part outwards
+# and keep the hits that are inside no other part.
 
 # %%
 def hits(solid, n, rng):
     """Points (n, 3) of a solid's surface, in random directions from its middle."""
-    d = rng.standard_normal((n, 3))
-    o = to_device(solid.centre)
+    d, o = rng.standard_normal((n, 3)), to_device(solid.centre)
     return to_host(o + solid.distances(o, d)[:, None] * d)
 
 
@@ -416,36 +413,39 @@ def outer_surface(scene, n, rng):
     for k, s in enumerate(scene.solids):
         covered = (np.sum(((x - s.centre) / s.half) ** 2, axis=1) < 1) & (owner != k)
         x, owner = x[~covered], owner[~covered]
-    return x
+    return cKDTree(x)
 
 
-def picture(p, camera):
+def picture(p, camera, options=WHITE):
     """The rendered picture on the host, between 0 and 1."""
-    return np.clip(to_host(render(p, camera, WHITE).image), 0, 1).astype(np.float64)
+    return np.clip(to_host(render(p, camera, options).image), 0, 1).astype(np.float64)
 
 
-SURFACE = cKDTree(outer_surface(snowman, 4000, generator(1)))
-views, shares, seen, rows = {}, {}, {}, []
+# %%
+surface = outer_surface(snowman, 4000, generator(1))
+seen = {name: [picture(p, c) for c in tests] for name, (p, _, _) in fitted.items()}
+visible = {k: to_host(p["opacity_logits"]) > logit(0.05) for k, (p, _, _) in fitted.items()}
+score, near, rows = {}, {}, []
 for name, (p, _, _) in fitted.items():
-    shown = [picture(p, c) for c in tests]
-    pairs = [(a, to_host(b)) for a, b in zip(shown, truths, strict=True)]
-    views[name] = np.array([[psnr(*ab), ssim(*ab, channel_axis=2), hf_psnr(*ab)] for ab in pairs])
-    visible = to_host(p["opacity_logits"]) > math.log(0.05 / 0.95)
-    near = SURFACE.query(to_host(p["means"])[visible])[0] < h
-    shares[name], seen[name] = (np.sum(near) / N**3, np.mean(near)), shown
-    rows.append([name, *views[name].mean(axis=0), int(np.sum(visible)), f"{np.mean(near):.1%}"])
-columns = ["arm", "PSNR (dB)", "SSIM", "HF-PSNR (dB)", "visible Gaussians", "of them at the surface"]
-table(rows, columns, f"Fits of {N**3} Gaussians, mean of eight test views (HF: fine detail only)")
+    pairs = list(zip(seen[name], truths, strict=True))
+    each = [(psnr(*ab), ssim(*ab, channel_axis=2), hf_psnr(*ab)) for ab in pairs]
+    near[name] = surface.query(to_host(p["means"])[visible[name]])[0] < h
+    score[name], *others = np.mean(each, axis=0)
+    share = f"{np.mean(near[name]):.1%}"
+    rows.append([name, score[name], *others, len(near[name]), share])
+columns = ["arm", "PSNR (dB)", "SSIM", "HF-PSNR (dB)", "visible", "of them at the surface"]
+caption = f"Fits of {N**3} Gaussians, mean of eight test views (HF: fine detail only)"
+table(rows, columns, caption)
 
 # %% tags=["hide-input"]
-alt = """A snowman with ears and a coffee cup on its body, in four columns: the truth, the full
-method, the fit without the pool and the fit without offsets. The full method shows the cup, a
-little soft; without the pool eyes and nose are blurred; without offsets the snowman is a row of
-blobs. The error maps get brighter from left to right."""
+alt = """A snowman with ears and a photograph on its body, in four columns: the truth, the full
+method, the fit without the pool and the fit without offsets. The full method shows it a little
+soft; without the pool eye and beak are smeared; without offsets all is a blur. The error maps get
+brighter from left to right."""
 caption = """A test view (top), the head enlarged (middle), and the absolute error against the
 truth, black 0 to bright 0.4 (bottom)."""
 shot = 2
-panels = {"truth": to_host(truths[shot])} | {name: seen[name][shot] for name in list(ARMS)[:3]}
+panels = {"truth": truths[shot]} | {name: seen[name][shot] for name in list(ARMS)[:3]}
 crop = (slice(WIDTH // 10, WIDTH // 2), slice(3 * WIDTH // 10, 7 * WIDTH // 10))
 with figure(3, 4, alt=alt, caption=caption, width=7.6, height=5.9) as axes:
     for column, (name, shown) in zip(axes.T, panels.items(), strict=True):
@@ -457,47 +457,10 @@ with figure(3, 4, alt=alt, caption=caption, width=7.6, height=5.9) as axes:
     for ax in axes.flat:
         ax.axis("off")
 
-# %%
-score = {name: v[:, 0].mean() for name, v in views.items()}
-pool = fitted["full"][2]
-dead, entered, waiting, farthest = (np.array(a) for a in zip(*pool.history, strict=True))
-first = int(np.argmax(dead > 0))
-beyond = {name: [float(xp.mean(xp.astype(xp.abs(d) > k * h, FLOAT))) for k in (1.5, 1.75)]
-          for name, (_, d, _) in fitted.items()}  # fmt: skip
-lead = score["full"] - score["without CPS"]
-bad = pool.wrong + int(len(pool.node) != N**3) + int(np.sum(farthest > 1.5))
-at_surface = shares["full"][0] - shares["without CPS"][0]
-among = shares["full"][1] - shares["without CPS"][1]
-check = claims.check
-check("C1", "E1: violations of the book-keeping", measured=bad, equals=0, paper="none")
-check("C1.b", "E1: share of nodes that came back through the pool", measured=np.mean(pool.back), at_least=0.05, own=True)
-check("C1.d", "E1: nodes in the pool, least after the first drop", measured=int(np.min(waiting[first:])), at_least=1, own=True)
-check("C2", "E1: PSNR, full above without offsets", measured=score["full"] - score["without offsets"], at_least=1, unit="dB", paper="+2.98")
-check("C2.b", "E1: PSNR, full above without CPS", measured=lead, at_least=0.1, unit="dB", paper="+0.45")
-check("C2.c", "E1: share of the volume visible at the surface, full above without CPS", measured=at_surface, at_least=0.03, own=True)
-check("C2.d", "E1: PSNR, without CPS above without offsets", measured=score["without CPS"] - score["without offsets"], at_least=0.5, unit="dB", paper="+2.54")
-claims.report_value("C2.e", "E1: share of the visible at the surface, full above without CPS", measured=among, own=True)
-check("C3", "E1: coordinates of offsets up to 1.75 spacings", measured=1 - beyond["full"][1], at_least=0.99, own=True)
-check("C3.b", "E1: without fine, coordinates above 1.5 spacings", measured=beyond["without fine"][0], at_least=0.01, own=True)
-check("C3.c", "E1: the same share with the fine, over it", measured=beyond["full"][0] / beyond["without fine"][0], at_most=1 / 3, own=True)
-
-# %% tags=["hide-input"]
-alt = """Left: the number of nodes in the pool against the iteration: it rises over the first events
-and levels off until all return at once. Right: histogram of the offsets of visible Gaussians in
-spacings, with the fine and without: most lie below one; with the fine none is beyond one and a
-half, without it a tail goes on."""
-caption = """Left: the pool of the full method over the fit. Right: the offsets $|\\Delta\\mu|/h$ of
-visible Gaussians, each coordinate counted, with the fine and without; the line is $\\epsilon$."""
-with figure(1, 2, alt=alt, caption=caption, width=7.4, height=2.8) as (left, right):
-    left.step([0, *SCHEDULE, STEPS], [0, *waiting[:-1], 0, 0], where="post", color=PALETTE["blue"])
-    left.set(xlabel="iteration", ylabel="nodes in the pool")
-    for name, colour in (("full", "blue"), ("without fine", "orange")):
-        p, delta, _ = fitted[name]
-        delta = np.abs(to_host(delta)[to_host(p["opacity_logits"]) > math.log(0.05 / 0.95)]) / h
-        right.hist(delta.ravel(), np.linspace(0, 3, 25), histtype="step", color=PALETTE[colour], label=name)
-    right.axvline(1.5, color="0.5", ls=":")
-    right.set(xlabel="offset (spacings)", ylabel="coordinates", yscale="log")
-    right.legend(fontsize="small")
+# %% [markdown]
+# Without offsets the Gaussians stay on the grid, eight to a side, and the ears fall between the
+# nodes. Without CPS they lean towards the surface, but only those that were near it to begin with.
+# The pool sends the others after them. The file below holds the full fit.
 
 # %%
 offer(
@@ -506,16 +469,78 @@ offer(
     "The fitted snowman as a standard file of Gaussians, for any viewer of splats.",
 )
 
-# %% [markdown]
-# ### A family of objects
-#
-# A diffusion model needs many objects. Ours are ellipsoids, boxes, cylinders and cones in three
-# sizes and two proportions, which makes 24 labels in place of texts. Size, proportions and place
-# vary within a label. The Gaussians' centres are random points of the surface, a stand-in for
-# fitted volumes. {eq}`eq-gvo-gdf` on $8^3$ nodes is cut off at 2.5 spacings.
 
 # %%
-LABELS = list(itertools.product(("ellipsoid", "box", "cylinder", "cone"), (0.2, 0.28, 0.36), (0.75, 1.25)))
+def beyond(name, spacings):
+    """Share of the coordinates of offsets that are larger than this."""
+    far = xp.abs(fitted[name][1]) > spacings * h
+    return float(xp.mean(xp.astype(far, xp.float64)))
+
+
+pool = fitted["full"][2]
+dead, waiting, farthest = (np.array(a) for a in zip(*pool.history, strict=True))
+first = int(np.argmax(dead > 0))  # the first event that drops any
+bad = pool.wrong + int(len(pool.node) != N**3) + int(np.sum(farthest > 1.5))
+full, without, fixed = (score[name] for name in list(ARMS)[:3])
+moved = (np.sum(near["full"]) - np.sum(near["without CPS"])) / N**3
+among = np.mean(near["full"]) - np.mean(near["without CPS"])
+tail, fined = beyond("without fine", 1.5), beyond("full", 1.5)
+
+# %%
+own, dB = {"own": True}, {"unit": "dB"}
+back, least = np.mean(pool.back), np.min(waiting[first:], initial=N**3)
+visible_there = "visible and at the surface, full minus without CPS"
+CHECKS = {
+    "C1": ("violations of the book-keeping", bad, {"equals": 0, "paper": "none"}),
+    "C1.b": ("share of nodes that came back through the pool", back, {"at_least": 0.05} | own),
+    "C1.d": ("fewest nodes in the pool after the first drop", least, {"at_least": 1} | own),
+    "C2": ("PSNR, full above without offsets", full - fixed, {"at_least": 1, "paper": "+2.98"} | dB),
+    "C2.b": ("PSNR, full above without CPS", full - without, {"at_least": 0.1, "paper": "+0.45"} | dB),
+    "C2.c": (f"share of all Gaussians that are {visible_there}", moved, {"at_least": 0.03} | own),
+    "C2.d": ("PSNR, without CPS above without offsets", without - fixed, {"at_least": 0, "paper": "+2.54"} | dB),
+    "C3": ("coordinates of offsets up to 1.75 spacings", 1 - beyond("full", 1.75), {"at_least": 0.99} | own),
+    "C3.b": ("without fine: coordinates beyond 1.5 spacings", tail, {"at_least": 0.01} | own),
+    "C3.c": ("the same with the fine, over that without", fined / max(tail, 1e-9), {"at_most": 1 / 3} | own),
+}  # fmt: skip
+for id, (statement, measured, bound) in CHECKS.items():
+    claims.check(id, f"E1: {statement}", measured=measured, **bound)
+statement = "E1: share of the visible ones that are at the surface, full minus without CPS"
+claims.report_value("C2.e", statement, measured=among, own=True)
+
+# %% tags=["hide-input"]
+alt = """Left: the number of nodes in the pool against the iteration: it climbs within a few events,
+stays level, and falls to zero when all return. Right: histogram of the offsets of visible Gaussians
+in spacings: both curves fall; with the fine nothing lies beyond one and a half, without it a tail
+goes on."""
+caption = """Left: the pool of the full method during the fit. Right: the offsets $|\\Delta\\mu|/h$ of
+visible Gaussians, each coordinate counted; the dotted line is $\\epsilon$."""
+with figure(1, 2, alt=alt, caption=caption, width=7.4, height=2.8) as (left, right):
+    left.step([0, *SCHEDULE, STEPS], [0, *waiting[:-1], 0, 0], where="post", color=PALETTE["blue"])
+    left.set(xlabel="iteration", ylabel="nodes in the pool")
+    for name, colour in (("full", "blue"), ("without fine", "orange")):
+        delta = np.abs(to_host(fitted[name][1])[visible[name]]).ravel() / h
+        edges = np.linspace(0, 2.5, 26)
+        right.hist(delta, edges, histtype="step", color=PALETTE[colour], label=name)
+    right.axvline(1.5, color="0.5", ls=":")
+    right.set(xlabel="offset (spacings)", ylabel="coordinates", ylim=(0, None))
+    right.legend(fontsize="small")
+
+# %%
+say(f"""Of {N**3} nodes, {np.sum(pool.left)} left the model during the fit and {np.sum(pool.back)} of
+them came back through the pool. Before the release {waiting[-1]} still waited in it. They end as
+invisible Gaussians: a volume has to store them all the same.""")
+
+# %% [markdown]
+# ### Drawing distance fields
+#
+# A diffusion model needs many objects. Ours are ellipsoids, boxes, cylinders and cones in three
+# sizes and two proportions, which makes 24 labels in place of texts. Sizes, proportions and place
+# vary within a label. The Gaussians' centres are random points of the surface, a stand-in for
+# fitted volumes, and the field {eq}`eq-gvo-gdf` on $8^3$ nodes is cut off at 2.5 spacings.
+
+# %%
+SHAPES, SIZES, ASPECTS = ("ellipsoid", "box", "cylinder", "cone"), (0.18, 0.25, 0.34), (0.75, 1.25)
+LABELS = list(itertools.product(SHAPES, SIZES, ASPECTS))
 COLOURS = np.array([colorsys.hsv_to_rgb(i / 24, 0.75, 0.9) for i in range(24)])
 M, PER = scale(default=8, paper=16), scale(default=40, paper=200)
 CELLS, step = grid(M), 1 / (M - 1)
@@ -525,8 +550,9 @@ FAR = 2.5 * step
 def draw_object(y, rng):
     """A solid of label y."""
     shape, r, aspect = LABELS[y]
-    half = r * np.array([1, 1, aspect]) * rng.host.uniform(0.92, 1.08, 3)
-    return Solid(shape, rng.host.uniform(-0.03, 0.03, 3), half, Texture(COLOURS[y].reshape(1, 1, 3)))
+    half = r * np.array([1, 1, aspect]) * rng.host.uniform(0.88, 1.12, 3)
+    place = rng.host.uniform(-0.03, 0.03, 3)
+    return Solid(shape, place, half, Texture(COLOURS[y].reshape(1, 1, 3)))
 
 
 def gdf(mu):
@@ -535,6 +561,7 @@ def gdf(mu):
     return 2 * np.minimum(distance, FAR) / FAR - 1, mu[nearest]
 
 
+# %%
 def data_set(per, rng):
     """Labels, solids, fields (n, M^3) and nearest centres (n, M^3, 3)."""
     y = np.repeat(np.arange(24), per)
@@ -547,10 +574,10 @@ y, solids, F, near = data_set(PER, generator(10))
 y_new, solids_new, F_new, near_new = data_set(8, generator(11))
 
 # %% [markdown]
-# The noise, {eq}`eq-gvo-noise`. We check it against another derivation: the same noise is the
-# result of $t$ small steps $x_s=\sqrt{1-\beta_s}\,x_{s-1}+\sqrt{\beta_s}\,e_s$. Run on the mean's
-# factor and on the variance, they say what `noised` must give. With $z$ we mean a deviation in
-# standard errors, pooled over all nodes of 2000 draws.
+# The noise, {eq}`eq-gvo-noise`, can be checked by another way to make it: $t$ small steps
+# $x_s=\sqrt{1-\beta_s}\,x_{s-1}+\sqrt{\beta_s}\,e_s$. Followed for the mean's factor and the
+# variance, they say what `noised` must give. We pool all nodes of 2000 draws, and count deviations
+# in standard errors, $z$.
 
 # %%
 T = 1000
@@ -573,31 +600,37 @@ def chain(t):
     return factor, variance
 
 
+# %%
 z = []
 for t in (1, 500, 1000):
     x0 = F[generator(20).host.integers(len(F), size=2000)]
-    factor, variance = chain(t)
     e = generator(21 + t).host.standard_normal(x0.shape)
+    factor, variance = chain(t)
     rest = (noised(x0, np.full(2000, t), e) - factor * x0) / math.sqrt(variance)
     z += [rest.mean() * math.sqrt(rest.size), (rest.var() - 1) * math.sqrt(rest.size / 2)]
-check("C5", "E2: mean and variance of the noise, largest |z| of six", measured=np.max(np.abs(z)), at_most=4.5, own=True)
-check("C5.b", "E2: ᾱ at t = 500, times 10⁵, plus ᾱ at t = 1000", measured=1e5 * alpha_bar[499] + 1e5 * alpha_bar[999], equals=7858.7 + 4.0358, within=0.05, own=True)
+statement = "E2: mean and variance of the noise, largest |z| of six"
+claims.check("C5", statement, measured=np.max(np.abs(z)), at_most=4.5, own=True)
+EXACT = {"b": (500, 0.078587, 5e-7), "c": (1000, 4.0358e-5, 5e-10)}
+for letter, (t, value, within) in EXACT.items():
+    bound = {"equals": value, "within": within, "own": True}
+    claims.check(f"C5.{letter}", f"E2: ᾱ at t = {t}", measured=alpha_bar[t - 1], **bound)
 
 # %% [markdown]
 # The network has two hidden layers, which also see sines and cosines of $t$ and the label. What it
-# gives is a correction of the best linear guess of $x_0$ for numbers of variance $\sigma^2$,
+# gives is a correction of the best linear guess of $x_0$ for a number of variance $\sigma^2$,
 #
 # $$
 # \hat x_0=\frac{\sqrt{\bar\alpha_t}\,\sigma^2}{v}\,x_t+\sqrt{\frac{1-\bar\alpha_t}{v}}\,
-# \mathrm{net}(x_t,t,y),\qquad v=\bar\alpha_t\sigma^2+1-\bar\alpha_t,
+# \mathrm{net}(x_t,t,y),\qquad v=\bar\alpha_t\sigma^2+1-\bar\alpha_t .
 # $$ (eq-gvo-skip)
 #
-# with $\sigma^2=0.01$, about half of what varies within a label. Without this a network so small
-# answers the mean of the label. In one of ten cases the label is hidden from it, as in the paper.
+# This is ours, with $\sigma^2=0.015$, about half of what varies within a label. Without it a network
+# as small as this one answers the mean of the label. In one of ten cases the label is hidden from
+# it, as in the paper.
 
 # %%
-SIGMA2, HIDDEN = 0.01, scale(default=256, paper=1024)
-ONE_HOT = np.concatenate([np.eye(24), np.zeros((1, 24))]).astype(np.float32)  # 24: hidden
+SIGMA2, HIDDEN = 0.015, scale(default=256, paper=1024)
+ONE_HOT = np.concatenate([np.eye(24), np.zeros((1, 24))])  # 24: hidden
 FREQUENCIES = np.exp(-np.linspace(0, math.log(T), 16))
 
 
@@ -607,7 +640,7 @@ def known(t, y):
     return to_device(np.concatenate([np.sin(angle), np.cos(angle), ONE_HOT[y]], axis=1), FLOAT)
 
 
-def weights(t):
+def factors(t):
     """The factors of x_t and of the network."""
     a = alpha_bar[np.asarray(t) - 1][:, None]
     v = a * SIGMA2 + 1 - a
@@ -632,7 +665,7 @@ def train_denoiser(F, y, steps, seed):
         i, t = rng.host.integers(len(F), size=64), rng.host.integers(1, T + 1, size=64)
         label = np.where(rng.host.uniform(size=64) < 0.1, 24, y[i])
         x = noised(F[i], t, rng.host.standard_normal((64, M**3)))
-        return to_device(x, FLOAT), known(t, label), *weights(t), to_device(F[i], FLOAT)
+        return to_device(x, FLOAT), known(t, label), *factors(t), to_device(F[i], FLOAT)
 
     def loss(net, x, c, skip, gain, x0):
         return ad.mean((D(net, x, c, skip, gain) - x0) ** 2)
@@ -641,51 +674,69 @@ def train_denoiser(F, y, steps, seed):
     return nn.fit(loss, net, batch, adam, steps=steps, rng=rng, description="Denoiser").params
 
 
+# %% [markdown]
+# The sampler, {eq}`eq-gvo-ddim`, takes 25 steps (the authors 100).
+
+# %%
 def ddim(net, y, rng, steps=25):
-    """Draw a field for each label; all guesses of x_0 along the way."""
-    x, guesses = rng.host.standard_normal((len(y), M**3)), []
+    """Draw a field for each label; with it all x_t and guesses on the way."""
+    x, path = rng.host.standard_normal((len(y), M**3)), []
     times = np.linspace(T, 0, steps + 1).round().astype(int)
     levels = np.append(1.0, alpha_bar)[times]
     for t, a, a_next in zip(times, levels, levels[1:], strict=False):
         at = np.full(len(y), t)
-        x0 = to_host(D(net, to_device(x, FLOAT), known(at, y), *weights(at))).astype(float)
+        x0 = D(net, to_device(x, FLOAT), known(at, y), *factors(at))
+        x0 = to_host(x0).astype(np.float64)
+        path.append((x, x0))
         e = (x - np.sqrt(a) * x0) / np.sqrt(1 - a)
         x = np.sqrt(a_next) * x0 + np.sqrt(1 - a_next) * e
-        guesses.append(x0)
-    return x, guesses
+    return x, path
 
 
-# %%
 denoiser = train_denoiser(F, y, scale(default=1000, paper=20_000), 30)
-y_drawn = np.repeat(np.arange(24), 8)
-draws = [ddim(denoiser, y_drawn, generator(seed)) for seed in range(3)]
-drawn = np.concatenate([x for x, _ in draws])
-y_all = np.tile(y_drawn, 3)
+asked = np.repeat(np.arange(24), 8)
+draws = [ddim(denoiser, asked, generator(seed)) for seed in range(3)]
+drawn, y_drawn = np.concatenate([x for x, _ in draws]), np.tile(asked, 3)
+
+
+# %% tags=["hide-input"]
+def piece(field):
+    """The slice of a field through the middle of the cube, z upwards."""
+    return field.reshape(M, M, M)[:, M // 2].T
+
+
+alt = """Two rows of seven squares, slices through the cube. Above, noise in which an outline appears
+only in the last squares: a dark ring, the section of a cylinder. Below, the network's guesses: from
+the first square on a ring, which changes its width and place a little and becomes crisp."""
+caption = """One field on its way from noise (left) to a large, tall cylinder (right), a vertical slice:
+$x_t$ (top) and the guess $\\hat x_0$ (bottom). Dark: near the surface; bright: far away. The label
+alone gives the average object; the noise decides which one it will be."""
+stages, one = (0, 4, 8, 12, 16, 20, 24), 8 * LABELS.index(("cylinder", 0.34, 1.25))
+with figure(2, len(stages), alt=alt, caption=caption, width=7.4, height=2.5) as axes:
+    for column, k in zip(axes.T, stages, strict=True):
+        for ax, field in zip(column, draws[0][1][k], strict=True):
+            ax.imshow(piece(field[one]), origin="lower", cmap="viridis", vmin=-1, vmax=1)
+            ax.axis("off")
+        column[0].set_title(f"step {k + 1}", fontsize="small")
 
 # %% [markdown]
-# How good are they? A field *agrees* with its label if the training field that is nearest to it has
-# the right shape and size (one of twelve; fields of new real objects give the ceiling). *Diversity*
-# is the mean distance of two drawn fields of one label, over that of two real ones. *Novelty* is the
-# median distance to the nearest training field of the label, over that of new real objects: a copy
-# has 0. A *valid* field has no slope above 1.1, where it is not cut off. All of these are easy to
-# have one at a time. The mean field of a label agrees and is valid, a training field is diverse, a
-# constant is valid.
+# How good are they? A field *agrees* with its label if the training field nearest to it has the
+# right shape and size (one of twelve; new real objects give the ceiling). *Diversity* is the mean
+# distance of two drawn fields of one label, over that of two real ones. *Novelty* is the median
+# distance to the nearest training field of the label, over that of new real objects; a copy has 0.
+# *Valid* is the share of neighbouring nodes, neither cut off, between which the slope is at most
+# 1.1. *Contrast* is the standard deviation of a field over that of real ones.
 
 # %%
 def distances(A, B):
-    """L2 distances of all pairs of rows."""
-    return np.sqrt(np.maximum(np.sum(A**2, 1)[:, None] - 2 * A @ B.T + np.sum(B**2, 1), 0))
-
-
-def spread(A):
-    """Mean distance of two different rows."""
-    return np.sum(distances(A, A)) / (len(A) * (len(A) - 1))
+    """Distances of all pairs of rows."""
+    squares = np.sum(A**2, 1)[:, None] - 2 * A @ B.T + np.sum(B**2, 1)
+    return np.sqrt(np.maximum(squares, 0))
 
 
 def valid(A):
-    """Share of neighbours, none of them cut off, between which the slope is at most 1.1."""
-    r = FAR * (A.reshape(-1, M, M, M) + 1) / 2
-    slopes = []
+    """Share of valid slopes."""
+    r, slopes = FAR * (A.reshape(-1, M, M, M) + 1) / 2, []
     for axis in (1, 2, 3):
         both = np.maximum(r.take(range(M - 1), axis), r.take(range(1, M), axis))
         slopes.append(np.abs(np.diff(r, axis=axis))[both < 0.98 * FAR] / step)
@@ -696,105 +747,133 @@ def judge(A, label):
     """Agreement, diversity, median distance to the training fields, validity, contrast."""
     nearest = distances(A, F)
     agree = np.mean(y[np.argmin(nearest, axis=1)] // 2 == label // 2)
-    own = np.where(label[:, None] == y, nearest, np.inf).min(axis=1)
-    diverse = np.mean([spread(A[label == k]) for k in range(24)])
-    return agree, diverse, np.median(own), valid(A), np.mean(A.std(axis=1))
+    to_own = np.where(label[:, None] == y, nearest, np.inf).min(axis=1)
+    groups = [A[label == k] for k in range(24)]
+    pairs = [np.sum(distances(G, G)) / (len(G) * (len(G) - 1)) for G in groups]
+    return np.array([agree, np.mean(pairs), np.median(to_own), valid(A), np.mean(A.std(axis=1))])
 
-
-mean_field = np.stack([F[y == k].mean(axis=0) for k in y_all])
-copies = F[generator(40).host.integers(PER, size=len(y_all)) + PER * y_all]
-untrained = ddim(train_denoiser(F, y, 1, 31), y_drawn, generator(0))[0]
-sets = {
-    "drawn": (drawn, y_all), "new real objects": (F_new, y_new), "mean of the label": (mean_field, y_all),
-    "training fields": (copies, y_all), "untrained network": (untrained, y_drawn),
-}  # fmt: skip
-judged = {name: judge(*fields) for name, fields in sets.items()}
-real = judge(F, y)
-columns = ["fields", "agreement", "diversity", "novelty", "valid", "contrast"]
-unit = (1, real[1], judged["new real objects"][2], 1, real[4])
-rows = [[name, *(np.array(j) / unit)] for name, j in judged.items()]
-table(rows, columns, "Fields drawn by diffusion, and fields that are not (diversity, novelty and contrast relative to real ones)")
-
-# %%
-agree, diverse, novel, share, contrast = np.array(judged["drawn"]) / unit
-check("C4", "E2: drawn fields nearest to a real one of the right shape and size", measured=agree, at_least=0.8, seeds=3, paper="works")
-check("C4.b", "E2: novelty", measured=novel, at_least=0.5, seeds=3, own=True)
-check("C4.c", "E2: contrast std(F), over that of real fields", measured=contrast, between=(0.8, 1.2), seeds=3, own=True)
-check("C4.d", "E2: agreement over that of new real objects", measured=agree / judged["new real objects"][0], at_least=0.85, seeds=3, own=True)
-check("C4.e", "E2: diversity within a label", measured=diverse, between=(0.5, 1.3), seeds=3, paper="diverse")
-check("C4.f", "E2: valid slopes", measured=share, at_least=0.95, seeds=3, own=True)
 
 # %% [markdown]
+# Each of these numbers alone is easy to have. So we also judge what does not deserve praise: the
+# mean field of each label, training fields handed back, and the network before its training.
+
+# %%
+mean_fields = np.stack([F[y == k].mean(axis=0) for k in y_drawn])
+copies = F[generator(40).host.integers(PER, size=len(y_drawn)) + PER * y_drawn]
+untrained = ddim(train_denoiser(F, y, 1, 31), asked, generator(0))[0]
+SETS = {
+    "drawn": (drawn, y_drawn),
+    "new real objects": (F_new, y_new),
+    "mean of the label": (mean_fields, y_drawn),
+    "training fields": (copies, y_drawn),
+    "untrained network": (untrained, asked),
+}
+judged = {name: judge(*fields) for name, fields in SETS.items()}
+real, new = judge(F, y), judged["new real objects"]
+unit = np.array([1, real[1], new[2], 1, real[4]])
+rows = [[name, *(f"{v:.2f}" for v in j / unit)] for name, j in judged.items()]
+columns = ["fields", "agreement", "diversity", "novelty", "valid", "contrast"]
+table(rows, columns, "Fields drawn by diffusion, real ones, and three that fail somewhere")
+
+# %%
+agree, diverse, novel, share, contrast = judged["drawn"] / unit
+CHECKS = {
+    "C4": ("drawn fields that agree with their label", agree, {"at_least": 0.8, "paper": "works"}),
+    "C4.b": ("novelty", novel, {"at_least": 0.5} | own),
+    "C4.c": ("contrast", contrast, {"between": (0.8, 1.2)} | own),
+    "C4.d": ("agreement over that of new real objects", agree / new[0], {"at_least": 0.85} | own),
+    "C4.e": ("diversity within a label", diverse, {"between": (0.5, 1.3), "paper": "diverse"}),
+    "C4.f": ("share of valid slopes", share, {"at_least": 0.95} | own),
+}
+for id, (statement, measured, bound) in CHECKS.items():
+    claims.check(id, f"E2: {statement}", measured=measured, seeds=3, **bound)
+
+# %% [markdown]
+# The mean field agrees and is valid, but it is always the same. The training field is perfect, and
+# a copy. The drawn fields fail nowhere. They differ less among themselves than real objects do, and
+# lie a little farther from the training fields than new objects: some noise is left in them.
+#
 # ### From the field to the picture
 #
 # The second network sees, for each node, $F$ at this node and its 26 neighbours, and the label. It
 # gives eight channels: offset, colour, one log-scale and opacity (our Gaussians are round). The
-# volumes $V$ that it should match are again a stand-in: the centre lies a little behind the nearest
-# point of the surface, whose shaded colour it has, and nodes more than 0.7 spacings away fade out.
-# The few constants were chosen so that these volumes make good pictures.
+# volumes $V$ that it should match are again a stand-in. Their centres lie a little behind the
+# nearest point of the surface, whose shaded colour they have, and nodes more than 0.7 spacings away
+# fade out. The constants were chosen so that these volumes make good pictures.
 
 # %%
-PIXELS = scale(default=24, paper=64)
 SIZE, INSET = 0.2 * step, 0.4 * step
 
 
 def stand_in(solids, near, F):
     """The channels (n, M^3, 8) of volumes made from surfaces."""
-    light, distance = Scene(solids[:1]).light, (F + 1) / 2 * 2.5
-    parts = []
+    light, distance, parts = Scene(solids[:1]).light, 2.5 * (F + 1) / 2, []
     for s, x, d in zip(solids, near, distance, strict=True):
-        albedo, normal = s.shade(x)
+        albedo, normal = (to_host(a) for a in s.shade(to_device(x)))
         colour = albedo * (0.35 + 0.65 * np.maximum(normal @ light, 0))[:, None]
         offset = np.clip((x - INSET * normal - CELLS) / step, -1.5, 1.5)
-        logit = 3 - 8 * np.maximum(d - 0.7, 0)
-        parts.append(np.column_stack([offset, colour - 0.5, np.zeros(len(d)), logit / 4]))
+        opacity = 3 - 8 * np.maximum(d - 0.7, 0)
+        parts.append(np.column_stack([offset, colour - 0.5, np.zeros(len(d)), opacity / 4]))
     return to_device(np.stack(parts), FLOAT)
-
-
-def neighbourhoods(F):
-    """F at each node and its neighbours: (n, M^3, 27)."""
-    padded = np.pad(F.reshape(-1, M, M, M), [(0, 0)] + [(1, 1)] * 3, constant_values=1.0)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3, 3), axis=(1, 2, 3))
-    return windows.reshape(len(F), M**3, 27)
-
-
-def inputs(F, y):
-    """What the network sees of each node."""
-    label = np.repeat(ONE_HOT[y][:, None], M**3, axis=1)
-    return to_device(np.concatenate([neighbourhoods(F), label], axis=2), FLOAT)
 
 
 def as_gaussians(v):
     """Eight channels (M^3, 8) as parameters of Gaussians."""
-    ones = to_device(np.ones((1, 3)), FLOAT)
     return {
         "means": to_device(CELLS, FLOAT) + step * v[:, :3],
         "colors": v[:, 3:6] + 0.5,
-        "log_scales": v[:, 6:7] * ones + math.log(SIZE),
+        "log_scales": v[:, 6:7] * xp.ones((1, 3), dtype=FLOAT) + math.log(SIZE),
         "opacity_logits": 4 * v[:, 7],
         "quaternions": to_device(np.tile([1.0, 0, 0, 0], (M**3, 1)), FLOAT),
     }
 
 
+# %%
+def inputs(F, y):
+    """What the network sees of each node: (n, M^3, 27 + 24)."""
+    padded = np.pad(F.reshape(-1, M, M, M), [(0, 0)] + [(1, 1)] * 3, constant_values=1.0)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3, 3), axis=(1, 2, 3))
+    label = np.repeat(ONE_HOT[y][:, None], M**3, axis=1)
+    return to_device(np.concatenate([windows.reshape(*F.shape, 27), label], axis=2), FLOAT)
+
+
+def predict(net, F, y):
+    """Volumes from fields and labels."""
+    return nn.mlp(net, inputs(F, y), "silu")
+
+
 # %% [markdown]
-# The photographs are the ray caster's, two views each of 96 training objects and of 24 new ones.
+# The photographs are the ray caster's: two views each of 72 training objects, and of 24 new ones to
+# test with.
 
 # %%
+PIXELS, LEARN = scale(default=24, paper=64), scale(default=180, paper=5000)
 around = splatting.fibonacci_hemisphere(8, elevation=(-50, 60), width=PIXELS, **VIEW)
-ring = generator(50).host
-few = np.flatnonzero(np.arange(len(y)) % PER < 4)
+few, ring = np.flatnonzero(np.arange(len(y)) % PER < 3), generator(50).host
+
+
+def photograph(solid, k, samples=2):
+    """What camera k sees of a solid."""
+    return splatting.view(Scene([solid]), around[k], samples).image
+
+
 shots = [(i, int(k)) for i in few for k in ring.permutation(8)[:2]]
-photos = [xp.astype(splatting.view(Scene([solids[i]]), around[k], 2).image, FLOAT) for i, k in shots]
+photos = [xp.astype(photograph(solids[i], k), FLOAT) for i, k in shots]
 held = np.arange(24) * 8
 tried = [(i, k) for i in held for k in (1, 4)]
-wanted = [to_host(splatting.view(Scene([solids_new[i]]), around[k], 3).image) for i, k in tried]
+wanted = [to_host(photograph(solids_new[i], k, 3)) for i, k in tried]
 X, V = inputs(F, y), stand_in(solids, near, F)
 
 
-def train_predictor(w3, w2, steps=scale(default=200, paper=5000)):
+# %% [markdown]
+# A step takes eight volumes for $L_{3D}$ and one picture of the first of them for $L_{2D}$,
+# {eq}`eq-gvo-attributes`. All three arms start from the same weights.
+
+# %%
+def train_predictor(w3, w2):
     """Fit the network with weights of the two losses."""
     rng = generator(51)
-    net = nn.mlp_init(rng, [51, 64, 64, 8])
+    net = nn.mlp_init(rng, [27 + 24, 64, 64, 8])
 
     def batch(rng):
         j = int(rng.host.integers(len(shots)))
@@ -811,128 +890,144 @@ def train_predictor(w3, w2, steps=scale(default=200, paper=5000)):
             L = L + w2 * (0.2 * ad.mean(ad.abs(C - photo)) + 0.8 * (1 - similar))
         return L
 
-    adam = Adam(cosine_decay(3e-3, steps, 1e-4))
-    return nn.fit(loss, net, batch, adam, steps=steps, rng=rng, description="Predictor").params
-
-
-def score_volumes(volumes):
-    """Mean PSNR and SSIM of the new objects' pictures, and the pictures."""
-    shown = [picture(as_gaussians(volumes[n // 2]), around[k]) for n, (_, k) in enumerate(tried)]
-    pairs = list(zip(shown, wanted, strict=True))
-    return np.mean([[psnr(*ab), ssim(*ab, channel_axis=2)] for ab in pairs], axis=0), shown
-
-
-def predict(net, F, y):
-    """Volumes from fields and labels."""
-    return nn.mlp(net, inputs(F, y), "silu")
+    adam = Adam(cosine_decay(1e-2, LEARN, 1e-4))
+    return nn.fit(loss, net, batch, adam, steps=LEARN, rng=rng, description="Predictor").params
 
 
 # %%
-LOSSES = {"3D": (1, 0), "3D + 2D": (1, 1), "2D": (0, 1)}
-nets = {name: train_predictor(*w) for name, w in LOSSES.items()}
-scores = {"stand-in volumes": score_volumes(stand_in(solids_new, near_new, F_new)[to_device(held)])}
-scores |= {name: score_volumes(predict(net, F_new[held], y_new[held])) for name, net in nets.items()}
-scores["3D + 2D, another's field"] = score_volumes(predict(nets["3D + 2D"], F_new[held + 1], y_new[held]))
-rows = [[name, *numbers] for name, (numbers, _) in scores.items()]
+def score_volumes(volumes):
+    """Mean PSNR and SSIM of the new objects' pictures, and the pictures."""
+    shown = [picture(as_gaussians(volumes[n // 2]), around[k]) for n, (_, k) in enumerate(tried)]
+    pairs = zip(shown, wanted, strict=True)
+    each = [(psnr(*ab), ssim(*ab, channel_axis=2)) for ab in pairs]
+    return (*np.mean(each, axis=0), shown)
+
+
+WEIGHTS = {"3D": (1, 0), "3D + 2D": (1, 1), "2D": (0, 1)}
+nets = {name: train_predictor(*w) for name, w in WEIGHTS.items()}
+both, another = nets["3D + 2D"], "3D + 2D, another's field"
+known_volumes = stand_in([solids_new[i] for i in held], near_new[held], F_new[held])
+scores = {"(the stand-in volumes)": score_volumes(known_volumes)}
+scores |= {k: score_volumes(predict(net, F_new[held], y_new[held])) for k, net in nets.items()}
+scores[another] = score_volumes(predict(both, F_new[held + 1], y_new[held]))
+rows = [[name, *numbers] for name, (*numbers, _) in scores.items()]
 table(rows, ["trained with", "PSNR (dB)", "SSIM"], "Pictures of 24 new objects, two views each")
-psnr_of, ssim_of = ({k: v[0][i] for k, v in scores.items()} for i in (0, 1))
-check("C6", "E3: PSNR, 3D + 2D above 3D alone", measured=psnr_of["3D + 2D"] - psnr_of["3D"], at_least=0.3, unit="dB", paper="+5.48")
-check("C6.b", "E3: PSNR lost with another object's field", measured=psnr_of["3D + 2D"] - psnr_of["3D + 2D, another's field"], at_least=1, unit="dB", own=True)
-check("C6.c", "E3: SSIM, 3D + 2D above 2D alone", measured=ssim_of["3D + 2D"] - ssim_of["2D"], at_least=-0.002, paper="+0.0026")
+
+# %%
+P, S = ({name: numbers[i] for name, numbers in scores.items()} for i in (0, 1))
+CHECKS = {
+    "C6": ("PSNR, 3D + 2D above 3D", P["3D + 2D"] - P["3D"], {"at_least": 0.3, "paper": "+5.48"} | dB),
+    "C6.b": ("PSNR lost with another's field", P["3D + 2D"] - P[another], {"at_least": 1} | dB | own),
+    "C6.c": ("SSIM, 3D + 2D above 2D", S["3D + 2D"] - S["2D"], {"at_least": -0.002, "paper": "+0.0026"}),
+}  # fmt: skip
+for id, (statement, measured, bound) in CHECKS.items():
+    claims.check(id, f"E3: {statement}", measured=measured, **bound)
+gain = P["3D + 2D"] - P["2D"]
+claims.report_value("C6.d", "E3: PSNR, 3D + 2D above 2D", measured=gain, paper="−0.18", **dB)
 
 # %% tags=["hide-input"]
-alt = """Three new objects in five columns: the truth; trained on volumes only, ragged and blotchy;
-trained on volumes and pictures, close to the truth; trained on pictures only, softer; and
-another object's field, of another size and place."""
-caption = """New objects: the truth, the three losses, and the second network of them fed the field of another
-object with the same label."""
-names = ["3D", "3D + 2D", "2D", "3D + 2D, another's field"]
+alt = """Three new objects in five columns: the truth; trained on volumes only, swollen and ragged;
+trained on volumes and pictures, close to the truth; trained on pictures only, a little softer; and
+with another object's field, of another size and place."""
+caption = """Three new objects: the truth, the three losses, and the network of the second one when it
+is given the field of another object with the same label."""
+names = ["3D", "3D + 2D", "2D", another]
 with figure(3, 5, alt=alt, caption=caption, width=7.6, height=4.9) as axes:
     for line, n in zip(axes, (4, 20, 40), strict=True):
-        for ax, shown in zip(line, [wanted[n]] + [scores[name][1][n] for name in names], strict=True):
+        for ax, shown in zip(line, [wanted[n]] + [scores[k][2][n] for k in names], strict=True):
             ax.imshow(shown)
             ax.axis("off")
     for ax, name in zip(axes[0], ["truth", *names], strict=True):
         ax.set_title(name.replace(", ", ",\n"), fontsize="small")
 
 # %% [markdown]
-# ### New objects
+# A loss on the volume counts each channel of each node alike, although most of the nodes are empty,
+# and a picture shows where Gaussians touch. So a small mistake in the volume can be a large one in
+# the picture. In the paper the picture's loss alone gives the highest PSNR. Here it learns more
+# slowly than both together, and a run as short as ours cannot say whether it would win in the end.
 #
-# Now both steps together: a label goes in, diffusion draws a field, the predictor makes a volume of
-# it, and the renderer shows it.
+# ### Drawing objects
+#
+# Now both steps together. A label goes in, diffusion draws a field, the second network makes a
+# volume of it, and the renderer shows it. Choose the size and the proportions.
 
 # %%
-LARGE = splatting.look_at((1.55, 0.9, 0.9), (0, 0, 0), width=96, field_of_view=34)
-CHOSEN = [5, 9, 15, 21]  # labels
+def soft(width):
+    """Options to show at this width what was trained at another: the same blur in the world."""
+    model = splatting.Point(0.3 * (width / PIXELS) ** 2)
+    return RenderOptions(background=(1.0, 1.0, 1.0), alpha_model=model)
 
 
-def volume_of(field, label):
-    """The Gaussians that the predictor makes of one field."""
-    return as_gaussians(predict(nets["3D + 2D"], field[None], np.array([label]))[0])
+LARGE = splatting.look_at((1.55, 0.9, 0.9), (0, 0, 0), width=72, field_of_view=34)
 
 
-gallery = {k: [volume_of(x, k) for x in drawn[y_all == k][:3]] for k in CHOSEN}
-
-# %% tags=["hide-input"]
-alt = """Four rows of objects: a ball, a box, a cylinder and a cone. In each row a real object on the
-left, sharp, and three drawn ones, soft at the edges, of the same kind and colour, each of
-slightly different size and place."""
-caption = """A real object of four labels (left) and three that were drawn."""
-with figure(4, 4, alt=alt, caption=caption, width=6.4, height=6.6) as axes:
-    for line, k in zip(axes, CHOSEN, strict=True):
-        truth = to_host(splatting.view(Scene([solids[PER * k]]), LARGE, 3).image)
-        for ax, shown in zip(line, [truth, *(picture(p, LARGE) for p in gallery[k])], strict=True):
-            ax.imshow(shown)
-            ax.axis("off")
-    for ax, title in zip(axes[0], ["real", "drawn", "drawn", "drawn"], strict=True):
-        ax.set_title(title, fontsize="small")
+def volume_of(n):
+    """The Gaussians that the predictor makes of drawn field n."""
+    return as_gaussians(predict(both, drawn[n : n + 1], y_drawn[n : n + 1])[0])
 
 
 # %% tags=["hide-input"]
-def draw_stage(axes, k):
-    """The guess after k steps: a slice of the field, and the picture."""
-    guess = draws[0][1][k - 1]
-    for column, label in zip(axes.T, CHOSEN, strict=True):
-        field = guess[8 * label]
-        middle = field.reshape(M, M, M)[:, M // 2].T
-        column[0].imshow(middle, origin="lower", cmap="viridis", vmin=-1, vmax=1)
-        column[1].imshow(picture(volume_of(field, label), LARGE))
-    for ax in axes.flat:
+KINDS = ["small and flat", "small and tall", "medium and flat", "medium and tall"]
+KINDS += ["large and flat", "large and tall"]
+ROWS = ("the drawn field, a slice", "its picture", "two others", "", "a real one")
+
+
+def draw_kind(axes, kind):
+    """Fields and objects of the four shapes in one size and proportion."""
+    labels = [KINDS.index(kind) + 6 * s for s in range(4)]
+    gap = np.full((M, 1), np.nan)
+    fields = [part for k in labels for part in (piece(drawn[8 * k]), gap)]
+    axes[0].imshow(np.concatenate(fields[:-1], axis=1), origin="lower", vmin=-1, vmax=1)
+    lines = [[picture(volume_of(8 * k + j), LARGE, soft(72)) for k in labels] for j in range(3)]
+    real = [splatting.view(Scene([solids_new[8 * k]]), LARGE, 2).image for k in labels]
+    for ax, line in zip(axes[1:], [*lines, [to_host(a) for a in real]], strict=True):
+        ax.imshow(np.concatenate(line, axis=1))
+    for ax, title in zip(axes, ROWS, strict=True):
+        ax.set_title(title, fontsize="small", loc="left")
         ax.axis("off")
 
 
 slider(
-    (1, 5, 10, 15, 20, 25),
-    draw_stage,
-    label="steps of the sampler done",
-    alt=lambda k: f"""What the model believes after {k} of 25 steps: above, a slice of the distance
-    field of four objects, dark at the surface; below, their pictures, which begin as the average
-    object of the label and take their own size and place.""",
-    caption="""The guess $\\hat x_0$ on the way from noise to an object: a vertical slice of the field
-    (dark near the surface), and the picture that the predictor makes of it.""",
-    **{"start": 5, "rows": 2, "columns": 4, "width": 7.2, "height": 3.6},
+    KINDS,
+    draw_kind,
+    label="description",
+    alt=lambda kind: f"""An ellipsoid, a box, a cylinder and a cone, {kind}, side by side. From top to
+    bottom: slices of the four distance fields, pictures of three drawn objects each, soft at the
+    edges, and real ones. The drawn ones have the shape, the size and the colour asked for.""",
+    caption="""Objects drawn for a description: four shapes from left to right, one field and three
+    pictures of each, and a real object.""",
+    **{"start": 5, "rows": 5, "width": 5.6, "height": 7.2},
 )
 
 # %% tags=["hide-input"]
-frames, turning = [], [fitted["full"][0], *(gallery[k][0] for k in CHOSEN[1:3])]
-for angle in np.radians(np.linspace(0, 345, 24)):
-    place = (1.9 * np.cos(angle), 1.9 * np.sin(angle), 0.6)
+frames, CHOSEN = [], [8 * LABELS.index((shape, 0.34, 1.25)) for shape in SHAPES[1:]]
+turning = [volume_of(n) for n in CHOSEN]
+for angle in np.radians(np.arange(0, 360, 20)):
+    place = (1.9 * np.cos(angle), 1.9 * np.sin(angle), 0.7)
     camera = splatting.look_at(place, (0, 0, 0), width=64, field_of_view=34)
-    truth = to_host(splatting.view(snowman, camera, 2).image)
-    frames.append(np.concatenate([truth, *(picture(p, camera) for p in turning)], axis=1))
+    row = [to_host(splatting.view(snowman, camera, 2).image), picture(fitted["full"][0], camera)]
+    row += [picture(p, camera, soft(64)) for p in turning]
+    frames.append(np.concatenate(row, axis=1))
 animation(
     np.stack(frames),
-    alt="""Four objects turning: the true snowman, the fitted volume, which looks like it but softer,
-    and two objects that the model drew.""",
-    caption="One turn. Left to right: the true snowman, its volume, and two drawn objects.",
+    alt="""Five objects turning: the true snowman; its volume, which looks like it, a little softer;
+    and a box, a cylinder and a cone that the model drew, with soft edges and shaded sides.""",
+    caption="""One turn. From left to right: the true snowman, its fitted volume, and a box, a cylinder
+    and a cone that were drawn.""",
     seconds=4,
-    magnify=3,
+    magnify=2,
 )
 
 # %% [markdown]
 # ## Verdict
 #
-# To be written.
+# A cube of Gaussians with offsets learns an object, and the pool makes the most of its nodes; both
+# orders of the paper's table hold, with wider gaps, since our grid is coarse and each node counts.
+# Diffusion learns the field of distances, draws what it is asked for, and does not copy. The
+# network that fills in the rest needs to look at its pictures.
+#
+# What this does not show is text. Our descriptions are 24 labels, our objects are simple solids, and
+# a small network suffices to draw them.
 
 # %%
 claims.report()
@@ -940,4 +1035,17 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
-# To be written.
+# Texts, CLIP scores, LPIPS and the seven seconds need trained networks and a data set that no
+# library of this book bundles. That diffusion of all 14 channels at once is worse (the other half of
+# claim 4's idea) was not tried: at this size it alone would take as long as the chapter. The volumes
+# that the two networks learn from are made from surfaces, not fitted; so rotations and three scales
+# for each Gaussian, which the paper sorts and writes as angles, do not occur. The version that starts
+# from a picture was left out.
+#
+# ## At paper scale
+#
+# With `GAUSSBOOK_SCALE=paper` the snowman is fitted on $32^3$ nodes to pictures of 200 pixels in
+# 20 000 steps, as in the paper, and the fields have $16^3$ nodes. There the gaps between the arms
+# should come down to those of the paper, a few decibels for the offsets and half of one for the
+# pool, as a finer grid has nodes to spare. This scale has not been run yet; when it has, the numbers
+# will stand here with the device and the date.
