@@ -230,6 +230,14 @@ def logit(o):
     return math.log(o / (1 - o))
 
 
+def join(p, stay, q, node, pool, adam):
+    """The Gaussians that stay, and new ones at these nodes."""
+    pool.node = np.concatenate([pool.node, node])
+    adam.reindex(xp.concat([stay, xp.full(len(node), -1, dtype=stay.dtype)]))
+    return {name: xp.concat([p[name][stay], q[name]]) for name in p}
+
+
+# %%
 def densify(p, pool, pulled, adam):
     """Steps 1 to 5 of the candidate pool."""
     dead = p["opacity_logits"] < logit(0.005)
@@ -241,18 +249,13 @@ def densify(p, pool, pulled, adam):
     accepted, node = match(m, pool.free)
     pool.free[node] = False
     offset = m[accepted] - NODES[node]
-    pool.note(int(xp.count_nonzero(dead)), node, offset)
+    pool.back[node] |= pool.left[node]
+    farthest = np.max(np.abs(offset), initial=0) / h
+    pool.history.append((np.sum(to_host(dead)), np.sum(pool.free), farthest))
     q = {name: a[to_device(accepted)] for name, a in q.items()}
     q["means"] = to_device(offset * pool.offsets, FLOAT)
     pool.node = pool.node[~gone]
     return join(p, to_device(np.flatnonzero(~gone)), q, node, pool, adam)
-
-
-def join(p, stay, q, node, pool, adam):
-    """The Gaussians that stay, and new ones at these nodes."""
-    pool.node = np.concatenate([pool.node, node])
-    adam.reindex(xp.concat([stay, xp.full(len(node), -1, dtype=stay.dtype)]))
-    return {name: xp.concat([p[name][stay], q[name]]) for name in p}
 
 
 # %% [markdown]
@@ -301,8 +304,7 @@ class Pool:
         self.pull = self.seen = 0.0
 
     def observe(self, screen, state):
-        half = xp.asarray([state.camera.width / 2, state.camera.height / 2], dtype=FLOAT)
-        self.pull = self.pull + xp.sqrt(xp.sum((screen * half) ** 2, axis=1))
+        self.pull = self.pull + WIDTH / 2 * xp.sqrt(xp.sum(screen**2, axis=1))
         self.seen = self.seen + xp.astype(state.visible, FLOAT)
 
     def step(self, i, p, adam):
@@ -312,13 +314,9 @@ class Pool:
             users = np.bincount(self.node, minlength=N**3) + self.free
             self.wrong += int(np.sum(users != 1))  # in the pool and in use, used twice, or lost
             self.pull = self.seen = 0.0
-        late = i + 1 > self.schedule[-1] and (i + 1) % self.schedule.step == 0
-        return clip(p) if late else p
-
-    def note(self, dead, node, offset):
-        self.back[node] |= self.left[node]
-        farthest = float(np.max(np.abs(offset), initial=0)) / h
-        self.history.append((dead, int(np.sum(self.free)), farthest))
+        if i + 1 > self.schedule[-1] and (i + 1) % self.schedule.step == 0:
+            p = clip(p)
+        return p
 
 
 # %% [markdown]
@@ -339,13 +337,18 @@ def in_cube(scene, side=0.9):
     return Scene([Solid(*parts) for parts in moved])
 
 
-WIDTH, STEPS = scale(default=48, paper=200), scale(default=320, paper=20_000)
+# %%
+WIDTH, STEPS = scale(default=48, paper=200), scale(default=340, paper=20_000)
+EVERY = STEPS * 3 // 40
+SCHEDULE = range(2 * EVERY, 10 * EVERY + 1, EVERY)
+WHITE = RenderOptions(background=(1.0, 1.0, 1.0))
 VIEW = {"radius": 2.0, "field_of_view": 34}
 coffee = splatting.downscale(data.photograph("coffee")[:400, 100:500], 4)
 snowman = in_cube(splatting.family("snowman", 0, picture=coffee))
 cameras = splatting.fibonacci_hemisphere(32, elevation=(-70, 70), width=WIDTH, **VIEW)
 tests, cameras = cameras[3::4], [c for i, c in enumerate(cameras) if i % 4 != 3]
-images = [xp.astype(v.image, FLOAT) for v in splatting.views(snowman, cameras, 3)]
+shots = splatting.views(snowman, cameras, 3)
+images = [xp.astype(v.image, FLOAT) for v in shots]
 truths = [to_host(v.image) for v in splatting.views(snowman, tests, 3)]
 
 # %% [markdown]
@@ -356,12 +359,9 @@ truths = [to_host(v.image) for v in splatting.views(snowman, tests, 3)]
 # turn white before the white background instead of vanishing.
 
 # %%
-RATES = {"means": 4e-3, "log_scales": 0.02, "quaternions": 0.01}
+RATES = {"means": 5e-3, "log_scales": 0.02, "quaternions": 0.01}
 RATES |= {"colors": 0.01, "opacity_logits": 0.2}
 FASTER = scale(default=1.0, paper=0.1)
-EVERY = STEPS * 3 // 40
-SCHEDULE = range(2 * EVERY, 10 * EVERY + 1, EVERY)
-WHITE = RenderOptions(background=(1.0, 1.0, 1.0))
 
 
 def fit_volume(seed, active=True, offsets=True, fine=20.0):
@@ -396,33 +396,16 @@ fitted = {name: fit_volume(0, **options) for name, options in ARMS.items()}
 
 # %% [markdown]
 # A Gaussian is *visible* if its opacity exceeds 0.05, and *at the surface* if its centre is within
-# one spacing of it. To find the true surface we shoot rays from the middle of each part outwards
-# and keep the hits that are inside no other part.
+# one spacing of the true surface, of which the ray caster knows the points that the cameras see.
 
 # %%
-def hits(solid, n, rng):
-    """Points (n, 3) of a solid's surface, in random directions from its middle."""
-    d, o = rng.standard_normal((n, 3)), to_device(solid.centre)
-    return to_host(o + solid.distances(o, d)[:, None] * d)
-
-
-def outer_surface(scene, n, rng):
-    """Points of the surfaces of ellipsoids that no other of them covers."""
-    x = np.concatenate([hits(s, n, rng) for s in scene.solids])
-    owner = np.repeat(np.arange(len(scene.solids)), n)
-    for k, s in enumerate(scene.solids):
-        covered = (np.sum(((x - s.centre) / s.half) ** 2, axis=1) < 1) & (owner != k)
-        x, owner = x[~covered], owner[~covered]
-    return cKDTree(x)
-
-
 def picture(p, camera, options=WHITE):
     """The rendered picture on the host, between 0 and 1."""
     return np.clip(to_host(render(p, camera, options).image), 0, 1).astype(np.float64)
 
 
 # %%
-surface = outer_surface(snowman, 4000, generator(1))
+surface = cKDTree(to_host(splatting.surface_points(shots, cameras, 9000, generator(1))[0]))
 seen = {name: [picture(p, c) for c in tests] for name, (p, _, _) in fitted.items()}
 visible = {k: to_host(p["opacity_logits"]) > logit(0.05) for k, (p, _, _) in fitted.items()}
 score, near, rows = {}, {}, []
@@ -478,8 +461,8 @@ def beyond(name, spacings):
 
 
 pool = fitted["full"][2]
-dead, waiting, farthest = (np.array(a) for a in zip(*pool.history, strict=True))
-first = int(np.argmax(dead > 0))  # the first event that drops any
+dead, waiting, farthest = np.array(pool.history).reshape(-1, 3).T
+least = np.min(waiting[np.cumsum(dead) > 0], initial=N**3)  # from the first drop on
 bad = pool.wrong + int(len(pool.node) != N**3) + int(np.sum(farthest > 1.5))
 full, without, fixed = (score[name] for name in list(ARMS)[:3])
 moved = (np.sum(near["full"]) - np.sum(near["without CPS"])) / N**3
@@ -488,7 +471,7 @@ tail, fined = beyond("without fine", 1.5), beyond("full", 1.5)
 
 # %%
 own, dB = {"own": True}, {"unit": "dB"}
-back, least = np.mean(pool.back), np.min(waiting[first:], initial=N**3)
+back = np.mean(pool.back)
 visible_there = "visible and at the surface, full minus without CPS"
 CHECKS = {
     "C1": ("violations of the book-keeping", bad, {"equals": 0, "paper": "none"}),
@@ -527,7 +510,7 @@ with figure(1, 2, alt=alt, caption=caption, width=7.4, height=2.8) as (left, rig
 
 # %%
 say(f"""Of {N**3} nodes, {np.sum(pool.left)} left the model during the fit and {np.sum(pool.back)} of
-them came back through the pool. Before the release {waiting[-1]} still waited in it. They end as
+them came back through the pool. Before the release {waiting[-1]:.0f} still waited in it. They end as
 invisible Gaussians: a volume has to store them all the same.""")
 
 # %% [markdown]
@@ -547,6 +530,7 @@ CELLS, step = grid(M), 1 / (M - 1)
 FAR = 2.5 * step
 
 
+# %%
 def draw_object(y, rng):
     """A solid of label y."""
     shape, r, aspect = LABELS[y]
@@ -555,13 +539,18 @@ def draw_object(y, rng):
     return Solid(shape, place, half, Texture(COLOURS[y].reshape(1, 1, 3)))
 
 
+def hits(solid, n, rng):
+    """Points (n, 3) of a solid's surface, in random directions from its middle."""
+    d, o = rng.standard_normal((n, 3)), to_device(solid.centre)
+    return to_host(o + solid.distances(o, d)[:, None] * d)
+
+
 def gdf(mu):
     """F at all nodes, from -1 to 1, and the centre that is nearest to each."""
     distance, nearest = cKDTree(mu).query(CELLS)
     return 2 * np.minimum(distance, FAR) / FAR - 1, mu[nearest]
 
 
-# %%
 def data_set(per, rng):
     """Labels, solids, fields (n, M^3) and nearest centres (n, M^3, 3)."""
     y = np.repeat(np.arange(24), per)
@@ -570,6 +559,7 @@ def data_set(per, rng):
     return y, solids, np.stack(F), np.stack(near)
 
 
+# %%
 y, solids, F, near = data_set(PER, generator(10))
 y_new, solids_new, F_new, near_new = data_set(8, generator(11))
 
@@ -634,17 +624,12 @@ ONE_HOT = np.concatenate([np.eye(24), np.zeros((1, 24))])  # 24: hidden
 FREQUENCIES = np.exp(-np.linspace(0, math.log(T), 16))
 
 
-def known(t, y):
-    """What the network is told: waves of t, and the label."""
-    angle = np.asarray(t)[:, None] * FREQUENCIES
-    return to_device(np.concatenate([np.sin(angle), np.cos(angle), ONE_HOT[y]], axis=1), FLOAT)
-
-
-def factors(t):
-    """The factors of x_t and of the network."""
-    a = alpha_bar[np.asarray(t) - 1][:, None]
+def context(t, y):
+    """What the network is told (waves of t and the label), and the factors of x_t and of net."""
+    angle, a = np.asarray(t)[:, None] * FREQUENCIES, alpha_bar[t - 1][:, None]
     v = a * SIGMA2 + 1 - a
-    return to_device(np.sqrt(a) * SIGMA2 / v, FLOAT), to_device(np.sqrt((1 - a) / v), FLOAT)
+    c = np.concatenate([np.sin(angle), np.cos(angle), ONE_HOT[y]], axis=1)
+    return (to_device(part, FLOAT) for part in (c, np.sqrt(a) * SIGMA2 / v, np.sqrt((1 - a) / v)))
 
 
 def D(net, x, c, skip, gain):
@@ -665,7 +650,7 @@ def train_denoiser(F, y, steps, seed):
         i, t = rng.host.integers(len(F), size=64), rng.host.integers(1, T + 1, size=64)
         label = np.where(rng.host.uniform(size=64) < 0.1, 24, y[i])
         x = noised(F[i], t, rng.host.standard_normal((64, M**3)))
-        return to_device(x, FLOAT), known(t, label), *factors(t), to_device(F[i], FLOAT)
+        return to_device(x, FLOAT), *context(t, label), to_device(F[i], FLOAT)
 
     def loss(net, x, c, skip, gain, x0):
         return ad.mean((D(net, x, c, skip, gain) - x0) ** 2)
@@ -684,8 +669,7 @@ def ddim(net, y, rng, steps=25):
     times = np.linspace(T, 0, steps + 1).round().astype(int)
     levels = np.append(1.0, alpha_bar)[times]
     for t, a, a_next in zip(times, levels, levels[1:], strict=False):
-        at = np.full(len(y), t)
-        x0 = D(net, to_device(x, FLOAT), known(at, y), *factors(at))
+        x0 = D(net, to_device(x, FLOAT), *context(np.full(len(y), t), y))
         x0 = to_host(x0).astype(np.float64)
         path.append((x, x0))
         e = (x - np.sqrt(a) * x0) / np.sqrt(1 - a)
@@ -850,18 +834,12 @@ def predict(net, F, y):
 PIXELS, LEARN = scale(default=24, paper=64), scale(default=180, paper=5000)
 around = splatting.fibonacci_hemisphere(8, elevation=(-50, 60), width=PIXELS, **VIEW)
 few, ring = np.flatnonzero(np.arange(len(y)) % PER < 3), generator(50).host
-
-
-def photograph(solid, k, samples=2):
-    """What camera k sees of a solid."""
-    return splatting.view(Scene([solid]), around[k], samples).image
-
-
-shots = [(i, int(k)) for i in few for k in ring.permutation(8)[:2]]
-photos = [xp.astype(photograph(solids[i], k), FLOAT) for i, k in shots]
+poses = [(i, int(k)) for i in few for k in ring.permutation(8)[:2]]
+photos = [xp.astype(splatting.view(Scene([solids[i]]), around[k], 2).image, FLOAT) for i, k in poses]
 held = np.arange(24) * 8
 tried = [(i, k) for i in held for k in (1, 4)]
-wanted = [to_host(photograph(solids_new[i], k, 3)) for i, k in tried]
+wanted = [splatting.view(Scene([solids_new[i]]), around[k], 3).image for i, k in tried]
+wanted = [to_host(image) for image in wanted]
 X, V = inputs(F, y), stand_in(solids, near, F)
 
 
@@ -876,9 +854,9 @@ def train_predictor(w3, w2):
     net = nn.mlp_init(rng, [27 + 24, 64, 64, 8])
 
     def batch(rng):
-        j = int(rng.host.integers(len(shots)))
-        i = to_device(np.append(shots[j][0], rng.host.choice(few, 7)))
-        return X[i], V[i], photos[j], shots[j][1]
+        j = int(rng.host.integers(len(poses)))
+        i = to_device(np.append(poses[j][0], rng.host.choice(few, 7)))
+        return X[i], V[i], photos[j], poses[j][1]
 
     def loss(net, x, v, photo, k):
         guess, L = nn.mlp(net, x, "silu"), 0.0
@@ -987,6 +965,7 @@ def draw_kind(axes, kind):
         ax.axis("off")
 
 
+# %% tags=["hide-input"]
 slider(
     KINDS,
     draw_kind,
