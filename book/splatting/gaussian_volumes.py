@@ -49,7 +49,7 @@
 # 5. (Ours.) The noise is what the equations say. {claims}`C5, C5.b, C5.c`
 # 6. The network that predicts the attributes needs a loss on the picture: 35.03 dB with losses on
 #    the volume and on the picture, 29.55 dB without the second, 35.21 dB without the first, but
-#    then with the worse SSIM (.9846 against .9872). {claims}`C6, C6.b, C6.c`
+#    then with the worse SSIM (.9846 against .9872). {claims}`C6, C6.b, C6.c, C6.d`
 #
 # Not tested here: that text-to-3D reaches a CLIP score of 28.53 (Shap-E 28.48, VolumeDiffusion
 # 25.09, DreamGaussian 23.60) in about seven seconds, and that diffusion of all 14 channels at once
@@ -436,7 +436,8 @@ with figure(3, 4, alt=alt, caption=caption, width=7.6, height=5.9) as axes:
         column[0].imshow(shown)
         column[0].set_title(name, fontsize="small")
         column[1].imshow(shown[crop])
-        column[2].imshow(error, cmap="magma", vmin=0, vmax=0.4)
+        if name != "truth":
+            column[2].imshow(error, cmap="magma", vmin=0, vmax=0.4)
     for ax in axes.flat:
         ax.axis("off")
 
