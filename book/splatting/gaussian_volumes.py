@@ -672,13 +672,14 @@ def ddim(net, y, rng, steps=25):
     for t, a, a_next in zip(times, levels, levels[1:], strict=False):
         x0 = D(net, to_device(x, FLOAT), *context(np.full(len(y), t), y))
         x0 = to_host(x0).astype(np.float64)
-        path.append((x, x0))
+        path.append((t, x, x0))
         e = (x - np.sqrt(a) * x0) / np.sqrt(1 - a)
         x = np.sqrt(a_next) * x0 + np.sqrt(1 - a_next) * e
-    return x, path
+    return x, [*path, (0, x, x)]
 
 
-denoiser = train_denoiser(F, y, scale(default=1000, paper=20_000), 30)
+# %%
+denoiser = train_denoiser(F, y, scale(default=900, paper=20_000), 30)
 asked = np.repeat(np.arange(24), 8)
 draws = [ddim(denoiser, asked, generator(seed)) for seed in range(3)]
 drawn, y_drawn = np.concatenate([x for x, _ in draws]), np.tile(asked, 3)
@@ -691,18 +692,20 @@ def piece(field):
 
 
 alt = """Two rows of seven squares, slices through the cube. Above, noise in which an outline appears
-only in the last squares: a dark ring, the section of a cylinder. Below, the network's guesses: from
-the first square on a ring, which changes its width and place a little and becomes crisp."""
-caption = """One field on its way from noise (left) to a large, tall cylinder (right), a vertical slice:
-$x_t$ (top) and the guess $\\hat x_0$ (bottom). Dark: near the surface; bright: far away. The label
-alone gives the average object; the noise decides which one it will be."""
-stages, one = (0, 4, 8, 12, 16, 20, 24), 8 * LABELS.index(("cylinder", 0.34, 1.25))
-with figure(2, len(stages), alt=alt, caption=caption, width=7.4, height=2.5) as axes:
-    for column, k in zip(axes.T, stages, strict=True):
-        for ax, field in zip(column, draws[0][1][k], strict=True):
-            ax.imshow(piece(field[one]), origin="lower", cmap="viridis", vmin=-1, vmax=1)
-            ax.axis("off")
-        column[0].set_title(f"step {k + 1}", fontsize="small")
+only in the last squares: a dark frame, the section of a cylinder. Below, the network's guesses: a
+frame from the first square on, which shifts a little and becomes more definite."""
+caption = """One field on its way from noise ($t=1000$) to a large, tall cylinder ($t=0$), a vertical
+slice: $x_t$ (top) and the guess $\\hat x_0$ (bottom). Dark: near the surface; bright: far away. The
+label alone gives the average object; the noise decides which one it will be."""
+stages, one = (0, 12, 18, 21, 23, 24, 25), 8 * LABELS.index(("cylinder", 0.34, 1.25))
+gap = np.full((1, M), np.nan)
+with figure(1, len(stages), alt=alt, caption=caption, width=7.4, height=2.5) as axes:
+    for ax, k in zip(axes, stages, strict=True):
+        t, x, x0 = draws[0][1][k]
+        slices = np.concatenate([piece(x0[one]), gap, piece(x[one])])
+        ax.imshow(slices, origin="lower", cmap="viridis", vmin=-1, vmax=1)
+        ax.set_title(f"t = {t}", fontsize="small")
+        ax.axis("off")
 
 # %% [markdown]
 # How good are they? A field *agrees* with its label if the training field nearest to it has the
@@ -835,13 +838,14 @@ def predict(net, F, y):
 PIXELS, LEARN = scale(default=24, paper=64), scale(default=180, paper=5000)
 around = splatting.fibonacci_hemisphere(8, elevation=(-50, 60), width=PIXELS, **VIEW)
 few, ring = np.flatnonzero(np.arange(len(y)) % PER < 3), generator(50).host
-poses = [(i, int(k)) for i in few for k in ring.permutation(8)[:2]]
-photos = [xp.astype(splatting.view(Scene([solids[i]]), around[k], 2).image, FLOAT) for i, k in poses]
+known = [solids[i] for i in few]
+poses = [(i, int(k)) for i in range(len(few)) for k in ring.permutation(8)[:2]]
+photos = [xp.astype(splatting.view(Scene([known[i]]), around[k], 2).image, FLOAT) for i, k in poses]
 held = np.arange(24) * 8
 tried = [(i, k) for i in held for k in (1, 4)]
 wanted = [splatting.view(Scene([solids_new[i]]), around[k], 3).image for i, k in tried]
 wanted = [to_host(image) for image in wanted]
-X, V = inputs(F, y), stand_in(solids, near, F)
+X, V = inputs(F[few], y[few]), stand_in(known, near[few], F[few])
 
 
 # %% [markdown]
@@ -856,7 +860,7 @@ def train_predictor(w3, w2):
 
     def batch(rng):
         j = int(rng.host.integers(len(poses)))
-        i = to_device(np.append(poses[j][0], rng.host.choice(few, 7)))
+        i = to_device(np.append(poses[j][0], rng.host.integers(len(few), size=7)))
         return X[i], V[i], photos[j], poses[j][1]
 
     def loss(net, x, v, photo, k):
@@ -885,8 +889,8 @@ def score_volumes(volumes):
 WEIGHTS = {"3D": (1, 0), "3D + 2D": (1, 1), "2D": (0, 1)}
 nets = {name: train_predictor(*w) for name, w in WEIGHTS.items()}
 both, another = nets["3D + 2D"], "3D + 2D, another's field"
-known_volumes = stand_in([solids_new[i] for i in held], near_new[held], F_new[held])
-scores = {"(the stand-in volumes)": score_volumes(known_volumes)}
+ideal = stand_in([solids_new[i] for i in held], near_new[held], F_new[held])
+scores = {"(the stand-in volumes)": score_volumes(ideal)}
 scores |= {k: score_volumes(predict(net, F_new[held], y_new[held])) for k, net in nets.items()}
 scores[another] = score_volumes(predict(both, F_new[held + 1], y_new[held]))
 rows = [[name, *numbers] for name, (*numbers, _) in scores.items()]
@@ -905,19 +909,18 @@ gain = P["3D + 2D"] - P["2D"]
 claims.report_value("C6.d", "E3: PSNR, 3D + 2D above 2D", measured=gain, paper="−0.18", **dB)
 
 # %% tags=["hide-input"]
-alt = """Three new objects in five columns: the truth; trained on volumes only, swollen and ragged;
+alt = """Three new objects in five columns: the truth; trained on volumes only, too large and smeared;
 trained on volumes and pictures, close to the truth; trained on pictures only, a little softer; and
 with another object's field, of another size and place."""
 caption = """Three new objects: the truth, the three losses, and the network of the second one when it
 is given the field of another object with the same label."""
 names = ["3D", "3D + 2D", "2D", another]
-with figure(3, 5, alt=alt, caption=caption, width=7.6, height=4.9) as axes:
-    for line, n in zip(axes, (4, 20, 40), strict=True):
-        for ax, shown in zip(line, [wanted[n]] + [scores[k][2][n] for k in names], strict=True):
-            ax.imshow(shown)
-            ax.axis("off")
-    for ax, name in zip(axes[0], ["truth", *names], strict=True):
+columns = {"truth": wanted} | {name: scores[name][2] for name in names}
+with figure(1, 5, alt=alt, caption=caption, width=7.6, height=4.9) as axes:
+    for ax, (name, shown) in zip(axes, columns.items(), strict=True):
+        ax.imshow(np.concatenate([shown[n] for n in (4, 20, 40)]))
         ax.set_title(name.replace(", ", ",\n"), fontsize="small")
+        ax.axis("off")
 
 # %% [markdown]
 # A loss on the volume counts each channel of each node alike, although most of the nodes are empty,
@@ -954,8 +957,7 @@ ROWS = ("the drawn field, a slice", "its picture", "two others", "", "a real one
 def draw_kind(axes, kind):
     """Fields and objects of the four shapes in one size and proportion."""
     labels = [KINDS.index(kind) + 6 * s for s in range(4)]
-    gap = np.full((M, 1), np.nan)
-    fields = [part for k in labels for part in (piece(drawn[8 * k]), gap)]
+    fields = [part for k in labels for part in (piece(drawn[8 * k]), gap.T)]
     axes[0].imshow(np.concatenate(fields[:-1], axis=1), origin="lower", vmin=-1, vmax=1)
     lines = [[picture(volume_of(8 * k + j), LARGE, soft(72)) for k in labels] for j in range(3)]
     real = [splatting.view(Scene([solids_new[8 * k]]), LARGE, 2).image for k in labels]
