@@ -33,16 +33,18 @@
 # drawn by diffusion; then everything else from the field, by a network that looks at its own
 # pictures while it learns.
 #
-# On a grid of $8^3$ nodes all of this holds, most of it more clearly than in the paper. The leaning
-# is worth more than five decibels, the pool one or two; the drawn objects are the ones that were
-# asked for, and are not copies. The tables below have the numbers.
+# In the paper the leaning is worth two and a half decibels, the pool another half. On our grid of
+# $8^3$ nodes both are worth more than that, since a coarse grid has no node to waste; and the objects
+# that our model draws are those that were asked for, and no copies. All claims that we could test
+# hold. One setting has to be read with care, though: taken literally, the published border between
+# small and large Gaussians makes the pool do harm here.
 #
 # ## What the paper claims
 #
 # 1. A volume has exactly $N^3$ Gaussians, one at each node, whatever happens in the fit, and the
 #    *Candidate Pool Strategy* (CPS) moves nodes to where they are needed. {claims}`C1, C1.b, C1.d`
 # 2. Such a volume shows an object well: 30.122 dB of PSNR (SSIM .963), against 29.677 (.958)
-#    without the pool and 27.140 (.936) without the offsets. {claims}`C2, C2.d, C2.b, C2.c, C2.e`
+#    without the pool and 27.140 (.936) without the offsets. {claims}`C2, C2.d, C2.b, C2.c, C2.e, C2.f`
 # 3. The offsets can be kept small, by a penalty. {claims}`C3, C3.b, C3.c`
 # 4. Diffusion draws the coarse field, and its samples for one text are diverse.
 #    {claims}`C4, C4.d, C4.e, C4.f, C4.b, C4.c`
@@ -338,7 +340,7 @@ def in_cube(scene, side=0.9):
 
 
 # %%
-WIDTH, STEPS = scale(default=48, paper=200), scale(default=340, paper=20_000)
+WIDTH, STEPS = scale(default=48, paper=200), scale(default=320, paper=20_000)
 EVERY = STEPS * 3 // 40
 SCHEDULE = range(2 * EVERY, 10 * EVERY + 1, EVERY)
 WHITE = RenderOptions(background=(1.0, 1.0, 1.0))
@@ -354,19 +356,19 @@ truths = [to_host(v.image) for v in splatting.views(snowman, tests, 3)]
 # %% [markdown]
 # Three arms have the same seeds and rates: the full method; without CPS, that is on the full grid,
 # with neither dropping nor doubling; and with all offsets held at zero. A fourth has no fine on
-# large offsets. Rates are larger than published, as the fit is sixty times shorter. Opacities learn
+# large offsets, and a fifth takes the published border literally, so that most of the Gaussians that
+# are pulled count as large. Rates are larger than published, as the fit is sixty times shorter. Opacities learn
 # much faster than colours, as they do in the published rates: otherwise Gaussians in empty space
 # turn white before the white background instead of vanishing.
 
 # %%
 RATES = {"means": 5e-3, "log_scales": 0.02, "quaternions": 0.01}
 RATES |= {"colors": 0.01, "opacity_logits": 0.2}
-FASTER = scale(default=1.0, paper=0.1)
+FASTER, BORDER = scale(default=1.0, paper=0.1), 0.01 * splatting.scene_extent(cameras)
 
 
-def fit_volume(seed, active=True, offsets=True, fine=20.0):
+def fit_volume(seed, active=True, offsets=True, fine=20.0, border=BORDER * 31 * h):
     """Fit a volume; return its Gaussians (means are centres), its offsets, and the pool."""
-    border = 0.01 * splatting.scene_extent(cameras) * 31 * h
     pool = Pool(SCHEDULE, border, generator(seed), active, offsets)
 
     def place(p):
@@ -390,6 +392,7 @@ ARMS = {
     "without CPS": {"active": False},
     "without offsets": {"offsets": False},
     "without fine": {"fine": 0.0},
+    "more halves": {"border": BORDER},
 }
 fitted = {name: fit_volume(0, **options) for name, options in ARMS.items()}
 
@@ -444,7 +447,12 @@ with figure(3, 4, alt=alt, caption=caption, width=7.6, height=5.9) as axes:
 # %% [markdown]
 # Without offsets the Gaussians stay on the grid, eight to a side, and the ears fall between the
 # nodes. Without CPS they lean towards the surface, but only those that were near it to begin with.
-# The pool sends the others after them. The file below holds the full fit.
+# The pool sends the others after them.
+#
+# The last line of the table is a warning. A large Gaussian leaves *before* its halves look for nodes,
+# and where the pool has none within reach all of it is lost. With the border at two thirds of a
+# spacing this is rare; with the published number, meant for a grid four times finer, it goes on until
+# few are left, and the pool does harm. The file below holds the full fit.
 
 # %%
 offer(
@@ -464,8 +472,8 @@ def beyond(name, spacings):
 pool = fitted["full"][2]
 dead, waiting, farthest = np.array(pool.history).reshape(-1, 3).T
 least = np.min(waiting[np.cumsum(dead) > 0], initial=N**3)  # from the first drop on
-bad = pool.wrong + int(len(pool.node) != N**3) + int(np.sum(farthest > 1.5))
-full, without, fixed = (score[name] for name in list(ARMS)[:3])
+bad = pool.wrong + fitted["more halves"][2].wrong + int(np.sum(farthest > 1.5))
+full, without, fixed, _, halves = score.values()
 moved = (np.sum(near["full"]) - np.sum(near["without CPS"])) / N**3
 among = np.mean(near["full"]) - np.mean(near["without CPS"])
 tail, fined = beyond("without fine", 1.5), beyond("full", 1.5)
@@ -488,8 +496,10 @@ CHECKS = {
 }  # fmt: skip
 for id, (statement, measured, bound) in CHECKS.items():
     claims.check(id, f"E1: {statement}", measured=measured, **bound)
-statement = "E1: share of the visible ones that are at the surface, full minus without CPS"
-claims.report_value("C2.e", statement, measured=among, own=True)
+SEEN = {"C2.e": ("share of the visible at the surface, full minus without CPS", among, own)}
+SEEN["C2.f"] = ("PSNR, more halves above without CPS", halves - without, own | dB)
+for id, (statement, measured, kind) in SEEN.items():
+    claims.report_value(id, f"E1: {statement}", measured=measured, **kind)
 
 # %% tags=["hide-input"]
 alt = """Left: the number of nodes in the pool against the iteration: it climbs within a few events,
@@ -552,6 +562,7 @@ def gdf(mu):
     return 2 * np.minimum(distance, FAR) / FAR - 1, mu[nearest]
 
 
+# %%
 def data_set(per, rng):
     """Labels, solids, fields (n, M^3) and nearest centres (n, M^3, 3)."""
     y = np.repeat(np.arange(24), per)
@@ -560,7 +571,6 @@ def data_set(per, rng):
     return y, solids, np.stack(F), np.stack(near)
 
 
-# %%
 y, solids, F, near = data_set(PER, generator(10))
 y_new, solids_new, F_new, near_new = data_set(8, generator(11))
 
@@ -706,6 +716,7 @@ with figure(1, len(stages), alt=alt, caption=caption, width=7.4, height=2.5) as 
         ax.imshow(slices, origin="lower", cmap="viridis", vmin=-1, vmax=1)
         ax.set_title(f"t = {t}", fontsize="small")
         ax.axis("off")
+
 
 # %% [markdown]
 # How good are they? A field *agrees* with its label if the training field nearest to it has the
@@ -921,6 +932,7 @@ with figure(1, 5, alt=alt, caption=caption, width=7.6, height=4.9) as axes:
         ax.imshow(np.concatenate([shown[n] for n in (4, 20, 40)]))
         ax.set_title(name.replace(", ", ",\n"), fontsize="small")
         ax.axis("off")
+
 
 # %% [markdown]
 # A loss on the volume counts each channel of each node alike, although most of the nodes are empty,
