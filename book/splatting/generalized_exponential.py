@@ -186,6 +186,7 @@ from gaussbook.plotting import PALETTE, animation, figure
 from gaussbook.progress import progress
 from gaussbook.scale import scale
 from gaussbook.splatting import RenderOptions, render
+from gaussbook.sweep import sweep
 from gaussbook.tables import table
 
 claims = Claims("generalized_exponential")
@@ -618,11 +619,18 @@ SIZES = scale(default=(2, 5), paper=(2, 5, 8, 10, 15, 20, 50, 100))
 MODELS = scale(default=("Gaussian", "GEF"), paper=tuple(PROFILES))
 SEEDS, STEPS = range(scale(default=10, paper=20)), scale(default=1500, paper=10_000)
 MODES = scale(default=(True,), paper=(True, False))  # positive weights, real weights
-error, fits = {}, {}
-for cell in product(SIZES, MODELS, MODES):
-    K, model, positive = cell
-    errors, fits[cell] = fit_mixtures(x, y, K, model, SEEDS, STEPS, positive)
-    error[cell] = np.median(errors, axis=0)
+
+
+def fit_cell(K, model, positive):
+    """All runs of one size, model and kind of weights, on all signals."""
+    return fit_mixtures(x, y, K, model, SEEDS, STEPS, positive)
+
+
+cells = list(product(SIZES, MODELS, MODES))
+named = [dict(zip(("K", "model", "positive"), cell, strict=True)) for cell in cells]
+found = sweep(fit_cell, named, workers=scale(default=1, paper=None), description="mixtures")
+error = {cell: np.median(errors, axis=0) for cell, (errors, _) in zip(cells, found, strict=True)}
+fits = {cell: curves for cell, (_, curves) in zip(cells, found, strict=True)}
 
 # %%
 PAPER = {
@@ -1476,7 +1484,8 @@ claims.report()
 #
 # With `GAUSSBOOK_SCALE=paper` the same cells run the simulation as in the authors' notebook, with 1000
 # points, all eight sizes, four models, both kinds of weights, 20 runs and 10 000 steps, and the page for
-# 3000 steps. The scene grows to 400 × 400 pixels, 100 views, 30 000 iterations with the published
+# 3000 steps. The 64 cells of the simulation then run side by side, on all cores, or on the Dask cluster
+# whose scheduler's address stands in `GAUSSBOOK_DASK`. The scene grows to 400 × 400 pixels, 100 views, 30 000 iterations with the published
 # thresholds and intervals, up to 300 000 Gaussians, and to three scenes: blocks, rods alone, and the
 # chequered sphere. That meets the comparison of memory and quality between the arms, not the numbers of
 # the real scenes; these can be had by reading a folder with `gaussbook.splatting.load_nerf_synthetic` or
