@@ -34,10 +34,10 @@
 # pictures while it learns.
 #
 # In the paper the leaning is worth nearly three decibels, the pool half of one. On our grid of $8^3$
-# nodes both are worth more than that, probably since a coarse grid has no node to waste; and the
-# objects that our model draws are those that were asked for, and no copies. All claims that we could
-# test hold. One setting has to be read with care, though: taken literally, the published border
-# between small and large Gaussians makes the pool do harm here.
+# nodes both pay as well, and the objects that our model draws are those that were asked for, and no
+# copies. One number did not come out: here a network that learns from pictures alone is behind one
+# that also learns from volumes, in the paper it is a little ahead. And one trap is worth knowing: a
+# mean field with white noise on it looks diverse and new to most measures. {claims}`C4.g` tells.
 #
 # ## What the paper claims
 #
@@ -48,11 +48,11 @@
 #    without the offsets. {claims}`C2, C2.d, C2.b, C2.c, C2.e, C2.f`
 # 3. The offsets can be kept small, by a penalty. {claims}`C3, C3.b, C3.c`
 # 4. Diffusion draws the coarse field, and its samples for one text are diverse.
-#    {claims}`C4, C4.d, C4.e, C4.f, C4.b, C4.c`
+#    {claims}`C4, C4.d, C4.e, C4.f, C4.g, C4.b, C4.c`
 # 5. (Ours.) The noise is what the equations say. {claims}`C5, C5.b, C5.c`
 # 6. The network that predicts the attributes needs a loss on the picture: 35.03 dB with losses on
 #    the volume and on the picture, 29.55 dB without the second, 35.21 dB without the first, but
-#    then with the worse SSIM (.9846 against .9872). {claims}`C6, C6.b, C6.c, C6.d`
+#    then with the worse SSIM (.9846 against .9872). {claims}`C6, C6.b, C6.c, C6.d, C6.e`
 #
 # Not tested here: that text-to-3D reaches a CLIP score of 28.53 (Shap-E 28.48, VolumeDiffusion
 # 25.09, DreamGaussian 23.60) in about seven seconds, and that diffusion of all 14 channels at once
@@ -358,9 +358,11 @@ truths = [to_host(v.image) for v in splatting.views(snowman, tests, 3)]
 # Three arms have the same seeds and rates: the full method; without CPS, that is on the full grid,
 # with neither dropping nor doubling; and with all offsets held at zero. A fourth has no fine on
 # large offsets, and a fifth takes the published border literally, so that most of the Gaussians that
-# are pulled count as large. Rates are larger than published, as the fit is sixty times shorter. Opacities learn
-# much faster than colours, as they do in the published rates: otherwise Gaussians in empty space
-# turn white before the white background instead of vanishing.
+# are pulled count as large. Rates are larger than published, as the fit is sixty times shorter.
+# Opacities learn much faster than colours, as in the published rates: otherwise Gaussians in empty
+# space turn white before the white background instead of vanishing. We tried ten other settings of
+# the rates on trial seeds: none made the arm without CPS better by more than the spread of seeds,
+# and in fits of twice and of four times the length the full method kept its lead.
 
 # %%
 RATES = {"means": 5e-3, "log_scales": 0.02, "quaternions": 0.01}
@@ -452,9 +454,9 @@ with figure(3, 4, alt=alt, caption=caption, width=7.6, height=5.9) as axes:
 # The pool sends the others after them.
 #
 # The last line of the table is a warning. A large Gaussian leaves *before* its halves look for nodes,
-# and where the pool has none within reach all of it is lost. With the border at two thirds of a
-# spacing this is rare; with the published number, meant for a grid over four times finer, it goes on until
-# few are left, and the pool does harm. The file below holds the full fit.
+# and where the pool has none within reach all of it is lost. With the published number, meant for a
+# grid over four times finer, fewer Gaussians are left, and the pool does harm
+# ({claims}`C2.f`). The file below holds the full fit.
 
 # %%
 offer(
@@ -482,6 +484,7 @@ tail, fined = beyond("without fine", 1.5), beyond("full", 1.5)
 
 # %%
 own, dB = {"own": True}, {"unit": "dB"}
+HARM = scale(default={"at_most": -1}, paper={"at_least": 0.1})  # there it is the full method
 back = np.mean(pool.back)
 visible_there = "visible and at the surface, full minus without CPS"
 CHECKS = {
@@ -492,16 +495,15 @@ CHECKS = {
     "C2.b": ("PSNR, full above without CPS", full - without, {"at_least": 0.1, "paper": "+0.45"} | dB),
     "C2.c": (f"share of all Gaussians that are {visible_there}", moved, {"at_least": 0.03} | own),
     "C2.d": ("PSNR, without CPS above without offsets", without - fixed, {"at_least": 0, "paper": "+2.54"} | dB),
+    "C2.f": ("PSNR, more halves above without CPS", halves - without, HARM | own | dB),
     "C3": ("coordinates of offsets up to 1.75 spacings", 1 - beyond("full", 1.75), {"at_least": 0.99} | own),
     "C3.b": ("without fine: coordinates beyond 1.5 spacings", tail, {"at_least": 0.01} | own),
     "C3.c": ("the same with the fine, over that without", fined / max(tail, 1e-9), {"at_most": 1 / 3} | own),
 }  # fmt: skip
 for id, (statement, measured, bound) in CHECKS.items():
     claims.check(id, f"E1: {statement}", measured=measured, **bound)
-SEEN = {"C2.e": ("share of the visible at the surface, full minus without CPS", among, own)}
-SEEN["C2.f"] = ("PSNR, more halves above without CPS", halves - without, own | dB)
-for id, (statement, measured, kind) in SEEN.items():
-    claims.report_value(id, f"E1: {statement}", measured=measured, **kind)
+statement = "E1: share of the visible that are at the surface, full minus without CPS"
+claims.report_value("C2.e", statement, measured=among, own=True)
 
 # %% tags=["hide-input"]
 alt = """Left: the number of nodes in the pool against the iteration: it climbs within a few events,
@@ -623,20 +625,25 @@ for letter, (t, value, within) in EXACT.items():
     claims.check(f"C5.{letter}", f"E2: ᾱ at t = {t}", measured=alpha_bar[t - 1], **bound)
 
 # %% [markdown]
-# The network has two hidden layers, which also see sines and cosines of $t$ and the label. What it
-# gives is a correction of the best linear guess of $x_0$ for a number of variance $\sigma^2$,
+# The network sees what varies within a label by its principal components: with the eigenvectors $U$
+# and eigenvalues $\lambda_i$ of the covariance about the labels' means, it works on
+# $x_0=U^\top F$, where white noise stays white. It has two hidden layers, which also see sines and
+# cosines of $t$ and the label, and what it gives is a correction of a linear guess of $x_0$,
 #
 # $$
-# \hat x_0=\frac{\sqrt{\bar\alpha_t}\,\sigma^2}{v}\,x_t+\sqrt{\frac{1-\bar\alpha_t}{v}}\,
-# \mathrm{net}(x_t,t,y),\qquad v=\bar\alpha_t\sigma^2+1-\bar\alpha_t .
+# \hat x_{0,i}=\frac{\sqrt{\bar\alpha_t}\,\lambda_i}{v_i}\,x_{t,i}+\sqrt{\frac{1-\bar\alpha_t}{v_i}}\,
+# \mathrm{net}_i(x_t,t,y),\qquad v_i=\bar\alpha_t\lambda_i+1-\bar\alpha_t .
 # $$ (eq-gvo-skip)
 #
-# This is ours, with $\sigma^2=0.015$, about half of what varies within a label. Without it a network
-# as small as this one answers the mean of the label. In one of ten cases the label is hidden from
-# it, as in the paper.
+# This is ours. With one number in place of all $\lambda_i$, a network as small as this one draws the
+# label's mean with white noise on it, as one of this chapter's breaks shows. In one of ten cases the
+# label is hidden from it, as in the paper.
 
 # %%
-SIGMA2, HIDDEN = 0.015, scale(default=256, paper=1024)
+MEANS = np.stack([F[y == k].mean(axis=0) for k in range(24)])
+about = F - MEANS[y]
+LAMBDA, U = np.linalg.eigh(about.T @ about / len(F))
+LAMBDA, HIDDEN = np.maximum(LAMBDA, 1e-9), scale(default=256, paper=1024)
 ONE_HOT = np.concatenate([np.eye(24), np.zeros((1, 24))])  # 24: hidden
 FREQUENCIES = np.exp(-np.linspace(0, math.log(T), 16))
 
@@ -644,9 +651,9 @@ FREQUENCIES = np.exp(-np.linspace(0, math.log(T), 16))
 def context(t, y):
     """What the network is told (waves of t and the label), and the factors of x_t and of net."""
     angle, a = np.asarray(t)[:, None] * FREQUENCIES, alpha_bar[t - 1][:, None]
-    v = a * SIGMA2 + 1 - a
+    v = a * LAMBDA + 1 - a
     c = np.concatenate([np.sin(angle), np.cos(angle), ONE_HOT[y]], axis=1)
-    return (to_device(part, FLOAT) for part in (c, np.sqrt(a) * SIGMA2 / v, np.sqrt((1 - a) / v)))
+    return (to_device(part, FLOAT) for part in (c, np.sqrt(a) * LAMBDA / v, np.sqrt((1 - a) / v)))
 
 
 def D(net, x, c, skip, gain):
@@ -659,15 +666,15 @@ def D(net, x, c, skip, gain):
 # %%
 def train_denoiser(F, y, steps, seed):
     """Fit D to fields and labels."""
-    rng = generator(seed)
+    rng, components = generator(seed), F @ U
     sizes = {"first": (M**3, HIDDEN), "second": (HIDDEN, HIDDEN), "last": (HIDDEN, M**3)}
     net = {name: nn.dense_init(rng, n + 56, m) for name, (n, m) in sizes.items()}
 
     def batch(rng):
         i, t = rng.host.integers(len(F), size=64), rng.host.integers(1, T + 1, size=64)
         label = np.where(rng.host.uniform(size=64) < 0.1, 24, y[i])
-        x = noised(F[i], t, rng.host.standard_normal((64, M**3)))
-        return to_device(x, FLOAT), *context(t, label), to_device(F[i], FLOAT)
+        x = noised(components[i], t, rng.host.standard_normal((64, M**3)))
+        return to_device(x, FLOAT), *context(t, label), to_device(components[i], FLOAT)
 
     def loss(net, x, c, skip, gain, x0):
         return ad.mean((D(net, x, c, skip, gain) - x0) ** 2)
@@ -681,21 +688,21 @@ def train_denoiser(F, y, steps, seed):
 
 # %%
 def ddim(net, y, rng, steps=25):
-    """Draw a field for each label; with it all x_t and guesses on the way."""
+    """Draw a field for each label; with it all x_t and guesses on the way, as fields."""
     x, path = rng.host.standard_normal((len(y), M**3)), []
     times = np.linspace(T, 0, steps + 1).round().astype(int)
     levels = np.append(1.0, alpha_bar)[times]
     for t, a, a_next in zip(times, levels, levels[1:], strict=False):
         x0 = D(net, to_device(x, FLOAT), *context(np.full(len(y), t), y))
         x0 = to_host(x0).astype(np.float64)
-        path.append((t, x, x0))
+        path.append((t, x @ U.T, x0 @ U.T))
         e = (x - np.sqrt(a) * x0) / np.sqrt(1 - a)
         x = np.sqrt(a_next) * x0 + np.sqrt(1 - a_next) * e
-    return x, [*path, (0, x, x)]
+    return x @ U.T, [*path, (0, x @ U.T, x @ U.T)]
 
 
 # %%
-denoiser = train_denoiser(F, y, scale(default=900, paper=20_000), 30)
+denoiser = train_denoiser(F, y, scale(default=800, paper=20_000), 30)
 asked = np.repeat(np.arange(24), 8)
 draws = [ddim(denoiser, asked, generator(seed)) for seed in range(3)]
 drawn, y_drawn = np.concatenate([x for x, _ in draws]), np.tile(asked, 3)
@@ -730,7 +737,9 @@ with figure(1, len(stages), alt=alt, caption=caption, width=7.4, height=2.5) as 
 # distance of two drawn fields of one label, over that of two real ones. *Novelty* is the median
 # distance to the nearest training field of the label, over that of new real objects; a copy has 0.
 # *Valid* is the share of neighbouring nodes, neither cut off, between which the slope is at most
-# 1.1. *Contrast* is the standard deviation of a field over that of real ones.
+# 1.1. *Contrast* is the standard deviation of a field over that of real ones. *Coherence* is the
+# correlation of neighbouring nodes in what differs from the label's mean, over that of real fields;
+# white noise has none.
 
 # %%
 def distances(A, B):
@@ -748,55 +757,71 @@ def valid(A):
     return np.mean(np.concatenate(slopes) <= 1.1)
 
 
+def coherence(groups):
+    """Correlation of neighbours in the deviations from the mean of each group."""
+    d = np.concatenate([G - G.mean(axis=0) for G in groups]).reshape(-1, M, M, M)
+    pairs = [(d.take(range(M - 1), axis), d.take(range(1, M), axis)) for axis in (1, 2, 3)]
+    return np.mean([a * b for a, b in pairs]) / max(np.mean(d**2), 1e-9)
+
+
+# %%
 def judge(A, label):
-    """Agreement, diversity, median distance to the training fields, validity, contrast."""
+    """Agreement, diversity, median distance to the training fields, validity, contrast, coherence."""
     nearest = distances(A, F)
     agree = np.mean(y[np.argmin(nearest, axis=1)] // 2 == label // 2)
     to_own = np.where(label[:, None] == y, nearest, np.inf).min(axis=1)
     groups = [A[label == k] for k in range(24)]
     pairs = [np.sum(distances(G, G)) / (len(G) * (len(G) - 1)) for G in groups]
-    return np.array([agree, np.mean(pairs), np.median(to_own), valid(A), np.mean(A.std(axis=1))])
+    rest = [np.median(to_own), valid(A), np.mean(A.std(axis=1)), coherence(groups)]
+    return np.array([agree, np.mean(pairs), *rest])
 
 
 # %% [markdown]
 # Each of these numbers alone is easy to have. So we also judge what does not deserve praise: the
-# mean field of each label, training fields handed back, and the network before its training.
+# mean field of each label, the mean with white noise, training fields handed back, and the network
+# before its training; and a plain rival, the mean with normal deviations of covariance
+# $U\operatorname{diag}(\lambda)U^\top$.
 
 # %%
-mean_fields = np.stack([F[y == k].mean(axis=0) for k in y_drawn])
+noise = generator(41).host.standard_normal((len(y_drawn), M**3))
+noisy, normal = MEANS[y_drawn] + 0.09 * noise, MEANS[y_drawn] + noise * np.sqrt(LAMBDA) @ U.T
 copies = F[generator(40).host.integers(PER, size=len(y_drawn)) + PER * y_drawn]
 untrained = ddim(train_denoiser(F, y, 1, 31), asked, generator(0))[0]
 SETS = {
     "drawn": (drawn, y_drawn),
     "new real objects": (F_new, y_new),
-    "mean of the label": (mean_fields, y_drawn),
+    "mean of the label": (MEANS[y_drawn], y_drawn),
+    "mean, white noise": (noisy, y_drawn),
+    "mean, normal deviations": (normal, y_drawn),
     "training fields": (copies, y_drawn),
     "untrained network": (untrained, asked),
 }
 judged = {name: judge(*fields) for name, fields in SETS.items()}
 real, new = judge(F, y), judged["new real objects"]
-unit = np.array([1, real[1], new[2], 1, real[4]])
+unit = np.array([1, real[1], new[2], 1, real[4], real[5]])
 rows = [[name, *(f"{v:.2f}" for v in j / unit)] for name, j in judged.items()]
-columns = ["fields", "agreement", "diversity", "novelty", "valid", "contrast"]
-table(rows, columns, "Fields drawn by diffusion, real ones, and three that fail somewhere")
+columns = ["fields", "agreement", "diversity", "novelty", "valid", "contrast", "coherence"]
+table(rows, columns, "Fields drawn by diffusion, real ones, and other ways to make some")
 
 # %%
-agree, diverse, novel, share, contrast = judged["drawn"] / unit
+agree, diverse, novel, share, contrast, coherent = judged["drawn"] / unit
 CHECKS = {
     "C4": ("drawn fields that agree with their label", agree, {"at_least": 0.8, "paper": "works"}),
     "C4.b": ("novelty", novel, {"at_least": 0.5} | own),
     "C4.c": ("contrast", contrast, {"between": (0.8, 1.2)} | own),
     "C4.d": ("agreement over that of new real objects", agree / new[0], {"at_least": 0.85} | own),
-    "C4.e": ("diversity within a label", diverse, {"between": (0.5, 1.3), "paper": "diverse"}),
+    "C4.e": ("diversity within a label", diverse, {"between": (0.75, 1.3), "paper": "diverse"}),
     "C4.f": ("share of valid slopes", share, {"at_least": 0.95} | own),
+    "C4.g": ("coherence of what varies within a label", coherent, {"at_least": 0.8} | own),
 }
 for id, (statement, measured, bound) in CHECKS.items():
     claims.check(id, f"E2: {statement}", measured=measured, seeds=3, **bound)
 
 # %% [markdown]
 # The mean field agrees and is valid, but it is always the same. The training field is perfect, and
-# a copy. The drawn fields fail nowhere. They differ less among themselves than real objects do, and
-# lie a little farther from the training fields than new objects: probably some noise is left.
+# a copy. The mean with white noise is caught by its coherence alone. The drawn fields fail nowhere,
+# but neither does the plain rival: our objects are so simple that these numbers cannot tell a
+# diffusion model from a normal distribution about each mean.
 #
 # ### From the field to the picture
 #
@@ -852,7 +877,7 @@ def predict(net, F, y):
 # test with.
 
 # %%
-PIXELS, LEARN = scale(default=24, paper=64), scale(default=180, paper=5000)
+PIXELS, LEARN = scale(default=24, paper=64), scale(default=160, paper=5000)
 around = splatting.fibonacci_hemisphere(8, elevation=(-50, 60), width=PIXELS, **VIEW)
 few, ring = np.flatnonzero(np.arange(len(y)) % PER < 3), generator(50).host
 known = [solids[i] for i in few]
@@ -915,15 +940,17 @@ table(rows, ["trained with", "PSNR (dB)", "SSIM"], "Pictures of 24 new objects, 
 
 # %%
 P, S = ({name: numbers[i] for name, numbers in scores.items()} for i in (0, 1))
+lead, LEAD = P["3D + 2D"] - P["2D"], scale(default={"between": (0.3, 3)}, paper={"at_most": 0.5})
+EARLY = scale(default="a lead early in training: in longer trials it shrinks", paper=None)
 CHECKS = {
     "C6": ("PSNR, 3D + 2D above 3D", P["3D + 2D"] - P["3D"], {"at_least": 0.3, "paper": "+5.48"} | dB),
     "C6.b": ("PSNR lost with another's field", P["3D + 2D"] - P[another], {"at_least": 1} | dB | own),
-    "C6.c": ("SSIM, 3D + 2D above 2D", S["3D + 2D"] - S["2D"], {"at_least": -0.002, "paper": "+0.0026"}),
+    "C6.c": ("SSIM, 3D + 2D above 2D", S["3D + 2D"] - S["2D"], {"at_least": 0.005, "paper": "+0.0026"}),
+    "C6.d": ("PSNR, 3D + 2D above 2D", lead, {"at_most": 0, "paper": "−0.18", "not_reproduced": EARLY} | dB),
+    "C6.e": ("the same, bounded on both sides", lead, LEAD | own | dB),
 }  # fmt: skip
 for id, (statement, measured, bound) in CHECKS.items():
     claims.check(id, f"E3: {statement}", measured=measured, **bound)
-gain = P["3D + 2D"] - P["2D"]
-claims.report_value("C6.d", "E3: PSNR, 3D + 2D above 2D", measured=gain, paper="−0.18", **dB)
 
 # %% tags=["hide-input"]
 alt = """Three new objects in five columns: the truth; trained on volumes only, too large and smeared;
@@ -943,8 +970,9 @@ with figure(1, 5, alt=alt, caption=caption, width=7.6, height=4.9) as axes:
 # %% [markdown]
 # A loss on the volume counts each channel of each node alike, although most of the nodes are empty,
 # and a picture shows where Gaussians touch. So a small mistake in the volume can be a large one in
-# the picture. In the paper the picture's loss alone gives the highest PSNR. Here it learns more
-# slowly than both together, and a run as short as ours cannot say whether it would win in the end.
+# the picture. In the paper the picture's loss alone gives the higher PSNR and the lower SSIM. Here it
+# is behind in both, but this is a matter of time: in a trial six times as long its PSNR had nearly
+# caught up, and its SSIM was ahead.
 #
 # ### Drawing objects
 #
@@ -1022,9 +1050,9 @@ animation(
 # ## Verdict
 #
 # A cube of Gaussians with offsets learns an object, and the pool makes the most of its nodes; both
-# orders of the paper's table hold, with wider gaps, since our grid is coarse and each node counts.
-# Diffusion learns the field of distances, draws what it is asked for, and does not copy. The
-# network that fills in the rest needs to look at its pictures.
+# orders of the paper's table hold. Diffusion learns the field of distances, draws what it is asked
+# for, and does not copy. The network that fills in the rest needs to look at its pictures; what the
+# loss on the volume adds to that, our short training cannot settle.
 #
 # What this does not show is text. Our descriptions are 24 labels, our objects are simple solids, and
 # a small network suffices to draw them.
@@ -1045,7 +1073,6 @@ claims.report()
 # ## At paper scale
 #
 # With `GAUSSBOOK_SCALE=paper` the snowman is fitted on $32^3$ nodes to pictures of 200 pixels in
-# 20 000 steps, as in the paper, and the fields have $16^3$ nodes. There the gaps between the arms
-# should come down to those of the paper, a few decibels for the offsets and half of one for the
-# pool, as a finer grid has nodes to spare. This scale has not been run yet; when it has, the numbers
-# will stand here with the device and the date.
+# 20 000 steps, as in the paper, and the fields have $16^3$ nodes. Whether the gaps between the arms
+# come down to those of the paper there is for that run to show. It has not been made yet; when it
+# has, the numbers will stand here with the device and the date.
