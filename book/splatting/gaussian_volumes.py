@@ -24,14 +24,13 @@
 # A fixed grid of Gaussians learns an object from photographs, and a small diffusion model draws new
 # objects that nobody has photographed: these two things you take away from this chapter.
 #
-# A cloud of Gaussians, as splatting makes it, is awkward to generate. It is a list without an
-# order, its length changes while it is being fitted, and networks like neither.
-# {cite:t}`gaussian_volumes` give the cloud the shape of a picture, only in three dimensions: a cube
-# of $N\times N\times N$ nodes, one Gaussian at each, which may lean out of its place a little.
-# During the fit, nodes that nobody needs wait in a pool until a crowded place asks for them. And
-# generation goes in two steps: first a coarse field that says how far the nearest Gaussian is,
-# drawn by diffusion; then everything else from the field, by a network that looks at its own
-# pictures while it learns.
+# A cloud of Gaussians, as splatting makes it, is awkward to generate: a list without an order, whose
+# length changes while it is fitted. {cite:t}`gaussian_volumes` give the cloud the shape of a picture,
+# only in three dimensions: a cube of $N\times N\times N$ nodes, one Gaussian at each, which may lean
+# out of its place a little. During the fit, nodes that nobody needs wait in a pool until a crowded
+# place asks for them. Generation goes in two steps: diffusion draws a coarse field that says how far
+# the nearest Gaussian is; then a network, which looks at its own pictures while it learns, makes
+# everything else from the field.
 #
 # In the paper the leaning is worth nearly three decibels, the pool half of one. On our grid of $8^3$
 # nodes both pay as well, and the objects that our model draws are those that were asked for, and no
@@ -323,8 +322,8 @@ class Pool:
 #
 # ### A snowman in a grid
 #
-# The object is a snowman with ears, on whose body lies a photograph of a cup of coffee. A ray
-# caster makes the pictures, from all around: 24 to learn from, 8 to test with.
+# A snowman with ears wears a photograph of a cup of coffee. A ray caster makes the pictures, from all
+# around: 24 to learn from, 8 to test with.
 
 # %%
 def in_cube(scene, side=0.9):
@@ -421,10 +420,9 @@ caption = f"Fits of {N**3} Gaussians, mean of {len(tests)} test views (HF: fine 
 table(rows, columns, caption)
 
 # %% tags=["hide-input"]
-alt = """A snowman with ears and a photograph on its body, in four columns: the truth, the full
-method, the fit without the pool and the fit without offsets. The full method shows it a little
-soft, with its nose; without the pool the nose is fainter and the photograph washed out; without
-offsets all is a blur. The error maps get brighter from left to right."""
+alt = """A snowman with a photograph on its body, in four columns: the truth, the full method, a little
+soft; without the pool, with a fainter nose and a washed-out photograph; and without offsets, a blur.
+The error maps get brighter from left to right."""
 caption = """A test view (top), the head enlarged (middle), and the absolute error against the
 truth, black 0 to bright 0.4 (bottom)."""
 shot = 2
@@ -480,10 +478,9 @@ statement = "E1: share of the visible that are at the surface, full minus withou
 claims.report_value("C2.e", statement, measured=among, own=True)
 
 # %% tags=["hide-input"]
-alt = """Left: the number of nodes in the pool against the iteration: it climbs within a few events,
-stays level, and falls to zero when all return. Right: histogram of the offsets of visible Gaussians
-in spacings: both curves fall; with the fine nothing lies beyond one and a half, without it a tail
-goes on."""
+alt = """Left: the number of nodes in the pool climbs within a few events, stays level, and falls to
+zero when all return. Right: histograms of offsets: both fall; with the fine none is over one and a
+half, without it a tail goes on."""
 caption = """Left: the pool of the full method during the fit. Right: the offsets $|\\Delta\\mu|/h$ of
 visible Gaussians, each coordinate counted; the dotted line is $\\epsilon$."""
 with figure(1, 2, alt=alt, caption=caption, width=7.4, height=2.8) as (left, right):
@@ -561,10 +558,9 @@ y, solids, F, near = data_set(PER, generator(10))
 y_new, solids_new, F_new, near_new = data_set(8, generator(11))
 
 # %% [markdown]
-# The noise, {eq}`eq-gvo-noise`, can be checked by another way to make it: $t$ small steps
-# $x_s=\sqrt{1-\beta_s}\,x_{s-1}+\sqrt{\beta_s}\,e_s$. Followed for the mean's factor and the
-# variance, they say what `noised` must give. We pool all nodes of 2000 draws, and count deviations
-# in standard errors, $z$.
+# The noise, {eq}`eq-gvo-noise`, can also be made by $t$ small steps
+# $x_s=\sqrt{1-\beta_s}\,x_{s-1}+\sqrt{\beta_s}\,e_s$. The mean's factor and the variance, followed
+# through them, say what `noised` must give: over all nodes of 2000 draws, in standard errors, $z$.
 
 # %%
 T = 1000
@@ -794,9 +790,8 @@ for id, (statement, measured, bound) in CHECKS.items():
 #
 # The second network sees, for each node, $F$ at this node and its 26 neighbours, and the label. It
 # gives eight channels: offset, colour, one log-scale and opacity (our Gaussians are round). The
-# volumes $V$ that it should match are again a stand-in. Their centres lie a little behind the
-# nearest point of the surface, whose shaded colour they have, and nodes more than 0.7 spacings away
-# fade out. The constants were chosen so that these volumes make good pictures.
+# volumes $V$ are again a stand-in: centres a little behind the nearest point of the surface, with its
+# shaded colour; nodes more than 0.7 spacings away fade out.
 
 # %%
 SIZE, INSET = 0.2 * step, 0.4 * step
@@ -898,9 +893,7 @@ def score_volumes(volumes):
 WEIGHTS = {"3D": (1, 0), "3D + 2D": (1, 1), "2D": (0, 1)}
 nets = {name: train_predictor(*w) for name, w in WEIGHTS.items()}
 both, another = nets["3D + 2D"], "3D + 2D, another's field"
-ideal = stand_in([solids_new[i] for i in held], near_new[held], F_new[held])
-scores = {"(the stand-in volumes)": score_volumes(ideal)}
-scores |= {k: score_volumes(predict(net, F_new[held], y_new[held])) for k, net in nets.items()}
+scores = {k: score_volumes(predict(net, F_new[held], y_new[held])) for k, net in nets.items()}
 scores[another] = score_volumes(predict(both, F_new[held + 1], y_new[held]))
 rows = [[name, *numbers] for name, (*numbers, _) in scores.items()]
 table(rows, ["trained with", "PSNR (dB)", "SSIM"], "Pictures of 24 new objects, two views each")
@@ -935,11 +928,10 @@ with figure(1, 5, alt=alt, caption=caption, width=7.6, height=4.9) as axes:
 
 
 # %% [markdown]
-# A loss on the volume counts each channel of each node alike, although most of the nodes are empty,
-# and a picture shows where Gaussians touch. So a small mistake in the volume can be a large one in
-# the picture. In the paper the picture's loss alone gives the higher PSNR and the lower SSIM. Here it
-# is behind in both, but this is a matter of time: in a trial six times as long its PSNR had nearly
-# caught up, and its SSIM was ahead.
+# A loss on the volume counts each channel of each node alike, although most nodes are empty. In the
+# paper the picture's loss alone gives the higher PSNR and the lower SSIM. Here it is behind in both,
+# but this is a matter of time: in a trial six times as long its PSNR had nearly caught up, and its
+# SSIM was ahead.
 #
 # ### Drawing objects
 #
@@ -1007,10 +999,9 @@ claims.report()
 # %% [markdown]
 # ## What was not tested
 #
-# Texts, CLIP scores, LPIPS and the seven seconds need trained networks and a data set that no
-# library of this book bundles. That diffusion of all 14 channels at once is worse would take as long
-# to try as the chapter. Our two networks learn from volumes made from surfaces, not fitted; so
-# rotations and three scales for each Gaussian, which the paper sorts and writes as angles, do not
+# CLIP scores, LPIPS and seconds need trained networks and a data set that no library of this book
+# bundles; diffusion of all 14 channels would take as long as the chapter. Our two networks learn from
+# volumes made from surfaces, not fitted, so the rotations and three scales of each Gaussian do not
 # occur. The version that starts from a picture was left out.
 #
 # ## At paper scale

@@ -42,7 +42,7 @@ BREAKS = [
     Break(
         "the mean field of the label as every sample",
         ("C4.e",),
-        {'"drawn": (drawn, y_drawn),': '"drawn": (mean_fields, y_drawn),'},
+        {'"drawn": (drawn, y_drawn),': '"drawn": (MEANS[y_drawn], y_drawn),'},
         competitor=True,
     ),
     Break(
@@ -52,9 +52,29 @@ BREAKS = [
         competitor=True,
     ),
     Break(
+        "the mean field with white noise as every sample",
+        ("C4.g",),
+        {'"drawn": (drawn, y_drawn),': '"drawn": (noisy, y_drawn),'},
+        competitor=True,
+    ),
+    Break(
+        "the middle of two training fields as every sample",
+        ("C4.e",),
+        {
+            '"drawn": (drawn, y_drawn),': '"drawn": ((copies + copies[::-1].reshape(3, 24, 8, -1)'
+            "[:, ::-1].reshape(copies.shape)) / 2, y_drawn),"
+        },
+        competitor=True,
+    ),
+    Break(
+        "one variance for all components of the denoiser",
+        ("C4.g",),
+        {"np.maximum(LAMBDA, 1e-9), scale": "0 * LAMBDA + 0.015, scale"},
+    ),
+    Break(
         "an untrained denoiser",
         ("C4", "C4.c", "C4.e"),
-        {'"drawn": (drawn, y_drawn),': '"drawn": (untrained, asked),'},
+        {"scale(default=800,": "scale(default=1,"},
     ),
     Break(
         "the noise schedule shifted by one",
@@ -66,6 +86,11 @@ BREAKS = [
         ("C6", "C6.c"),
         {'"3D + 2D": (1, 1)': '"3D + 2D": (1, 0)'},
         competitor=True,
+    ),
+    Break(
+        "the network of the picture loss alone given out as that of both",
+        ("C6.c", "C6.e"),
+        {'"3D + 2D": (1, 1)': '"3D + 2D": (0, 1)'},
     ),
     Break(
         "the predictor is told the label alone",
