@@ -518,6 +518,7 @@ CELLS, step = grid(M), 1 / (M - 1)
 FAR = 2.5 * step
 
 
+# %%
 def draw_object(y, rng):
     """A solid of label y."""
     shape, r, aspect = LABELS[y]
