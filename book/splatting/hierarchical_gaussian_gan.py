@@ -29,9 +29,10 @@
 #
 # This chapter builds the family tree, checks its rules exactly, and then trains 168 blobs against a
 # critic on pictures of 12 × 12 pixels: once with parents, once with a limit on the size alone, and
-# once without any rule, three seeds each. The rules hold as promised. With parents, the toy learns
-# its objects in 200 steps; without them, at the same cost, it paints one pale cloud for all.
-# Unlike in the paper, nothing *diverges* at this size, and we say so.
+# once without any rule, three seeds each. The tree's rules hold exactly. With parents, the generator
+# finds compact and varied things in 200 steps; without them, from the same random numbers, it paints
+# nearly the same fog for every one. One claim we could not reproduce: at this size the unconstrained
+# generator is poor, but its Gaussians do not vanish.
 #
 # ## What the paper claims
 #
@@ -41,7 +42,8 @@
 # 3. The generator is as good as others that are consistent in 3D: FID 6.59 on faces of 256 × 256
 #    pixels (lower is better), where the best of them has 5.14. {claims}`C3.a, C3.b, C3.c, C3.d`
 # 4. A generator of unconstrained Gaussians is unstable or poor: FID about 300, and 95.97 with a
-#    limit on the scale, where the full model has 6.59. {claims}`C4.a, C4.b`
+#    limit on the scale, where the full model has 6.59. The
+#    unconstrained one diverges early: its Gaussians vanish. {claims}`C4.a, C4.b, C4.c, C4.d`
 # 5. Splatting is far faster than casting rays: 2.7 ms for an image where others take 106.8 and
 #    173.0 ms (256 × 256), and 3.0 where they take 402.1 and 197.9 (512 × 512). {claims}`C5.a, C5.b`
 # 6. The coarse levels draw a blurred whole, the fine ones the detail. {claims}`C6.a, C6.b, C6.c`
@@ -135,6 +137,7 @@ from gaussbook.transport import bures_wasserstein
 
 claims = Claims("hierarchical_gaussian_gan")
 xp = backend()
+
 
 # %% [markdown]
 # The product $q\otimes v\otimes\bar q$ of quaternions rotates $v$, and it is quadratic in $q$. With
@@ -266,7 +269,8 @@ def grow(raw, sizes):
 #
 # ### The family tree, at full size
 #
-# The paper's tree with random residuals: $N=256$, $r=4$, $L=5$, 256 pixels. We undo the rule for the
+# The paper's tree with random residuals: $N=256$, $r=4$, $L=5$, 256 pixels, ten times with
+# residuals from $N(0,1)$ and three times with scales from $N(4,1)$, which stay above the clip. We undo the rule for the
 # position, $u=\mathrm{diag}(e^{-s_P})R(q_P)^T(\mu-\mu_P)$, and count Gaussians that break a rule:
 # outside the parent's box, larger than the parent allows, or larger than $2^{-l}/16$ on level $l$.
 
@@ -305,7 +309,7 @@ def violations(G, parents, sizes):
 # %%
 total, broken, squares, inside, rows = [], [], [], [], []
 for seed in TREES:
-    for shift in (0.0, 4.0):
+    for shift in (0.0, 4.0) if seed < 3 else (0.0,):  # three with scales that stay above the clip
         G, parents, _ = grow(residuals(generator(seed), FULL, shift), FULL)
         broken.append(violations(G, parents, FULL))
         if shift:
@@ -338,7 +342,7 @@ for size, loss in ((1 / 300, 0.0), (1 / 200, math.log(2))):
 # %%
 CHECKS = {
     "C1.a": ("Gaussians in the tree", total[0], {"equals": 87296, "paper": "87,296"}),
-    "C1.e": ("that break a rule, in 20 trees", sum(broken), {"equals": 0, "paper": "none"}),
+    "C1.e": ("that break a rule, in 13 trees", sum(broken), {"equals": 0, "paper": "none"}),
     "C1.b": ("mean square of u, E tanh²Z", np.mean(squares), {"equals": 0.3943, "within": 0.005}),
     "C1.f": ("share inside the ellipsoid", np.mean(inside), {"equals": 0.385, "within": 0.01}),
     "C1.c": ("log-scales of the largest Gaussians, error", drift, {"at_most": 1e-12}),
@@ -347,9 +351,10 @@ CHECKS = {
 for id, (statement, measured, threshold) in CHECKS.items():
     own = "paper" not in threshold
     claims.check(id, f"E1: {statement}", measured=float(measured), own=own, **threshold)
-say(f"""All {total[0] * len(broken)} Gaussians keep to the rules. But only {np.mean(inside):.0%} of
+say(f"""All {total[0] * len(broken)} Gaussians of {len(broken)} trees keep to the rules. But only {np.mean(inside):.0%} of
 them lie inside the parent's *ellipsoid*, whose frame they live in; the others are in the corners of
 the box around it.""")
+
 
 # %% tags=["hide-input"]
 def ellipse(ax, mu, s, q, **style):
@@ -362,21 +367,22 @@ def ellipse(ax, mu, s, q, **style):
 
 
 one = Sizes(1, 4, 4, 16)
-raw = residuals(generator(4), one, 2.0)
-G, parents, roots = grow(raw, one)
-loose = [scatter(attributes(x, "G"), one, False) for x in raw]
-alt = """Two panels of ellipses. Left, with parents: inside one large ellipse stand four smaller
+raw = residuals(generator(4), one, 3.0)
+G, parents, _ = grow(raw, one)
+nested = [parents[0]] + [{k: v[:: one.r] for k, v in P.items()} for P in parents[2:]] + [G[3]]
+loose = [scatter(attributes(x - 3 * SCALES, "G"), one, False) for x in raw]
+alt = """Two panels of ellipses. Left, with parents: in and around one large ellipse stand four smaller
 ones, each with its own cluster of smaller ones, down to specks: a nested family. Right, without
-parents: large ellipses of all levels lie across each other everywhere."""
-caption = """One root and its descendants, outlines at one standard deviation, seen along one axis.
-Left: each lives in the frame of its parent. Right: the same residuals without parents."""
+parents: ellipses of all levels and sizes lie across each other everywhere."""
+caption = """One root and its descendants, seen along one axis, outlines at one standard deviation.
+Left: anchors of levels 0 to 2 and the Gaussians of level 3. Right: the same random numbers without
+parents."""
 with figure(1, 2, alt=alt, caption=caption, width=7.2, height=3.9, sharex=True, sharey=True) as axes:
     colours = [PALETTE[name] for name in ("black", "blue", "vermilion", "green")]
-    for ax, levels, title in zip(axes, (G, loose), ("with parents", "without"), strict=True):
+    for ax, levels, title in zip(axes, (nested, loose), ("with parents", "without"), strict=True):
         for l, level in enumerate(levels):
             for mu, s, q in zip(level["mu"], level["s"], level["q"], strict=True):
-                width = (1.6, 1.2, 0.9, 0.7)[l]
-                ellipse(ax, mu, s, q, color=colours[l], lw=width)
+                ellipse(ax, mu, s, q, color=colours[l], lw=1.6 - 0.3 * l)
             ax.plot([], [], color=colours[l], label=f"level {l}")
         ax.set(title=title, xlabel="x (world units)", ylabel="y (world units)", aspect="equal")
         ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6))
@@ -525,7 +531,7 @@ def photograph(number, thetas):
         splatting.look_at(DISTANCE * theta, (0, 0, 0), field_of_view=angle, width=WIDTH)
         for theta in thetas
     ]
-    return [splatting.view(scene, shot, 3).image for shot in shots]
+    return [splatting.view(scene, shot, 2).image for shot in shots]
 
 
 real_theta = cameras(generator(7), OBJECTS, 3)
@@ -676,8 +682,7 @@ def losses(p, z, theta, I, theta_real):
     """All games' losses in one sum; the arrays have the axes K, B, ..."""
     raw, scenes, centres = generate(p["G"], z), [], []
     for k, arm in enumerate(ARMS):
-        mine = slice(k * S, (k + 1) * S)
-        G, centre = build([x[mine] for x in raw], arm)
+        G, centre = build([x[k * S : (k + 1) * S] for x in raw], arm)
         scenes.append(together(G))
         centres.append(centre)
     scenes = {name: ad.concat([G[name] for G in scenes], axis=0) for name in scenes[0]}
@@ -742,12 +747,12 @@ for name, steps in (("early", EARLY), ("end", STEPS - EARLY)):
 # %% [markdown]
 # How good is a generator? FID compares the features of a network that was trained on photographs;
 # we have none, and take the 24 principal components of the real pictures for features. The *Fréchet
-# distance* (FD) is the distance between the Gaussians with their means and covariances, of 256 fakes
+# distance* (FD) is the distance between the Gaussians with their means and covariances, of 200 fakes
 # and of all reals. Its unit here is the variance of the real features: a generator that always
 # returns the *mean* real picture has an FD of 1.
 
 # %%
-FAKES = scale(default=256, paper=512)
+FAKES = scale(default=200, paper=512)
 rng = generator(11)
 test_z, test_theta = rng.host.normal(size=(FAKES, 16)), cameras(rng, FAKES)
 pixels = xp.astype(xp.reshape(reals, (reals.shape[0], -1)), xp.float64)
@@ -837,6 +842,9 @@ varied = {
 }
 varied = {arm: v / scatter_of(same_view) for arm, v in varied.items()}
 free = np.median(score["early", "with parents"] / score["early", "free"])
+faintest = of_arm("opacity", "free")[20:].min()
+late = {arm: of_arm("opacity", arm)[-50:].mean(axis=0) for arm in ARMS}
+fog = np.median(late["free"] / late["with parents"])
 clipped = np.median(ours / score["end", "clipped"])
 
 # %%
@@ -855,6 +863,17 @@ CHECKS = {
 for id, (statement, measured, threshold) in CHECKS.items():
     own = "paper" not in threshold
     claims.check(id, f"E2: {statement}", measured=float(measured), own=own, seeds=S, **threshold)
+claims.check(
+    "C4.c",
+    "E2: smallest mean opacity of a minibatch, free arm, after step 20",
+    measured=float(faintest),
+    at_most=0.02,
+    paper="all Gaussians vanish",
+    seeds=S,
+    not_reproduced="at this size the Gaussians grow into a fog (C4.d) and do not vanish",
+)
+statement = "E2: opacity in the last 50 steps, free arm over the arm with parents"
+claims.check("C4.d", statement, measured=float(fog), between=(1.3, 5), own=True, seeds=S)
 say(f"""Two halves of the real pictures are {floor:.2f} apart, so this is the floor. With parents the
 median FD ends at {np.median(ours):.2f}, clipped at {np.median(score["end", "clipped"]):.2f} and free
 at {np.median(score["end", "free"]):.2f}. Seen from one camera, the fakes have
@@ -879,7 +898,8 @@ with figure(1, 2, alt=alt, caption=caption, width=7.4, height=3.1) as axes:
     axes[0].set(xlabel="step", ylabel="mean opacity", ylim=(0, 1))
     axes[1].set(xlabel="step", ylabel="logit of fakes")
     axes[1].axhline(0, color="0.5", lw=0.8, ls=":")
-    axes[0].legend(fontsize="x-small", loc="upper right")
+    axes[0].legend(fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+
 
 # %% [markdown]
 # Now the pictures, first as the critic sees them.
@@ -893,22 +913,22 @@ def montage(I, columns):
 
 
 alt = """Four panels of six by four tiny pictures. Real: bright balls, boxes, cones and snowmen in
-all hues on white. With parents: compact blobs in many hues on white, some with a darker side.
-Clipped and free: pale smudges that fill the frame and all look alike."""
+all hues on white. With parents: compact dark blobs with coloured spots on white, of
+different shapes. Clipped and free: smudges on a grey ground that all look alike."""
 caption = """Random real pictures, and fakes of the first seed after the last step, from random
 cameras, 12 × 12 pixels each."""
 panels = {"real": reals[:: len(reals) // 24][:24]}
 panels |= {arm: images["end", arm][0][:24] for arm in ARMS}
-with figure(1, 4, alt=alt, caption=caption, width=7.6, height=2.0) as axes:
-    for ax, (title, I) in zip(axes, panels.items(), strict=True):
+with figure(2, 2, alt=alt, caption=caption, width=6.4, height=4.6) as axes:
+    for ax, (title, I) in zip(axes.flat, panels.items(), strict=True):
         ax.imshow(montage(I, 6), interpolation="nearest")
         ax.set_title(title, fontsize="small")
         ax.axis("off")
 
 # %% [markdown]
-# The Gaussians know nothing of pixels, and so we can draw the same scenes with 64. What training
-# never saw is rough, but what has been learned shows: with parents there is an object, in the middle,
-# in its own colour; without, a fog.
+# The Gaussians know nothing of pixels, and so we can draw the same scenes with 64. With parents there
+# is a thing in the middle, compact and solid from all sides. It is not yet a ball or a cone, but its
+# place, shape and tint depend on $z$. Without, there is a fog that hardly does.
 
 # %% tags=["hide-input"]
 BIG = 64
@@ -917,24 +937,25 @@ turns = np.stack([np.cos(AZIMUTHS), np.sin(AZIMUTHS), 0.25 * np.ones(3)], axis=1
 turns /= np.linalg.norm(turns, axis=1, keepdims=True)
 
 
-def drawn(arm, z, theta):
+def drawn(arm, z, theta, width=BIG):
     """A scene of the first seed for each row of z, seen along each theta: (z, theta, ...)."""
     G = together(scenes_of("end", arm, 0, z))
     G = {name: xp.concat([v[k : k + 1] for k in range(len(z)) for _ in theta]) for name, v in G.items()}
-    I = draw(G, np.tile(theta, (len(z), 1)), BIG)[0]
-    return np.clip(to_host(I), 0, 1).reshape(len(z), len(theta), BIG, BIG, 3)
+    I = draw(G, np.tile(theta, (len(z), 1)), width)[0]
+    return np.clip(to_host(I), 0, 1).reshape(len(z), len(theta), width, width, 3)
 
 
-alt = """A grid of pictures: three random vectors, each seen from three sides. Upper row, with
-parents: a soft blob of one colour each, which keeps its colour and place as the camera goes round.
-Lower row, clipped: grey fog that fills the frame, nearly the same three times."""
-caption = """Three random vectors, each from azimuths of −45°, 0° and 45°, drawn with 64 × 64 pixels.
+alt = """Two rows of six pictures: two random vectors, each seen from three sides. Upper row, with
+parents: a cluster of dark and coloured blobs on white, which turns with the camera. Lower row,
+clipped: grey fog that fills the frame, nearly the same for both vectors."""
+caption = """Two random vectors, each from azimuths of −45°, 0° and 45°, drawn with 64 × 64 pixels.
 Above with parents, below clipped."""
-with figure(2, 9, alt=alt, caption=caption, width=7.8, height=2.0) as axes:
+with figure(2, 6, alt=alt, caption=caption, width=7.4, height=2.6) as axes:
     for line, arm in zip(axes, ARMS[:2], strict=True):
-        for ax, I in zip(line, drawn(arm, test_z[:3], turns).reshape(-1, BIG, BIG, 3), strict=True):
+        for ax, I in zip(line, drawn(arm, test_z[:2], turns).reshape(-1, BIG, BIG, 3), strict=True):
             ax.imshow(I, interpolation="nearest")
             ax.axis("off")
+
 
 # %% [markdown]
 # ### Coarse and fine
@@ -987,8 +1008,9 @@ say(f"""Level 0 alone comes to {near[:, 0].mean():.1f} dB of the whole picture, 
 {near[:, 1].mean():.1f} dB. Level 0 has {rough.mean():.0%} of the whole's roughness.""")
 
 # %% tags=["hide-input"]
-alt = """Four columns for four random vectors. From top to bottom: level 0 alone, a faint blur; levels
-0 and 1, clearer; all levels, the object; and what the last level adds, spread over the object."""
+alt = """Four columns for four random vectors. From top to bottom: level 0 alone, a few soft dark
+spots; levels 0 and 1, a larger soft cluster; all levels, with small sharp spots; and what the last
+level adds, bright spots on black."""
 caption = """Four scenes by levels, drawn with 64 × 64 pixels: level 0, levels 0 and 1, all, and the
 absolute difference that the last level makes (black 0 to bright 0.5)."""
 levels = scenes_of("end", "with parents", 0, test_z[3:7])
@@ -1016,7 +1038,7 @@ with figure(4, 4, alt=alt, caption=caption, width=5.6, height=5.6) as axes:
 # %%
 SIDE, SAMPLES = scale(default=64, paper=256), 48
 FRAME = Sizes(16, 4, 3, 64)
-splats = together(grow(residuals(generator(0), FRAME), FRAME)[0])
+splats = together(grow(residuals(generator(0), FRAME, 4.0), FRAME)[0])
 splats = {name: xp.astype(v, xp.float32)[None, ...] for name, v in splats.items()}
 field = nn.mlp_init(generator(1), [3, 64, 64, 4])
 ray = xp.astype(generator(2).normal(size=(SIDE * SIDE, 3)), xp.float32)
@@ -1063,20 +1085,20 @@ multiplying.""")
 # Last, three scenes of each kind, turning.
 
 # %% tags=["hide-input"]
-angles = np.radians(np.linspace(-60, 60, 16))
-circle = np.stack([np.cos(angles), np.sin(angles), np.full(16, 0.25)], axis=1)
+angles = np.radians(np.linspace(-60, 60, 12))
+circle = np.stack([np.cos(angles), np.sin(angles), np.full(12, 0.25)], axis=1)
 circle /= np.linalg.norm(circle, axis=1, keepdims=True)
-turning = [drawn(arm, test_z[7:10], circle) for arm in ("clipped", "with parents")]
+turning = [drawn(arm, test_z[7:10], circle, 48) for arm in ("clipped", "with parents")]
 frames = np.concatenate([np.concatenate(list(scenes), axis=2) for scenes in turning], axis=1)
 animation(
     to_device(frames),
     alt="""Two rows of three scenes while the camera goes round them by a third of a turn. Above,
-    clipped, three grey clouds hardly differ. Below, with parents, three soft objects of different
-    colours turn and stay what they are.""",
+    clipped, three grey clouds hardly differ. Below, with parents, three clusters of dark and coloured
+    blobs, different from each other, turn as solid things do.""",
     caption="""A third of a turn. Above: without parents, clipped. Below: with parents. Generators of
     the first seed, after the last step.""",
     seconds=3.5,
-    magnify=3,
+    magnify=4,
 )
 
 # %% tags=["hide-input"]
@@ -1095,14 +1117,15 @@ offer("generated.ply", lambda path: splatting.write_ply(path, scene), text)
 # %% [markdown]
 # ## Verdict
 #
-# The rules do what they are for. At the same cost, from the same random numbers and with the same
-# networks, a generator whose Gaussians live in their parents learns objects. One whose Gaussians may
-# go anywhere learns the mean colour of the picture, and hardly anything that depends on $z$. The
+# The rules do what they are for. With the same networks, from the same random numbers and in as many
+# steps, a generator whose Gaussians live in their parents learns compact things that differ. One
+# whose Gaussians may go anywhere learns roughly the mean picture, and little that depends on $z$. The
 # tree keeps its promises exactly, before training and after.
 #
-# Two things should be said. At this size the free generator is poor, but it does not *collapse*: its
-# logits stay finite and its Gaussians do not vanish, as the authors report of theirs. And "inside the
-# parent" means inside the box around it, whose corners hold most of the children.
+# Two things should be said. At this size the free generator is poor, but it does not collapse: its
+# Gaussians grow into a fog, where those of the authors vanish. We expect that from sizes like those of
+# the paper scale below on. And "inside the parent" means inside the box around it, whose corners hold
+# most of the children.
 
 # %%
 claims.report()
