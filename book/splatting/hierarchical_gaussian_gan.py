@@ -360,8 +360,8 @@ for id, (statement, measured, threshold) in CHECKS.items():
     own = "paper" not in threshold
     claims.check(id, f"E1: {statement}", measured=float(measured), own=own, **threshold)
 say(f"""All {total[0] * len(broken)} Gaussians of {len(broken)} trees keep to the rules. But
-only {np.mean(inside):.0%} of them lie inside the parent's *ellipsoid*, whose frame they live in; the others are in the corners of
-the box around it.""")
+only {np.mean(inside):.0%} of them lie inside the parent's *ellipsoid*, whose frame they live in;
+the others are in the corners of the box around it.""")
 
 
 # %% tags=["hide-input"]
@@ -380,8 +380,8 @@ G, parents, _ = grow(raw, one)
 nested = [parents[0]] + [{k: v[:: one.r] for k, v in P.items()} for P in parents[2:]] + [G[3]]
 loose = [scatter(attributes(x - 3 * SCALES, "G"), one, False) for x in raw]
 alt = """Two panels of ellipses. Left, with parents: in and around one large ellipse stand four
-smaller ones, each with its own cluster of smaller ones, down to specks: a nested family. Right, without
-parents: ellipses of all levels and sizes lie across each other everywhere."""
+smaller ones, each with its own cluster of smaller ones, down to specks: a nested family. Right,
+without parents: ellipses of all levels and sizes lie across each other everywhere."""
 caption = """One root and its descendants, seen along one axis, outlines at one standard deviation.
 Left: anchors of levels 0 to 2 and the Gaussians of level 3. Right: the same random numbers without
 parents."""
@@ -439,6 +439,7 @@ def view_rotation(theta):
     return np.stack([right, np.cross(-theta, right), -theta], axis=1)
 
 
+# %%
 def strip(G, theta, width, **limits):
     """M scenes from M cameras side by side, as the renderer's arguments."""
     M, n = G["mu"].shape[:2]
@@ -897,7 +898,8 @@ statement = "E2: opacity in the last 50 steps, free arm over the arm with parent
 claims.check("C4.d", statement, measured=float(fog), between=(1.3, 5), own=True, seeds=S)
 say(f"""Two halves of the real pictures are {floor:.2f} apart, so this is the floor. With
 parents the median FD ends at {np.median(ours):.2f}, clipped at
-{np.median(score["end", "clipped"]):.2f} and free at {np.median(score["end", "free"]):.2f}. Seen from one camera, the fakes have
+{np.median(score["end", "clipped"]):.2f} and free at {np.median(score["end", "free"]):.2f}.
+Seen from one camera, the fakes have
 {np.median(varied["with parents"]):.0%} of the reals' variance with parents and
 {np.median(varied["clipped"]):.0%} with the clip.""")
 
