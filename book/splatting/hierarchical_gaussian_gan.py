@@ -871,9 +871,9 @@ clipped = np.median(ours / score["end", "clipped"])
 paper = "FID 6.59, with the clip alone 95.97"
 CHECKS = {
     "C3.a": ("FD at the end over that at the start", ratio_start, {"at_most": 0.4}),
-    "C3.b": ("FD at the end, in units of the real variance", np.median(ours), {"at_most": 0.8}),
+    "C3.b": ("FD at the end, in units of the real variance", np.median(ours), {"at_most": 0.55}),
     "C3.c": ("variance of fakes from one camera, over reals", np.median(varied["with parents"]),
-             {"at_least": 0.25}),
+             {"at_least": 0.35}),
     "C3.d": ("minibatches after step 20 with opacity outside 0.02 to 0.9", outside, {"equals": 0}),
     "C4.a": (f"FD over that of the free arm, step {EARLY}", free, {"at_most": 0.9,
              "paper": "FID 6.59, without constraints about 300"}),
@@ -895,7 +895,7 @@ claims.check(
     not_reproduced="at this size the Gaussians grow into a fog (C4.d) and do not vanish",
 )
 statement = "E2: opacity in the last 50 steps, free arm over the arm with parents"
-claims.check("C4.d", statement, measured=float(fog), between=(1.3, 5), own=True, seeds=S)
+claims.check("C4.d", statement, measured=float(fog), between=(1.1, 5), own=True, seeds=S)
 say(f"""Two halves of the real pictures are {floor:.2f} apart, so this is the floor. With
 parents the median FD ends at {np.median(ours):.2f}, clipped at
 {np.median(score["end", "clipped"]):.2f} and free at {np.median(score["end", "free"]):.2f}.
