@@ -5,7 +5,7 @@ from bookbuild.breaks import Break
 BREAKS = [
     Break(
         "the clipped arm's pictures given out as the hierarchical arm's",
-        ("C4.b", "C3.c"),
+        ("C3.c", "C4.b", "C4.e"),
         {
             "score = {key:": (
                 'images["end", "with parents"] = images["end", "clipped"]\nscore = {key:'
@@ -70,8 +70,8 @@ BREAKS = [
         "the anchors detached from the gradient",
         ("C2.a",),
         {
-            "        P = split(A, sizes.r)\n": (
-                "        P = split({k: ad.stop_gradient(v) for k, v in A.items()}, sizes.r)\n"
+            'split(A if "anchors" in rules else G[-1], sizes.r)': (
+                "split({k: ad.stop_gradient(v) for k, v in A.items()}, sizes.r)"
             )
         },
     ),
