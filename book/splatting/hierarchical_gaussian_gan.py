@@ -676,7 +676,8 @@ def flatten(G):
 # of 1 or 0.2. So its gradient by the picture is itself a product, $W_1m_1W_2m_2w_3$, which we
 # write down; for the R1 term ordinary reverse mode then suffices. It also sees the camera's
 # direction, which stands in for the paper's loss on the pose. In each step both players move at
-# once.
+# once, and one sum serves both: $L_g$ sees a critic whose weights are held fixed, and $L_D$ sees
+# fakes that are.
 
 # %%
 def critic(p, picture, theta):
@@ -704,6 +705,9 @@ def hold_together(mu):
     knn = ad.sum(gaps * near) / (3 * mu.shape[2] * K)
     return ad.sum(ad.mean(mu, axis=2) ** 2) / 3 + 10 * knn
 
+
+# %% [markdown]
+# The sum of all losses of {eq}`eq-hgg-game`, with $\gamma=1$, $\lambda_c=1$ and $\lambda_k=10$.
 
 # %%
 BATCH = scale(default=4, paper=32)
@@ -931,8 +935,7 @@ Seen from one camera, the fakes have
 
 # %% tags=["hide-input"]
 alt = """Two panels over the steps of training, three thin lines for each of three arms. Left, the
-opacity: with parents the lines settle low, near the real pictures; without parents they climb far
-above. Right, the critic's logit of fakes: with parents the lines stay near zero, without parents
+opacity: with parents the lines settle low; without parents most of them climb far above. Right, the critic's logit of fakes: with parents the lines stay near zero, without parents
 they stay further below."""
 caption = """Mean opacity of the fakes and the critic's mean logit for them (below 0: it knows them
 for fakes), means over ten steps, three seeds each."""
@@ -963,12 +966,12 @@ def montage(shots, columns):
     return np.concatenate(rows, axis=0)
 
 
-alt = """Four panels of six by four tiny pictures. Real: bright balls, boxes, cones and snowmen in
-all hues on white. With parents: compact dark blobs with coloured spots on white, of
+alt = """Four panels of six by four tiny pictures. Real: bright compact objects in all hues on
+white. With parents: compact dark blobs with coloured spots on white, of
 different shapes. Clipped and free: smudges on a grey ground that all look alike."""
 caption = """Random real pictures, and fakes of the first seed after the last step, from random
 cameras, 12 × 12 pixels each."""
-panels = {"real": reals[:: len(reals) // 24][:24]}
+panels = {"real": reals[::23][:24]}
 panels |= {arm: images["end", arm][0][:24] for arm in ARMS[:3]}
 with figure(2, 2, alt=alt, caption=caption, width=6.4, height=4.6) as axes:
     for ax, (title, picture) in zip(axes.flat, panels.items(), strict=True):
@@ -981,8 +984,7 @@ with figure(2, 2, alt=alt, caption=caption, width=6.4, height=4.6) as axes:
 # With parents there is a thing in the middle, compact and solid from all sides (the last figure
 # turns three of them). It is not yet a ball or a cone, but its place, shape and tint depend on
 # $z$. Without, there is a fog that hardly does.
-
-# %% [markdown]
+#
 # ### Coarse and fine
 #
 # The trained generators keep the rules of the first experiment as well: we grow their trees once
