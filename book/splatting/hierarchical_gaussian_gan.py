@@ -386,6 +386,7 @@ def ellipse(ax, mu, s, q, **style):
     ax.plot(*(to_host(mu)[:2, None] + (vectors * np.sqrt(values)) @ circle), **style)
 
 
+# %% tags=["hide-input"]
 one = Sizes(1, 4, 4, 16)
 raw = residuals(generator(4), one, 3.0)
 G, parents, _ = grow(raw, one)
@@ -968,7 +969,7 @@ def montage(shots, columns):
 
 alt = """Four panels of six by four tiny pictures. Real: bright compact objects in all hues on
 white. With parents: compact dark blobs with coloured spots on white, of
-different shapes. Clipped and free: smudges on a grey ground that all look alike."""
+different shapes. Clipped and free: smudges on a pale grey ground that all look alike."""
 caption = """Random real pictures, and fakes of the first seed after the last step, from random
 cameras, 12 × 12 pixels each."""
 panels = {"real": reals[::23][:24]}
