@@ -478,7 +478,12 @@ def strip(G, theta, width, **limits):
 # %%
 def draw(G, theta, width, **limits):
     """Pictures (M, width, width, 3) and mean opacities of M scenes from M cameras."""
-    M, out = len(theta), render(*strip(G, theta, width, **limits))
+    M, most = len(theta), 2**15 // width  # the longest strip that the renderer takes
+    if M > most:
+        cuts = [slice(k, k + most) for k in range(0, M, most)]
+        parts = [draw({n: v[c] for n, v in G.items()}, theta[c], width, **limits) for c in cuts]
+        return ad.concat([p[0] for p in parts], axis=0), xp.concat([p[1] for p in parts])
+    out = render(*strip(G, theta, width, **limits))
     image = ad.permute_dims(ad.reshape(out.image, (width, M, width, 3)), (1, 0, 2, 3))
     return image, xp.mean(xp.reshape(ad.plain(out.alpha), (width, M, width)), axis=(0, 2))
 
