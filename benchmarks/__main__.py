@@ -30,6 +30,7 @@ from benchmarks import (
     networks,
     out_of_core,
     processes,
+    scaling,
     splatting,
     transport,
 )
@@ -113,6 +114,10 @@ def main() -> None:
             "rows": rows,
             "growth": growth.measure(),
         }
+        try:
+            record["scaling"] = scaling.measure()
+        except ImportError as error:
+            print(f"  not installed: scaling over workers ({error.name})", file=sys.stderr)
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "cpu.json").write_text(json.dumps(record, indent=1) + "\n")
 

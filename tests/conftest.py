@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,31 @@ if importlib.util.find_spec("hypothesis"):
     settings.register_profile("repeatable", derandomize=True)
     settings.load_profile("repeatable")
 
-SHOTS = Path(__file__).parents[1] / "_build" / "screenshots"
+BUILD = Path(__file__).parents[1] / "_build"
+SHOTS = BUILD / "screenshots"
+BEGUN = pytest.StashKey[float]()
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_sessionstart(session):
+    """Look at the clock."""
+    session.config.stash[BEGUN] = time.perf_counter()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print what the pages weigh; keep what each file of a whole, good run has cost."""
+    _print_pages(terminalreporter)
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    chosen = config.option.keyword or config.option.markexpr
+    if whole and not chosen and not terminalreporter.stats.get("failed") and not collect_ignore:
+        from bookbuild import costs
+
+        reports = (r for some in terminalreporter.stats.values() for r in some)
+        files = costs.seconds_by_file(r for r in reports if isinstance(r, pytest.TestReport))
+        seconds = time.perf_counter() - config.stash[BEGUN]
+        costs.record(BUILD, "tests", seconds, files=files)
+
+
+def _print_pages(terminalreporter):
     """Print what the pages weigh and how soon they answer, as the browser's tests measured it."""
     lines = sorted(path.read_text().strip() for path in SHOTS.glob("*.csv"))
     if lines:

@@ -188,6 +188,7 @@ from sklearn.decomposition import PCA
 from gaussbook import autodiff as ad
 from gaussbook import data, nn
 from gaussbook.arrays import backend, generator, to_device, to_host
+from gaussbook.blocks import row_blocks
 from gaussbook.claims import Claims
 from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay, minimize_lbfgs
@@ -256,9 +257,8 @@ def balls(c, tau=0.0):
     def posterior_mean(x, a, m):
         v = m**2 + (a * tau) ** 2
         parts = []
-        step = 1 + 2**20 // c.shape[0]  # blocks of rows bound the memory of the responsibilities
-        for start in range(0, x.shape[0], step):
-            part = x[start : start + step, :]
+        for rows in row_blocks(x.shape[0], c.shape[0], x):
+            part = x[rows, :]
             w = ad.softmax((a * (part @ c.T) - a**2 * half_squares) / v)
             parts.append(m**2 / v * (w @ c) + a * tau**2 / v * part)
         return xp.concat(parts)

@@ -159,6 +159,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from gaussbook import data, mixture
 from gaussbook.arrays import backend, generator, to_device, to_host
 from gaussbook.claims import Claims
+from gaussbook.logsumexp import log_sum_exp, normalise
 from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay
 from gaussbook.plotting import PALETTE, figure, slider
@@ -220,24 +221,15 @@ def log_normaliser_terms(x0, theta, eps):
 
 # %% [markdown]
 # Both are logarithms of numbers far beyond the range of floating point: with $\varepsilon=0.01$ the
-# exponents run into the hundreds. Sums over components are therefore taken relative to the largest term,
-# which yields $\log\sum_k e^{a_k}$ and the *shares* $e^{a_k}/\sum_j e^{a_j}$ in one go. The loss
+# exponents run into the hundreds. Sums over components are therefore taken relative to the largest term;
+# `normalise` returns $\log\sum_k e^{a_k}$ and the *shares* $e^{a_k}/\sum_j e^{a_j}$ in one go. The loss
 # {eq}`eq-lightsb-loss` is the difference of two such averages.
 
 # %%
-def shares(terms, axis=-1):
-    """The share of each component, and the log-sum-exp over the components."""
-    largest = xp.max(terms, axis=axis, keepdims=True)
-    share = xp.exp(terms - largest)
-    total = xp.sum(share, axis=axis, keepdims=True)
-    share /= total
-    return share, xp.squeeze(largest + xp.log(total), axis=axis)
-
-
 def loss(x0, x1, theta, eps):
     """L = mean of log c(x0) - mean of log v(x1)."""
-    _, log_c = shares(log_normaliser_terms(x0, theta, eps))
-    _, log_v = shares(log_potential_terms(x1, theta, eps))
+    log_c = log_sum_exp(log_normaliser_terms(x0, theta, eps))
+    log_v = log_sum_exp(log_potential_terms(x1, theta, eps))
     return xp.mean(log_c, axis=-1) - xp.mean(log_v, axis=-1)
 
 
@@ -266,8 +258,8 @@ def gradient(phi0, phi1, theta, eps):
     """dL/dtheta from the shares P of the components in c and Q in v, and the features."""
     r, S = theta["r"], xp.exp(theta["log_S"])
     D = r.shape[-1]
-    P, _ = shares(normaliser_weights(theta, eps) @ T(phi0), axis=-2)
-    Q, _ = shares(potential_weights(theta, eps) @ T(phi1), axis=-2)
+    _, P = normalise(normaliser_weights(theta, eps) @ T(phi0), axis=-2)
+    _, Q = normalise(potential_weights(theta, eps) @ T(phi1), axis=-2)
     P_phi, Q_phi = P @ phi0 / phi0.shape[-2], Q @ phi1 / phi1.shape[-2]
     q, Qx = Q_phi[..., :1], Q_phi[..., 1 : D + 1]
     Q_squares = Q_phi[..., D + 1 :] - 2 * r * Qx + q * r**2
@@ -350,7 +342,7 @@ def sample_plan(x0, theta, eps, rng):
 def conditional_moments(x0, theta, eps):
     """Mean (n, D) and covariance (n, D, D) of pi(. | x0) for each row of x0."""
     S = xp.exp(theta["log_S"])
-    w, _ = shares(log_normaliser_terms(x0, theta, eps))
+    _, w = normalise(log_normaliser_terms(x0, theta, eps))
     m = theta["r"] + S * x0[:, None, :]
     mean = xp.sum(w[..., None] * m, axis=1)
     spread = xp.sqrt(w)[..., None] * (m - mean[:, None, :])
@@ -369,7 +361,7 @@ def drift(x, t, theta, eps):
     r, S = theta["r"], xp.exp(theta["log_S"])
     B = (1 - t) + t * S
     square = x**2 @ T(S / B) / (1 - t) + 2 * (x @ T(r / B)) - t * xp.sum(r**2 / B, axis=-1)
-    w, _ = shares(theta["log_alpha"] - xp.sum(xp.log(B), axis=-1) / 2 + square / (2 * eps))
+    _, w = normalise(theta["log_alpha"] - xp.sum(xp.log(B), axis=-1) / 2 + square / (2 * eps))
     expected_end = x * (w @ (S / B)) + (1 - t) * (w @ (r / B))
     return (expected_end - x) / (1 - t)
 
@@ -553,7 +545,7 @@ def gaussian_bridge(x1, eps):
 def sinkhorn_weights(x0, y, eps, x):
     """Weights on the samples y of the entropic plan between x0 and y, extended to x."""
     f = sinkhorn(None, None, cost_matrix(x0, y) / 2, eps, tol=1e-6).g
-    return shares((x @ T(y) - xp.sum(y**2, axis=-1) / 2 + f) / eps)[0]
+    return normalise((x @ T(y) - xp.sum(y**2, axis=-1) / 2 + f) / eps)[1]
 
 
 def baseline_errors(run, eps):

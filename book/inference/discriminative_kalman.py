@@ -124,6 +124,7 @@ from scipy.special import ndtri
 from gaussbook import autodiff as ad
 from gaussbook.arrays import Array, backend, generator, to_device, to_host
 from gaussbook.claims import Claims
+from gaussbook.distances import squared_distances
 from gaussbook.nn import fit, mlp, mlp_init
 from gaussbook.optim import Adam, cosine_decay
 from gaussbook.particles import systematic_resample
@@ -782,15 +783,10 @@ def principal_components(y: Array, train: int, k: int = 10) -> Array:
 # leave-one-out error. Its estimate is a convex combination, so averages of squared residuals stay positive semi-definite.
 
 # %%
-def squared_distances(a: Array, b: Array) -> Array:
-    """|a_i - b_j|^2."""
-    D = xp.sum(a * a, axis=1)[:, None] + xp.sum(b * b, axis=1) - 2 * a @ b.T
-    return xp.where(D > 0, D, 0.0)
-
-
 def kernel_average(D: Array, y: Array, h: float) -> Array:
     """sum_i w_i y_i with w_i proportional to exp(-D_i / 2 h^2)."""
-    K = xp.exp((xp.min(D, axis=1, keepdims=True) - D) / (2 * h * h))
+    exponents = (xp.min(D, axis=1, keepdims=True) - D) / (2 * h * h)
+    K = xp.exp(xp.maximum(exponents, -600.0))  # below, exp is slow
     return K @ y / xp.sum(K, axis=1, keepdims=True)
 
 

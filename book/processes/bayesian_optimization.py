@@ -146,6 +146,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
 from gaussbook.arrays import Array, backend, generator, to_device, to_host
+from gaussbook.blocks import row_blocks
 from gaussbook.claims import Claims
 from gaussbook.gp.cholesky import jittered_cholesky, solve_triangular
 from gaussbook.gp.covariances import Matern52, SquaredExponential
@@ -486,10 +487,12 @@ def entropy(p: Array) -> Array:
 
 def joint(y: Array, f: Array, groups: Array, lam: float) -> Array:
     """p(y_q, x* = g) for each y_q: (q, S) likelihoods times the (S, m) indicators of x*."""
-    likelihood = xp.exp(-((y[:, None] - f) ** 2) / (2 * lam)) / math.sqrt(
-        2 * math.pi * lam
-    )
-    return likelihood @ groups / f.shape[0]
+    u, v = y / math.sqrt(2 * lam), f / math.sqrt(2 * lam)
+    parts = []
+    for rows in row_blocks(y.shape[0], f.shape[0], y):
+        exponents = xp.maximum(-((u[rows, None] - v) ** 2), -600.0)  # below, exp is slow
+        parts.append(xp.exp(exponents) @ groups)
+    return xp.concat(parts) / (math.sqrt(2 * math.pi * lam) * f.shape[0])
 
 
 def es(f: Array, groups: Array, lam: float, rng) -> float:

@@ -49,7 +49,7 @@ from scipy.spatial import ConvexHull, cKDTree
 from gaussbook import autodiff as ad
 from gaussbook.arrays import Array, Generator, backend, generator, namespace, to_host
 from gaussbook.claims import Claims
-from gaussbook.gp.cholesky import solve_triangular
+from gaussbook.gp.cholesky import cholesky_inverse, solve_triangular
 from gaussbook.notebook import say
 from gaussbook.plotting import PALETTE, figure, slider
 from gaussbook.progress import progress
@@ -471,7 +471,7 @@ def solve(problem):
 
     def slope(theta):
         C, pull = ad.vjp(problem.C, theta)
-        inverse = xp.linalg.inv(C)
+        inverse = cholesky_inverse(xp.linalg.cholesky(C))
         alpha = inverse @ problem.Y
         outer = alpha @ T(alpha)
         through = pull((problem.Y.shape[2] * inverse - outer) / 2)

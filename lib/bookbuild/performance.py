@@ -10,6 +10,7 @@ import matplotlib
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from bookbuild import costs
 from bookbuild.directives import BoardDirective, plain, table_row
 from gaussbook.plotting import STYLE
 
@@ -29,6 +30,8 @@ class Benchmarks(BoardDirective):
             lines += _table(record["rows"])
             if record.get("growth"):
                 lines += _growth(record["growth"], root / "_build" / "performance" / path.stem)
+            if record.get("scaling"):
+                lines += _scaling(record["scaling"])
         if not lines:
             raise self.error("there are no results; make some with: make bench")
         return self.markdown(lines)
@@ -58,6 +61,49 @@ class BookCosts(BoardDirective):
             share = f"{100 * seconds / total:.1f}"
             lines.append(table_row([title, f"{seconds:.1f}", share, str(held)]))
         return self.markdown(lines)
+
+
+class WayCosts(BoardDirective):
+    """What it took from a clone to the site and to the end of the tests, and each test file."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return two tables."""
+        for path in costs.files(self.board.project.build):
+            self.env.note_dependency(str(path))
+        stages = costs.read(self.board.project.root)
+        if not {"site", "tests"} & set(stages):
+            return self.markdown(["No run from a clone to the end of its tests is on record here."])
+        lines = [table_row(["Part", "Minutes", "Minutes over the factor", "Day"])]
+        lines.append(table_row(["---"] * 4))
+        for name, (seconds, facts) in stages.items():
+            over = f"{seconds / 60 / facts['factor']:.1f}" if facts else "–"
+            cells = [_PARTS[name], f"{seconds / 60:.1f}", over, facts.get("date", "–")]
+            lines.append(table_row(cells))
+        measured = next(facts for _, facts in stages.values() if facts)
+        lines += ["", _MACHINE.format(**measured), ""]
+        if "tests" in stages:
+            lines += _files(stages["tests"].facts["files"])
+        return self.markdown(lines)
+
+
+_PARTS = {
+    "environment": "the environment (most of it is the network)",
+    "site": "the site, all chapters executed",
+    "tests": "the tests",
+}
+_MACHINE = """By the clock, on {processors} processors. The *factor* says how slow a core is: one of
+a current server takes 1, this machine {factor:.2f}."""
+
+
+def _files(files: dict[str, list]) -> list[str]:
+    total = sum(seconds for _, seconds in files.values())
+    rows = sorted(files.items(), key=lambda each: -each[1][1])
+    lines = ["```{dropdown} The share of each test file", ""]
+    lines += [table_row(["File", "Tests", "Seconds", "Share (%)"]), table_row(["---"] * 4)]
+    for file, (count, seconds) in rows:
+        share = f"{100 * seconds / total:.1f}"
+        lines.append(table_row([f"`{file}`", str(count), f"{seconds:.1f}", share]))
+    return [*lines, "```"]
 
 
 def _versions(record: dict[str, Any]) -> str:
@@ -143,6 +189,28 @@ def _growth(curves: list[dict[str, Any]], stem: Path) -> list[str]:
     ]
 
 
+def _scaling(record: dict[str, Any]) -> list[str]:
+    """Return the times on more and more workers of a cluster, and what the model says."""
+    measured, model = record["measured_s"], record["model_s"]
+    apart = max(abs(model[w] / measured[w] - 1) for w in measured if int(w) <= record["cores"])
+    lines = [
+        f"Estimation out of core on a Dask cluster, ten steps for {record['rows']} points in "
+        f"{record['chunks']} chunks, workers of {record['memory_limit']} each. The model adds "
+        f"{record['latency_s']:.2g} s of waiting, measured with hardly any points, to "
+        f"{record['work_s']:.3g} s of work, measured on one chunk in memory and divided among the "
+        f"workers. It was checked on as many workers as this machine has processors "
+        f"({record['cores']}), where it is off by at most {100 * apart:.0f} %; more workers than "
+        "that share them here, and beyond the measured rows the model is all there is.",
+        "",
+        table_row(["Workers", "Measured (s)", "Model (s)"]),
+        table_row(["---"] * 3),
+    ]
+    for workers, seconds in model.items():
+        found = f"{measured[workers]:.3g}" if workers in measured else "–"
+        lines.append(table_row([workers, found, f"{seconds:.3g}"]))
+    return [*lines, ""]
+
+
 def _slope(curve: dict[str, Any], measured: str) -> float:
     from math import log
 
@@ -150,4 +218,8 @@ def _slope(curve: dict[str, Any], measured: str) -> float:
     return log(y1 / y0) / log(x1 / x0)
 
 
-ALL: dict[str, type[SphinxDirective]] = {"benchmarks": Benchmarks, "book-costs": BookCosts}
+ALL: dict[str, type[SphinxDirective]] = {
+    "benchmarks": Benchmarks,
+    "book-costs": BookCosts,
+    "way-costs": WayCosts,
+}

@@ -19,6 +19,11 @@ from bookbuild.pairing import STAMP
 from bookbuild.project import Chapter, Project
 
 
+def is_on() -> bool:
+    """Return whether chapters may come from a shared folder instead of a run."""
+    return _folder() is not None
+
+
 def _folder() -> Path | None:
     name = os.environ.get("GAUSSBOOK_CACHE")
     return Path(name).expanduser() if name else None

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from bookbuild import runs, settings
+from bookbuild import costs, runs, settings, sharing
 from bookbuild.locks import locked
 from bookbuild.project import BookError, Chapter, Project
 from bookbuild.runs import Run
@@ -68,9 +68,12 @@ def build(project: Project, only: str | None = None) -> Path:
         page = _typeset(project, chapters, known, lock)
     if only:
         page = (page.parent / chosen[0].docname).with_suffix(".html")
+    seconds = time.perf_counter() - started
     if not only:
         print(_longest(last))
-    print(f"built in {time.perf_counter() - started:.0f} s; open {page} (or: make serve)")
+        if len(stale) == len(chapters) and not sharing.is_on():
+            costs.record(project.build, "site", seconds)
+    print(f"built in {seconds:.0f} s; open {page} (or: make serve)")
     runs_of_chosen = {chapter.slug: last[chapter.slug] for chapter in chosen}
     failed = {slug: run for slug, run in runs_of_chosen.items() if run is None or run.failure}
     if failed:
@@ -115,7 +118,7 @@ def _execute(chapters: list[Chapter], project: Project) -> None:
     """Run chapters side by side, the longest first; each that ends is kept, whatever happens."""
     interrupt = threading.Event()
     ordered = sorted(chapters, key=lambda c: -runs.expected_seconds(c))
-    with ThreadPoolExecutor(max_workers=_workers()) as pool:
+    with ThreadPoolExecutor(max_workers=costs.processors()) as pool:
         jobs = {
             pool.submit(runs.run_chapter, c, project, retry=True, interrupt=interrupt): c
             for c in ordered
@@ -127,13 +130,6 @@ def _execute(chapters: list[Chapter], project: Project) -> None:
             interrupt.set()
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _workers() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def line(chapter: Chapter, run: Run) -> str:
@@ -161,7 +157,7 @@ def _typeset(project: Project, chapters: list[Chapter], known: str, lock: int) -
 def _digest(project: Project) -> str:
     """Return a digest of all that the pages rest on: sources, runs, the press and its packages."""
     root = project.root
-    files = [root / "_toc.yml", root / "_config.yml"]
+    files = [root / "_toc.yml", root / "_config.yml", costs.files(project.build)[-1]]
     for folder in ("book", "lib", "benchmarks/results", "_build/shown"):
         files += [p for p in (root / folder).rglob("*") if p.is_file() and _is_source(p)]
     files += [p for p in Path(__file__).parent.rglob("*") if p.is_file() and _is_source(p)]

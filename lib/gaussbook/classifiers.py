@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gaussbook.arrays import Array, namespace
+from gaussbook.rows import row_maxima, row_sums
 from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = ["LinearClassifier", "NaiveBayes", "naive_bayes_fit", "softmax_regression"]
@@ -218,14 +219,14 @@ def softmax_regression(
         logits = Z @ V @ contrasts
         if allow_missing:
             logits = logits + absence
-        logits = logits - xp.max(logits, axis=-1, keepdims=True)
+        logits = logits - row_maxima(logits)
         weights = xp.exp(logits)
-        total = xp.sum(weights, axis=-1, keepdims=True)
+        total = row_sums(weights)
         p = weights / total
 
         def hessian(D: Array) -> Array:
             change = (Z @ D @ contrasts) * p
-            change = change - p * xp.sum(change, axis=-1, keepdims=True)
+            change = change - p * row_sums(change)
             return xp.matrix_transpose(Z) @ (change @ spread) + penalty * D
 
         value = _dot(Y, xp.log(total) - logits) + _dot(penalty * V, V) / 2

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from gaussbook.arrays import Array, namespace
 from gaussbook.blocks import row_blocks
+from gaussbook.rows import row_minima
 
 __all__ = ["SquaredDistances", "contract_squares", "squared_distances"]
 
@@ -53,17 +54,45 @@ class SquaredDistances:
         if x.shape[1] <= _FEW_COLUMNS:
             return xp.astype(self.by_differences(x, columns), dtype, copy=False)
         squares, norms = self.expanded(x, columns)
-        others = self.norms[columns]
-        # Mostly one look at the rows tells that nothing has cancelled.
-        clean = xp.min(squares, axis=1) > _CANCELLED * (norms + xp.max(others))
-        if not bool(xp.all(clean)):
-            wrong = ~(squares > _CANCELLED * (norms[:, None] + others))  # NaN of an overflow, too
-            share = float(xp.mean(xp.astype(wrong, xp.float64)))
-            if share > _MANY:
-                squares = self.by_differences(x, columns)
-            elif share > 0:
-                self.correct(squares, wrong, x, columns)
+        if not self._is_clean(row_minima(squares)[:, 0], norms, columns):
+            squares = self._corrected(squares, norms, x, columns)
         return xp.astype(squares, dtype, copy=False)
+
+    def nearest(self, x: Array) -> tuple[Array, Array, Array]:
+        """Return the nearest of `y` to each point, its square, and the squares of all (n, m).
+
+        Of several equally near ones it is the first.
+        """
+        xp = namespace(x)
+        if x.shape[1] <= _FEW_COLUMNS:
+            squares = self.by_differences(x)
+        else:
+            squares, norms = self.expanded(x)
+            labels, least = _least(squares)
+            if self._is_clean(least, norms):
+                return labels, xp.astype(least, xp.result_type(x, xp.float32), copy=False), squares
+            squares = self._corrected(squares, norms, x)
+        labels, least = _least(squares)
+        return labels, xp.astype(least, xp.result_type(x, xp.float32), copy=False), squares
+
+    def _is_clean(self, least: Array, norms: Array, columns: slice = slice(None)) -> bool:
+        """Say whether no square has cancelled: mostly one look at the least of each row tells."""
+        xp = namespace(norms)
+        return bool(xp.all(least > _CANCELLED * (norms + xp.max(self.norms[columns]))))
+
+    def _corrected(
+        self, squares: Array, norms: Array, x: Array, columns: slice = slice(None)
+    ) -> Array:
+        """Return the expanded squares with those taken anew that have cancelled."""
+        xp = namespace(squares)
+        wrong = squares > _CANCELLED * (norms[:, None] + self.norms[columns])
+        wrong = ~wrong  # NaN of an overflow, too
+        share = float(xp.mean(xp.astype(wrong, xp.float64)))
+        if share > _MANY:
+            return self.by_differences(x, columns)
+        if share > 0:
+            self.correct(squares, wrong, x, columns)
+        return squares
 
     def expanded(self, x: Array, columns: slice = slice(None)) -> tuple[Array, Array]:
         """Return the expanded squares (n, m) and the squared norms (n,) of the centred points.
@@ -139,6 +168,13 @@ class SquaredDistances:
 
     def _scaled(self, differences: Array) -> Array:
         return differences if self._lengths is None else differences / self._lengths
+
+
+def _least(squares: Array) -> tuple[Array, Array]:
+    """Return the position of the least number of each row, and the number."""
+    xp = namespace(squares)
+    labels = xp.argmin(squares, axis=1)
+    return labels, xp.take_along_axis(squares, labels[:, None], axis=1)[:, 0]
 
 
 def squared_distances(x: Array, y: Array, lengths: Array | None = None) -> Array:

@@ -2,7 +2,14 @@ r"""Sums of exponentials in the log domain."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from array_api_compat import is_numpy_array
+
 from gaussbook.arrays import Array, namespace
+from gaussbook.rows import row_maxima, row_sums
 
 __all__ = ["log_sum_exp", "normalise"]
 
@@ -23,14 +30,10 @@ def log_sum_exp(exponents: Array, axis: int = -1) -> Array:
         The logarithms, of the shape without that axis.
     """
     xp = namespace(exponents)
-    # e^-600 of the largest term changes no digit, and smaller ones are subnormal numbers, which
-    # take many times as long.
-    floor = -600.0 if exponents.dtype == xp.float64 else -80.0
-    largest = xp.max(exponents, axis=axis, keepdims=True)
+    largest, sums = _reductions(exponents, axis)
     peak = xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
-    terms = xp.exp(xp.maximum(exponents - peak, xp.asarray(floor, dtype=exponents.dtype)))
-    total = xp.log(xp.sum(terms, axis=axis))
-    return xp.squeeze(largest, axis=axis) + total
+    terms = xp.exp(xp.maximum(exponents - peak, _floor(exponents)))
+    return xp.squeeze(largest + xp.log(sums(terms)), axis=axis)
 
 
 def normalise(exponents: Array, axis: int = -1) -> tuple[Array, Array]:
@@ -48,11 +51,43 @@ def normalise(exponents: Array, axis: int = -1) -> tuple[Array, Array]:
     log_sum : array
         The logarithms, of the shape without that axis.
     shares : array, shape of `exponents`
-        The shares.
+        The shares; those below :math:`e^{-600}` of the largest (:math:`e^{-80}` in single
+        precision) are 0.
     """
     xp = namespace(exponents)
-    largest = xp.max(exponents, axis=axis, keepdims=True)
-    shares = xp.exp(exponents - largest)
-    total = xp.sum(shares, axis=axis, keepdims=True)
+    largest, sums = _reductions(exponents, axis)
+    shares = _exponentials(exponents - largest)
+    total = sums(shares)
     shares /= total
     return xp.squeeze(largest + xp.log(total), axis=axis), shares
+
+
+def _reductions(x: Array, axis: int) -> tuple[Array, Callable[[Array], Array]]:
+    """Return the largest along an axis, which is kept, and the function that sums along it."""
+    if axis in (-1, x.ndim - 1) and x.ndim > 1:
+        return row_maxima(x), row_sums
+    xp = namespace(x)
+    return xp.max(x, axis=axis, keepdims=True), partial(xp.sum, axis=axis, keepdims=True)
+
+
+def _exponentials(x: Array) -> Array:
+    """Return the exponentials, zero where they change no digit beside 1; x may be overwritten."""
+    floor = _floor(x)
+    if not is_numpy_array(x):
+        xp = namespace(x)
+        return xp.where(x < floor, 0.0, xp.exp(xp.maximum(x, floor)))
+    if x.min(initial=0) >= floor:
+        return np.exp(x, out=x)
+    low = x < floor
+    x = np.exp(np.maximum(x, floor, out=x), out=x)
+    x[low] = 0
+    return x
+
+
+def _floor(exponents: Array) -> Array:
+    """Return the exponent of a term that changes no digit beside 1.
+
+    Smaller terms are, or soon will be, subnormal numbers, which take many times as long.
+    """
+    xp = namespace(exponents)
+    return xp.asarray(-600.0 if exponents.dtype == xp.float64 else -80.0, dtype=exponents.dtype)

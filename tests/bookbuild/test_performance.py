@@ -16,6 +16,11 @@ RECORD = {
          "seconds": [0.1, 1.0, 10.0], "megabytes": [1, 10, 1000]}
         for name in ("n", "d", "K")
     ],
+    "scaling": {
+        "rows": 1000, "chunks": 4, "memory_limit": "1GiB", "cores": 2, "latency_s": 0.5,
+        "work_s": 8.0, "measured_s": {"1": 10.0, "2": 5.0, "4": 6.0},
+        "model_s": {"1": 8.5, "2": 4.5, "4": 4.5, "8": 1.5},
+    },
 }  # fmt: skip
 
 
@@ -36,6 +41,8 @@ def test_results_become_a_table_and_curves(built):
         "1.00",
         "2.00",
         "double precision 2",
+        "off by at most 15 %",
+        "<p>1.5</p>",
     ):
         assert text in html
     assert "_images/cpu.svg" in html

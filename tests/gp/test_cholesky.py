@@ -142,3 +142,27 @@ def test_same_in_every_namespace(xp):
 def test_bad_inputs(matrix, options, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         jittered_cholesky(matrix, **options)
+
+
+@pytest.mark.parametrize("n", [1, 5, 23, 24, 40])
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize(("left", "right"), [((3,), (3,)), ((2, 3), (2, 3)), ((3,), (2, 3))])
+def test_batches_of_any_size(xp, n, transpose, left, right):
+    rng = np.random.default_rng(n)
+    L = np.tril(rng.standard_normal((*left, n, n))) + n * np.eye(n)
+    b = rng.standard_normal((*right, n, 2))
+    x = to_host(solve_triangular(xp.asarray(L), xp.asarray(b), transpose=transpose))
+    back = np.swapaxes(L, -1, -2) @ x if transpose else L @ x
+    np.testing.assert_allclose(back, np.broadcast_to(b, back.shape), atol=1e-12)
+
+
+def test_a_batch_of_none():
+    assert solve_triangular(np.zeros((0, 30, 30)), np.zeros((0, 30, 2))).shape == (0, 30, 2)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 5), (2, 3, 30, 30), (4, 24, 24), (0, 30, 30), (0, 5, 5)])
+def test_inverses_of_a_batch(xp, shape):
+    A = np.random.default_rng(0).standard_normal(shape)
+    A = A @ np.swapaxes(A, -1, -2) + np.eye(shape[-1])
+    inverse = to_host(cholesky_inverse(xp.asarray(np.linalg.cholesky(A))))
+    np.testing.assert_allclose(inverse, np.linalg.inv(A), atol=1e-10)

@@ -1,5 +1,7 @@
 """K-means and vector quantisation against scikit-learn and brute force."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -180,3 +182,30 @@ def test_bad_input_is_named(name, value):
 def test_bad_centres():
     with pytest.raises(ValueError, match=r"^centres"):
         assign(np.eye(3), np.eye(4))
+
+
+def plain_lloyd(x, centres, steps):
+    for _ in range(steps):
+        labels = cdist(x, centres).argmin(axis=1)
+        centres = np.asarray([x[labels == k].mean(axis=0) for k in range(len(centres))])
+    return centres, cdist(x, centres).argmin(axis=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    d=st.sampled_from([1, 2, 5, 20]),
+    n_clusters=st.sampled_from([1, 2, 6, 15]),
+    spread=st.sampled_from([0.1, 1.0, 10.0, 1e6]),
+    steps=st.integers(1, 8),
+)
+def test_bounds_skip_no_distance_that_counts(seed, d, n_clusters, spread, steps):
+    x, _ = clusters(seed, n=400, d=d, n_clusters=4, spread=spread)
+    init = x[:n_clusters]
+    found = k_means(x, n_clusters, init=init, max_iter=steps, tol=0)
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of an empty cluster
+        centres, labels = plain_lloyd(x, init, found.n_iter)
+    if np.all(np.isfinite(centres)):  # no cluster has become empty
+        np.testing.assert_allclose(found.centres, centres, rtol=1e-9, atol=1e-9)
+        np.testing.assert_array_equal(found.labels, labels)

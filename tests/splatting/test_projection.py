@@ -64,7 +64,7 @@ def test_pullback(x, y):
     arguments = [np.array([[x, y, 2.0]]), p["log_scales"], p["quaternions"]]
     grads = rng.normal(size=(1, 2)), rng.normal(size=(1, 3)), rng.normal(size=1)
     projection = project(*arguments, view)
-    assert projection.geometry.inside[0].tolist() == [abs(x) < 1, abs(y) < 1]
+    assert projection.geometry.inside[:, 0].tolist() == [abs(x) < 1, abs(y) < 1]
     gradients = project_pullback(projection, *grads)
 
     def loss(arguments):

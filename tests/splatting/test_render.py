@@ -121,7 +121,7 @@ def test_gradients_of_a_clamped_gaussian(model):
     p["log_scales"][0] = np.log([0.3, 0.5, 0.4])
     p["opacity_logits"][0] = 3.0
     _, state = render_forward(p, view)
-    assert state.projection.geometry.inside[0].tolist() == [False, True]
+    assert state.projection.geometry.inside[:, 0].tolist() == [False, True]
     for name, error in difference_errors(p, view, RenderOptions(model, **FULL)).items():
         assert error <= 1e-6, name
 

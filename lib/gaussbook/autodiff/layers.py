@@ -33,6 +33,7 @@ from gaussbook.autodiff.shaping import (
 )
 from gaussbook.autodiff.spaces import checked_axis, reshape
 from gaussbook.autodiff.tracing import as_floating, plain, plain_namespace
+from gaussbook.rows import row_maxima, row_sums
 
 __all__ = [
     "attention",
@@ -54,22 +55,16 @@ def _as_rows(x: Array) -> Array:
     return plain_namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-def _row_sums(x: Array) -> Array:
-    """Return sums over the last axis, kept, as a product with ones: faster than a reduction."""
-    xp = plain_namespace(x)
-    return x @ xp.ones((x.shape[-1], 1), dtype=x.dtype)
-
-
 def _exponentials(x: Array) -> Array:
     """Return the exponentials over the largest one of the last axis; x may be overwritten."""
-    x -= plain_namespace(x).max(x, axis=-1, keepdims=True)
+    x -= row_maxima(x)
     return dispatch.apply_in_place("exp", x)
 
 
 def _softmax_forward(saved: dict, x: Array) -> Array:
     xp = plain_namespace(x)
     y = _exponentials(xp.asarray(x, copy=True))
-    y /= xp.sum(y, axis=-1, keepdims=True)
+    y /= row_sums(y)
     saved["y"] = y
     return y
 
@@ -130,10 +125,10 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
 
 def _cross_entropy_forward(saved: dict, logits: Array, *, labels: Array) -> Array:
     xp = plain_namespace(logits)
-    shifted = logits - xp.max(logits, axis=-1, keepdims=True)
+    shifted = logits - row_maxima(logits)
     picked = xp.take_along_axis(shifted, labels[..., None], axis=-1)
     shifted = dispatch.apply_in_place("exp", shifted)
-    sums = xp.sum(shifted, axis=-1, keepdims=True)
+    sums = row_sums(shifted)
     saved["exp"], saved["sums"] = shifted, sums
     return (xp.log(sums) - picked)[..., 0]
 
@@ -194,9 +189,9 @@ def _layer_norm_forward(saved: dict, x: Array, scale: Array, shift: Array, eps: 
     d = x.shape[-1]
     xp = plain_namespace(x)
     rows = _as_rows(x)
-    centred = rows - _row_sums(rows) * (1 / d)
+    centred = rows - row_sums(rows) * (1 / d)
     squares = centred * centred
-    inverse = (_row_sums(squares) * (1 / d) + eps) ** -0.5
+    inverse = (row_sums(squares) * (1 / d) + eps) ** -0.5
     centred *= inverse
     saved["normal"], saved["inverse"] = centred, inverse
     out = centred * scale
@@ -266,7 +261,7 @@ def layer_norm(x: Array, scale: Array, shift: Array, eps: float = 1e-5) -> Array
 
 def _rms_norm_forward(saved: dict, x: Array, scale: Array | None, eps: float) -> Array:
     rows = _as_rows(x)
-    inverse = (_row_sums(rows * rows) * (1 / x.shape[-1]) + eps) ** -0.5
+    inverse = (row_sums(rows * rows) * (1 / x.shape[-1]) + eps) ** -0.5
     normal = rows * inverse
     saved["normal"], saved["inverse"] = normal, inverse
     out = normal if scale is None else normal * scale
@@ -279,7 +274,7 @@ def _rms_norm_backward(
     xp, normal, g = plain_namespace(x), saved["normal"], _as_rows(g)
     by_scale = dispatch.column_sums(g * normal) if 1 in needed else None
     g = g if scale is None else g * scale
-    out = g - normal * (_row_sums(g * normal) * (1 / x.shape[-1]))
+    out = g - normal * (row_sums(g * normal) * (1 / x.shape[-1]))
     out *= saved["inverse"]
     return [xp.reshape(out, x.shape), by_scale]
 
@@ -442,7 +437,7 @@ def _attention_forward(
     if bias is not None:
         scores += bias
     weights = _exponentials(scores)
-    inverse = 1 / _row_sums(weights)
+    inverse = 1 / row_sums(weights)
     # Dividing the mean of the values is cheaper than dividing the weights.
     out = weights @ v4
     out *= inverse
@@ -468,7 +463,7 @@ def _attention_backward(
     by_v = xp.matrix_transpose(weights) @ g4
     # The softmax's pull takes off the mean slope, which is the slope along the output itself.
     slope = g4 @ xp.matrix_transpose(v4)
-    slope -= _row_sums(g4 * out)
+    slope -= row_sums(g4 * out)
     slope *= weights
     factor = 1 / math.sqrt(q4.shape[-1])
     by_q = slope @ k4

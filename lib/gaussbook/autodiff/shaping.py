@@ -34,6 +34,7 @@ from gaussbook.autodiff.tracing import (
     primitive,
     refuse_masked,
 )
+from gaussbook.rows import row_maxima, row_sums
 
 __all__ = [
     "astype",
@@ -417,13 +418,14 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
         Keep them at length 1.
     """
     x = as_floating(x)
-    xp = plain_namespace(x)
+    xp, of_rows = plain_namespace(x), x.ndim > 1 and axis in (-1, x.ndim - 1)
     if x.size:
-        top = xp.max(x, axis=axis, keepdims=True)
+        top = row_maxima(x) if of_rows else xp.max(x, axis=axis, keepdims=True)
         top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     else:
         top = xp.zeros(kept_shape(x.shape, axis), dtype=x.dtype)
-    total = xp.sum(dispatch.apply_in_place("exp", x - top), axis=axis, keepdims=True)
+    terms = dispatch.apply_in_place("exp", x - top)
+    total = row_sums(terms) if of_rows else xp.sum(terms, axis=axis, keepdims=True)
     zero = total == 0  # all terms are zero: the logarithm is minus infinity, without a warning
     result = xp.log(xp.where(zero, xp.ones_like(total), total)) + top
     result = xp.where(zero, xp.full_like(result, -math.inf), result)

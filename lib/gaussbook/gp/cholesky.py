@@ -19,6 +19,8 @@ __all__ = [
     "solve_triangular",
 ]
 
+_LARGE = 24  # rows from which matrices of a batch are solved one by one on the host
+
 
 def add_to_diagonal(matrix: Array, value: float) -> Array:
     """Return a copy of a square matrix (n, n) with `value` added to its diagonal."""
@@ -107,6 +109,8 @@ def solve_triangular(cholesky: Array, b: Array, *, transpose: bool = False) -> A
     xp = namespace(cholesky, b)
     if is_numpy_array(cholesky) and cholesky.ndim == 2:
         return _solve_on_host(cholesky, b, transpose)
+    if is_numpy_array(cholesky) and cholesky.shape[-1] >= _LARGE and b.ndim > 2:
+        return _solve_batch_on_host(cholesky, b, transpose)
     if is_cupy_array(cholesky) and cholesky.ndim == 2:
         from cupyx.scipy.linalg import solve_triangular as solve
     else:  # elimination by a general solver finds nothing to do or to exchange below
@@ -142,6 +146,15 @@ def _solve_on_host(cholesky: np.ndarray, b: np.ndarray, transpose: bool) -> np.n
     return x
 
 
+def _solve_batch_on_host(cholesky: np.ndarray, b: np.ndarray, transpose: bool) -> np.ndarray:
+    """Solve system by system: substitution in each beats the elimination of all."""
+    n, m = b.shape[-2:]
+    factors = np.broadcast_to(cholesky, (*b.shape[:-2], n, n)).reshape(-1, n, n)
+    sides = b.reshape(-1, n, m)
+    solved = [_solve_on_host(L, r, transpose) for L, r in zip(factors, sides, strict=True)]
+    return np.reshape(np.asarray(solved), b.shape)
+
+
 def cholesky_inverse(cholesky: Array) -> Array:
     r"""Return the full symmetric :math:`(LL^\top)^{-1}`, for traces that need all of it.
 
@@ -149,28 +162,37 @@ def cholesky_inverse(cholesky: Array) -> Array:
 
     Parameters
     ----------
-    cholesky : array, shape (n, n)
-        The lower factor :math:`L`, zero above its diagonal.
+    cholesky : array, shape (n, n) or that of a batch, (..., n, n)
+        The lower factors :math:`L`, zero above their diagonals.
 
     Returns
     -------
-    array, shape (n, n)
-        The inverse; :math:`2n^3/3` flops by LAPACK's ``potri`` on the host.
+    array, shape of `cholesky`
+        The inverses; :math:`2n^3/3` flops each by LAPACK's ``potri`` on the host.
     """
     xp = namespace(cholesky)
-    if is_numpy_array(cholesky):
-        from scipy.linalg import get_lapack_funcs
-
-        # The transpose of a C array is LAPACK's own layout; its upper triangle is our lower one.
-        potri = get_lapack_funcs("potri", (cholesky,))
-        upper, info = potri(cholesky.T, lower=0)
-        if info != 0:
-            raise ValueError(f"cholesky has a zero on its diagonal, at {info - 1}")
-        inverse = upper + upper.T  # below its diagonal, `upper` has kept the zeros of `cholesky.T`
-        np.fill_diagonal(inverse, np.diagonal(upper))
-        return inverse
-    half = solve_triangular(cholesky, xp.eye(cholesky.shape[0], dtype=cholesky.dtype))
+    n = cholesky.shape[-1]
+    if is_numpy_array(cholesky) and cholesky.ndim == 2:
+        return _inverse_on_host(cholesky)
+    if is_numpy_array(cholesky) and n >= _LARGE:
+        inverses = [_inverse_on_host(L) for L in cholesky.reshape(-1, n, n)]
+        return np.reshape(np.asarray(inverses), cholesky.shape)
+    unit = xp.broadcast_to(xp.eye(n, dtype=cholesky.dtype), cholesky.shape)
+    half = solve_triangular(cholesky, unit)
     return xp.matrix_transpose(half) @ half
+
+
+def _inverse_on_host(cholesky: np.ndarray) -> np.ndarray:
+    from scipy.linalg import get_lapack_funcs
+
+    # The transpose of a C array is LAPACK's own layout; its upper triangle is our lower one.
+    potri = get_lapack_funcs("potri", (cholesky,))
+    upper, info = potri(cholesky.T, lower=0)
+    if info != 0:
+        raise ValueError(f"cholesky has a zero on its diagonal, at {info - 1}")
+    inverse = upper + upper.T  # below its diagonal, `upper` has kept the zeros of `cholesky.T`
+    np.fill_diagonal(inverse, np.diagonal(upper))
+    return inverse
 
 
 def log_determinant(cholesky: Array) -> float:

@@ -6,10 +6,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from array_api_compat import is_cupy_array, is_numpy_array
+from scipy import sparse
 
 from gaussbook.arrays import Array, Generator, generator, namespace, to_host
 from gaussbook.blocks import row_blocks
 from gaussbook.distances import SquaredDistances, squared_distances
+from gaussbook.rows import row_minima
 from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = ["KMeans", "assign", "k_means", "kmeans_plus_plus"]
@@ -91,10 +94,7 @@ def _assign(x: Array, centres: Array) -> tuple[Array, Array]:
 
 def nearest(rows: Array, to_centres: SquaredDistances) -> tuple[Array, Array]:
     """Return labels and squared distances of one block of rows, unchecked."""
-    xp = namespace(rows)
-    squares = to_centres(rows)
-    labels = xp.argmin(squares, axis=1)
-    return labels, xp.take_along_axis(squares, labels[:, None], axis=1)[:, 0]
+    return to_centres.nearest(rows)[:2]
 
 
 class _Points(NamedTuple):
@@ -269,7 +269,8 @@ def k_means(
 
     Notes
     -----
-    An iteration takes ``2 n K d`` multiply-adds and reads the points twice.
+    The first iteration takes ``n K d`` multiply-adds.  The others take distances only of the points
+    whose nearest centre may have changed, and read the points once.
     """
     x = check_array("x", x, ndim=2)
     points = _Points.of(x, sample_weight)
@@ -306,48 +307,161 @@ def _mean_variance(points: _Points) -> float:
     return variance
 
 
+class _Nearest:
+    r"""The nearest centres of points, kept while the centres move.
+
+    Beside each label stand an upper bound of the distance to that centre and a lower bound of the
+    distances to all others, which move with the centres.  Distances are taken again only where the
+    two meet, and where the upper bound reaches half the way to another centre (Hamerly, 2010).
+    """
+
+    def __init__(self, x: Array, centres: Array):
+        self._x, self._centres = x, centres
+        self.labels, self._upper, self._lower = self._two_nearest(x)
+        xp, (n_clusters, d) = namespace(x), centres.shape
+        # The squares' relative error, and so that of sums and differences of distances.
+        self._rounding = 2.0**9 * (d + 4) * float(xp.finfo(xp.float64).eps)
+        self._largest = xp.max(self._lower if n_clusters > 1 else self._upper)
+
+    def _two_nearest(self, x: Array) -> tuple[Array, Array, Array]:
+        """Return the labels of points, their distances, and those to the second nearest."""
+        xp = namespace(x)
+        to_centres, parts = SquaredDistances(self._centres), []
+        n_clusters = self._centres.shape[0]
+        for rows in row_blocks(x.shape[0], max(self._centres.shape), x):
+            labels, own, squares = to_centres.nearest(x[rows, :])
+            if is_numpy_array(squares):
+                squares[np.arange(labels.size), labels] = math.inf
+            else:
+                squares = xp.where(xp.arange(n_clusters) == labels[:, None], math.inf, squares)
+            parts.append((labels, own, row_minima(squares)[:, 0]))
+        labels, own, second = (xp.concat(part) for part in zip(*parts, strict=True))
+        return labels, xp.sqrt(own), xp.sqrt(second)
+
+    def follow(self, centres: Array) -> None:
+        """Find the nearest of other centres, mostly near to the last ones."""
+        xp = namespace(centres)
+        moved = self._lengths(centres - self._centres)
+        self._centres = centres
+        fastest = xp.argmax(moved)
+        others = xp.where(xp.arange(moved.shape[0]) == fastest, 0.0, moved)
+        self._upper = self._upper + xp.take(moved, self.labels)
+        fastest_other = xp.where(self.labels == fastest, xp.max(others), moved[fastest])
+        self._lower = self._lower - fastest_other
+        self._largest = self._largest + 2 * moved[fastest]
+        between = squared_distances(centres, centres)
+        between = xp.where(xp.eye(moved.shape[0], dtype=xp.bool), math.inf, between)
+        half = xp.sqrt(row_minima(between)[:, 0]) / 2
+        clear = xp.maximum(self._lower, xp.take(half, self.labels)) - self._rounding * self._largest
+        (rows,) = xp.nonzero(self._upper >= clear)
+        self._tighten(rows, xp.take(clear, rows))
+
+    def _tighten(self, rows: Array, clear: Array) -> None:
+        """Take the distances of some points to their centres again, or else those to all."""
+        xp = namespace(rows)
+        x = xp.take(self._x, rows, axis=0)
+        own = self._lengths(x - xp.take(self._centres, xp.take(self.labels, rows), axis=0))
+        self._upper = _put(self._upper, rows, own)
+        (left,) = xp.nonzero(own >= clear)
+        if left.shape[0]:
+            rows = xp.take(rows, left)
+            labels, upper, lower = self._two_nearest(xp.take(x, left, axis=0))
+            self.labels = _put(self.labels, rows, labels)
+            self._upper, self._lower = (
+                _put(self._upper, rows, upper),
+                _put(self._lower, rows, lower),
+            )
+
+    def squares(self) -> Array:
+        """Return the squared distances of the points to their centres."""
+        xp = namespace(self._x)
+        parts = []
+        for rows in row_blocks(*self._x.shape, self._x):
+            own = xp.take(self._centres, self.labels[rows], axis=0)
+            parts.append(self._lengths(self._x[rows, :] - own) ** 2)
+        return xp.concat(parts)
+
+    @staticmethod
+    def _lengths(vectors: Array) -> Array:
+        xp = namespace(vectors)
+        return xp.sqrt(xp.vecdot(vectors, vectors))
+
+
+def _put(values: Array, rows: Array, new: Array) -> Array:
+    """Return the values with new ones at some rows; the old array may be overwritten."""
+    if is_numpy_array(values) or is_cupy_array(values):
+        values[rows] = new
+        return values
+    if rows.shape[0] == 0:
+        return values
+    # The standard cannot assign at an array of positions.
+    xp = namespace(values)
+    hit = xp.any(xp.arange(values.shape[0])[:, None] == rows, axis=1)
+    places = xp.cumulative_sum(xp.astype(hit, xp.int64)) - 1
+    return xp.where(hit, xp.take(new, xp.clip(places, 0, new.shape[0] - 1)), values)
+
+
 def _lloyd(points: _Points, centres: Array, max_iter: int, threshold: float) -> KMeans:
     xp = namespace(points.x)
-    converged = False
+    converged, nearest = False, _Nearest(points.x, centres)
     for _n_iter in range(1, max_iter + 1):
         previous = centres
-        centres = _update(points, previous)
+        centres = _means(points, nearest, previous)
+        nearest.follow(centres)
         if float(xp.sum((centres - previous) ** 2)) <= threshold:
             converged = True
             break
-    labels, squares = _assign(points.x, centres)
+    squares = nearest.squares()
     inertia = float(xp.sum(squares if points.weight is None else squares * points.weight))
     if not math.isfinite(inertia):
         raise ValueError(_OVERFLOW)
-    return KMeans(centres, labels, inertia, _n_iter, converged)
+    return KMeans(centres, nearest.labels, inertia, _n_iter, converged)
 
 
-def _update(points: _Points, centres: Array) -> Array:
+def _means(points: _Points, nearest: _Nearest, centres: Array) -> Array:
     """Return the means of the points nearest to each centre."""
-    x, sample_weight = points
-    xp = namespace(x)
-    to_centres = SquaredDistances(centres)
-    n_clusters, d = centres.shape
-    sums = xp.zeros((n_clusters, d), dtype=x.dtype)
-    counts = xp.zeros(n_clusters, dtype=x.dtype)
-    farthest, clusters = [], xp.arange(n_clusters)
-    for block in row_blocks(x.shape[0], max(n_clusters, d), x):
-        rows = x[block, :]
-        labels, squares = nearest(rows, to_centres)
-        members = xp.astype(clusters[:, None] == labels, x.dtype)
-        if sample_weight is not None:
-            members = members * sample_weight[block]
-            squares = squares * sample_weight[block]
-        sums += members @ rows
-        counts += xp.sum(members, axis=1)
-        row = xp.argmax(squares)
-        farthest.append((squares[row], block.start + row))
+    xp = namespace(points.x)
+    sums, counts = _sums(points, nearest.labels, centres.shape[0])
     means = sums / xp.where(counts > 0, counts, 1.0)[:, None]
     empty = [int(k) for k in np.flatnonzero(to_host(counts == 0))]
-    # The farthest points of different blocks, so that several empty clusters part.
-    rows = [int(row) for _, row in sorted(farthest, key=lambda f: -float(f[0]))]
-    for k, row in zip(empty, rows, strict=False):
-        means[k, :] = x[row, :]
-    for k in empty[len(rows) :]:
-        means[k, :] = centres[k, :]
+    if empty:
+        rows = _far_points(points, nearest, centres.shape[0])
+        for k, row in zip(empty, rows, strict=False):
+            means[k, :] = points.x[row, :]
+        for k in empty[len(rows) :]:
+            means[k, :] = centres[k, :]
     return means
+
+
+def _sums(points: _Points, labels: Array, n_clusters: int) -> tuple[Array, Array]:
+    """Return the sum of each cluster's points and their number, both weighted."""
+    x, weight = points
+    xp = namespace(x)
+    sums = xp.zeros((n_clusters, x.shape[1]), dtype=x.dtype)
+    counts = xp.zeros(n_clusters, dtype=x.dtype)
+    for block in row_blocks(*x.shape, x):
+        members = _members(labels[block], None if weight is None else weight[block], n_clusters, x)
+        sums += members @ x[block, :]
+        counts += members @ xp.ones(labels[block].shape[0], dtype=x.dtype)
+    return sums, counts
+
+
+def _members(labels: Array, weight: Array | None, n_clusters: int, like: Array) -> Array:
+    """Return the matrix (K, n) that holds each point's weight in the row of its cluster."""
+    xp, n = namespace(like), labels.shape[0]
+    weight = xp.ones(n, dtype=like.dtype) if weight is None else weight
+    if is_numpy_array(labels):
+        return sparse.csc_array((weight, labels, np.arange(n + 1)), shape=(n_clusters, n))
+    return xp.where(xp.arange(n_clusters)[:, None] == labels, weight, 0.0)
+
+
+def _far_points(points: _Points, nearest: _Nearest, n_clusters: int) -> list[int]:
+    """Return the farthest points of different blocks, so that several empty clusters part."""
+    xp, farthest = namespace(points.x), []
+    squares = nearest.squares()
+    if points.weight is not None:
+        squares = squares * points.weight
+    for block in row_blocks(points.x.shape[0], max(n_clusters, points.x.shape[1]), points.x):
+        row = xp.argmax(squares[block])
+        farthest.append((float(squares[block][row]), block.start + int(row)))
+    return [row for _, row in sorted(farthest, key=lambda f: -f[0])]

@@ -34,9 +34,27 @@ def rotation_matrices(quaternions: Array) -> Array:
     array, shape (N, 3, 3)
         :math:`R(q/|q|)`.
     """
-    xp = namespace(quaternions)
-    q = quaternions / xp.sqrt(xp.sum(quaternions**2, axis=-1, keepdims=True))
-    w, x, y, z = (q[:, i] for i in range(4))
+    return namespace(quaternions).moveaxis(_rotations(_columns(quaternions)), 2, 0)
+
+
+# Within this module numbers of one kind stand side by side, (3, N) instead of (N, 3): sums over an
+# axis of three are then sums of long vectors.
+
+
+def _columns(rows: Array) -> Array:
+    """Return the columns of (N, k) as an array (k, N)."""
+    return namespace(rows).stack([rows[:, i] for i in range(rows.shape[1])])
+
+
+def _split(rows: Array) -> list[Array]:
+    """Return the parts along the first axis."""
+    return [rows[i, ...] for i in range(rows.shape[0])]
+
+
+def _rotations(q: Array) -> Array:
+    """Return :math:`R(q/|q|)`, (3, 3, N), of quaternions (4, N)."""
+    xp = namespace(q)
+    w, x, y, z = _split(q / xp.sqrt(xp.sum(q**2, axis=0)))
     xx, yy, zz = x * x, y * y, z * z
     xy, xz, yz, wx, wy, wz = x * y, x * z, y * z, w * x, w * y, w * z
     entries = [
@@ -44,29 +62,27 @@ def rotation_matrices(quaternions: Array) -> Array:
         *(2 * (xy + wz), 1 - 2 * (xx + zz), 2 * (yz - wx)),
         *(2 * (xz - wy), 2 * (yz + wx), 1 - 2 * (xx + yy)),
     ]
-    return xp.reshape(xp.stack(entries, axis=-1), (-1, 3, 3))
+    return xp.reshape(xp.stack(entries), (3, 3, -1))
 
 
-def _rotation_pullback(quaternions: Array, G: Array) -> Array:
+def _rotation_pullback(q: Array, G: Array) -> Array:
     r"""Return :math:`(I-\hat q\hat q^T)\,\partial L/\partial\hat q\,/\,|q|` for `G` = dL/dR."""
-    xp = namespace(quaternions)
-    length = xp.sqrt(xp.sum(quaternions**2, axis=-1, keepdims=True))
-    q = quaternions / length
-    w, x, y, z = (q[:, i] for i in range(4))
-    g = [[G[:, i, j] for j in range(3)] for i in range(3)]
-    s01, s02, s12 = g[0][1] + g[1][0], g[0][2] + g[2][0], g[1][2] + g[2][1]
-    a10, a02, a21 = g[1][0] - g[0][1], g[0][2] - g[2][0], g[2][1] - g[1][2]
+    xp = namespace(q)
+    length = xp.sqrt(xp.sum(q**2, axis=0))
+    q = q / length
+    w, x, y, z = _split(q)
+    (g00, g01, g02), (g10, g11, g12), (g20, g21, g22) = map(_split, _split(G))
+    s01, s02, s12 = g01 + g10, g02 + g20, g12 + g21
+    a10, a02, a21 = g10 - g01, g02 - g20, g21 - g12
     gradient = xp.stack(
         [
             2 * (z * a10 + y * a02 + x * a21),
-            2 * (y * s01 + z * s02 + w * a21) - 4 * x * (g[1][1] + g[2][2]),
-            2 * (x * s01 + z * s12 + w * a02) - 4 * y * (g[0][0] + g[2][2]),
-            2 * (x * s02 + y * s12 + w * a10) - 4 * z * (g[0][0] + g[1][1]),
-        ],
-        axis=-1,
+            2 * (y * s01 + z * s02 + w * a21) - 4 * x * (g11 + g22),
+            2 * (x * s01 + z * s12 + w * a02) - 4 * y * (g00 + g22),
+            2 * (x * s02 + y * s12 + w * a10) - 4 * z * (g00 + g11),
+        ]
     )
-    along = xp.sum(gradient * q, axis=-1, keepdims=True)
-    return (gradient - along * q) / length
+    return (gradient - xp.sum(gradient * q, axis=0) * q) / length
 
 
 def covariances(log_scales: Array, quaternions: Array) -> Array:
@@ -104,12 +120,13 @@ class Projection:
 @dataclass(frozen=True, eq=False)
 class _Geometry:
     view: Array  # R_v
-    t: Array  # camera coordinates, with a depth of 1 for those that are not visible
-    slopes: Array  # clamped (t_x / t_z, t_y / t_z)
+    t: Array  # camera coordinates (3, N), with a depth of 1 for those that are not visible
+    slopes: Array  # clamped (t_x / t_z, t_y / t_z), (2, N)
     inside: Array  # chi of both: whether the clamp left them alone
-    rotations: Array
-    scales: Array
-    T: Array  # J R_v
+    quaternions: Array  # (4, N)
+    rotations: Array  # (3, 3, N)
+    scales: Array  # (3, N)
+    T: Array  # J R_v, (2, 3, N)
     U: Array  # J R_v M, a root of the covariance on the image
 
 
@@ -146,26 +163,31 @@ def project(means: Array, log_scales: Array, quaternions: Array, camera: Camera)
     xp = namespace(*inputs)
     dtype = means.dtype
     view = xp.asarray(camera.R, dtype=dtype)
-    t = xp.matmul(means, xp.matrix_transpose(view)) + xp.asarray(camera.t, dtype=dtype)
-    depths = t[:, 2]
+    t = xp.matmul(view, _columns(means)) + xp.asarray(camera.t, dtype=dtype)[:, None]
+    depths = t[2, :]
     visible = depths > camera.near
     z = xp.where(visible, depths, xp.ones_like(depths))
-    focal = xp.asarray([camera.fx, camera.fy], dtype=dtype)
-    limit = xp.asarray(
-        [_CLAMP * camera.width / 2 / camera.fx, _CLAMP * camera.height / 2 / camera.fy],
-        dtype=dtype,
+    focal, centre, half = (
+        xp.asarray(pair, dtype=dtype)[:, None]
+        for pair in (
+            *((camera.fx, camera.fy), (camera.cx, camera.cy)),
+            (camera.width / 2, camera.height / 2),
+        )
     )
-    raw = t[:, :2] / z[:, None]
+    limit = _CLAMP * half / focal
+    raw = t[:2, :] / z
     inside = xp.abs(raw) <= limit
     slopes = xp.where(inside, raw, xp.sign(raw) * limit)
-    points = raw * focal + xp.asarray([camera.cx, camera.cy], dtype=dtype)
-    T = (focal / z[:, None])[:, :, None] * (view[:2, :] - slopes[:, :, None] * view[2, :])
-    rotations, scales = rotation_matrices(quaternions), xp.exp(log_scales)
-    U = xp.matmul(T, rotations * scales[:, None, :])
-    U0, U1 = U[:, 0, :], U[:, 1, :]
-    covariances = xp.stack([xp.vecdot(a, b) for a, b in ((U0, U0), (U0, U1), (U1, U1))], axis=-1)
-    t = xp.concat([t[:, :2], z[:, None]], axis=1)
-    geometry = _Geometry(view, t, slopes, inside, rotations, scales, T, U)
+    points = raw * focal + centre
+    T = (focal / z)[:, None, :] * (view[:2, :, None] - slopes[:, None, :] * view[2, :, None])
+    quaternions, scales = _columns(quaternions), xp.exp(_columns(log_scales))
+    rotations = _rotations(quaternions)
+    U = xp.sum(T[:, :, None, :] * (rotations * scales), axis=1)
+    U0, U1 = U[0, ...], U[1, ...]
+    covariances = xp.stack([xp.sum(a * b, axis=0) for a, b in ((U0, U0), (U0, U1), (U1, U1))])
+    t = xp.concat([t[:2, :], z[None, :]])
+    geometry = _Geometry(view, t, slopes, inside, quaternions, rotations, scales, T, U)
+    points, covariances = xp.matrix_transpose(points), xp.matrix_transpose(covariances)
     return Projection(points, covariances, depths, visible, camera, inputs, geometry)
 
 
@@ -205,30 +227,30 @@ def project_pullback(
     xp = namespace(grad_points)
     dtype = grad_points.dtype
     camera, g = p.camera, p.geometry
-    focal = xp.asarray([camera.fx, camera.fy], dtype=dtype)
-    z = g.t[:, 2:]
-    xx, xy, yy = (grad_covariances[:, i, None] for i in range(3))
-    U0, U1 = g.U[:, 0, :], g.U[:, 1, :]
-    G_U = xp.stack([2 * xx * U0 + xy * U1, xy * U0 + 2 * yy * U1], axis=1)
-    M = g.rotations * g.scales[:, None, :]
-    G_M = xp.matmul(xp.matrix_transpose(g.T), G_U)
-    G_J = xp.matmul(xp.matmul(G_U, xp.matrix_transpose(M)), xp.matrix_transpose(g.view))
+    focal = xp.asarray([camera.fx, camera.fy], dtype=dtype)[:, None]
+    z, points = g.t[2, :], _columns(grad_points)
+    xx, xy, yy = (grad_covariances[:, i] for i in range(3))
+    U0, U1 = g.U[0, ...], g.U[1, ...]
+    G_U = xp.stack([2 * xx * U0 + xy * U1, xy * U0 + 2 * yy * U1])
+    G_M = xp.sum(g.T[:, :, None, :] * G_U[:, None, :, :], axis=0)
+    G_T = xp.sum(G_U[:, None, :, :] * (g.rotations * g.scales), axis=2)
+    G_J = xp.matmul(g.view, G_T)
 
-    G_diagonal = xp.stack([G_J[:, 0, 0], G_J[:, 1, 1]], axis=-1)
-    G_last = G_J[:, :, 2]
+    G_diagonal, G_last = xp.stack([G_J[0, 0, :], G_J[1, 1, :]]), G_J[:, 2, :]
     chi = xp.astype(g.inside, dtype)
     unit = focal / z  # f / t_z
-    grad_xy = unit * (grad_points - chi * G_last / z)
-    grad_z = -xp.sum(g.t[:, :2] / z * grad_points * unit + unit / z * G_diagonal, axis=-1)
-    grad_z = grad_z + xp.sum((1 + chi) * g.slopes * G_last * unit / z, axis=-1)
-    grad_t = xp.concat([grad_xy, (grad_z + grad_depths)[:, None]], axis=1)
-    grad_means = xp.matmul(grad_t, g.view)
+    grad_xy = unit * (points - chi * G_last / z)
+    grad_z = -xp.sum(g.t[:2, :] / z * points * unit + unit / z * G_diagonal, axis=0)
+    grad_z = grad_z + xp.sum((1 + chi) * g.slopes * G_last * unit / z, axis=0)
+    grad_t = xp.concat([grad_xy, (grad_z + grad_depths)[None, :]])
+    grad_means = xp.matmul(xp.matrix_transpose(g.view), grad_t)
 
-    grad_log_scales = g.scales * xp.sum(g.rotations * G_M, axis=1)
-    G_R = G_M * g.scales[:, None, :]
+    grad_log_scales = g.scales * xp.sum(g.rotations * G_M, axis=0)
+    G_R = G_M * g.scales
     if grad_rotations is not None:
-        G_R = G_R + grad_rotations
-    return grad_means, grad_log_scales, _rotation_pullback(p.inputs[2], G_R)
+        G_R = G_R + xp.moveaxis(grad_rotations, 0, 2)
+    gradients = grad_means, grad_log_scales, _rotation_pullback(g.quaternions, G_R)
+    return tuple(xp.matrix_transpose(gradient) for gradient in gradients)
 
 
 def surface_normals(p: Projection) -> tuple[Array, Array]:
