@@ -10,10 +10,7 @@ BREAKS = [
             "score = {key:": (
                 'images["end", "with parents"] = images["end", "clipped"]\nscore = {key:'
             ),
-            "varied = {arm: v / scatter_of(same_view) for arm, v in varied.items()}": (
-                "varied = {arm: v / scatter_of(same_view) for arm, v in varied.items()}\n"
-                'varied["with parents"] = varied["clipped"]'
-            ),
+            'shots = [pictures("end", arm, s,': 'shots = [pictures("end", "clipped", s,',
         },
         competitor=True,
     ),
@@ -94,5 +91,19 @@ BREAKS = [
                 "    return [flatten(G) for G in levels]\n"
             )
         },
+    ),
+    Break(
+        "the same random vector for every picture",
+        ("C3.b", "C3.c"),
+        {
+            "    return draw(together(scenes_of(when, arm, s, z)), theta, width)[0]": (
+                "    return draw(together(scenes_of(when, arm, s, 0 * z)), theta, width)[0]"
+            )
+        },
+    ),
+    Break(
+        "Gaussians that reach into the next picture of the strip",
+        ("C2.c",),
+        {"xp.where(here == pairs.spread_gaussians(tile), alpha,": "xp.where(here >= 0, alpha,"},
     ),
 ]
