@@ -354,6 +354,7 @@ for size, loss in ((1 / 300, 0.0), (1 / 200, math.log(2))):
     child = densify(P, attributes(large, "G"), SLIM)
     gate = max(gate, float(xp.max(xp.abs(P["s"] - loss - child["s"]))))
 
+
 # %%
 def judge(experiment, checks, **common):
     """Check claims; those without a word of the paper are our own."""
@@ -941,6 +942,7 @@ from one camera, the fakes have {variety["with parents"]:.0%} of the reals' vari
 is nothing, they are dark by {corners["clipped"]:.3f} clipped and {corners["centred"]:.3f}
 centred.""")
 
+
 # %% tags=["hide-input"]
 def montage(shots, columns):
     """Pictures in rows, with a gap of one pixel."""
@@ -963,7 +965,6 @@ with figure(5, 1, alt=alt, caption=caption, width=5.4, height=6.4) as axes:
         ax.imshow(montage(picture, 12), interpolation="nearest")
         ax.set_title(title, fontsize="small")
         ax.axis("off")
-
 
 # %% [markdown]
 # With parents there is a thing in the middle, compact and solid from all sides (the last figure
@@ -1016,6 +1017,7 @@ CHECKS = {
              {"at_most": 0.8} | paper),
 }  # fmt: skip
 judge("E4", CHECKS, seeds=S)
+
 # %% tags=["hide-input"]
 alt = """Four columns for four random vectors. From top to bottom: level 0 alone, a soft spot; levels
 0 and 1, a larger soft cluster; all levels, with small sharp spots."""
@@ -1087,7 +1089,6 @@ say(f"""The rays need {SIDE**2 * SAMPLES} evaluations of the network, the {count
 {pairs} pixels: {counted:.0f} times fewer multiplications, and
 {ray_time / splat_time:.0f} times less processor time here, where sorting and indexing cost more than
 multiplying.""")
-
 
 # %% tags=["hide-input"]
 angles = np.radians(np.linspace(-60, 60, 9))
