@@ -746,8 +746,7 @@ def losses(p, z, theta, picture, theta_real):
     flat = to_host(theta).reshape(-1, 3).astype(float)
     fake, opacity = draw(flatten(scenes), flat, WIDTH)
     fake = ad.reshape(fake, (*z.shape[:2], -1))
-    fixed = nn.tree_map(ad.stop_gradient, p["D"])
-    fooled, _ = critic(fixed, fake, theta)
+    fooled, _ = critic(nn.tree_map(ad.stop_gradient, p["D"]), fake, theta)
     both = ad.concat([ad.stop_gradient(fake), picture], axis=1)
     logits, slopes = critic(p["D"], both, xp.concat([theta, theta_real], axis=1))
     on_fake, on_real = logits[:, :BATCH], logits[:, BATCH:]
