@@ -918,6 +918,11 @@ CHECKS = {
     "C3.c": ("variance of fakes from one camera, over reals", variety["with parents"],
              {"at_least": 0.35}),
     "C3.d": ("minibatches after step 20 with opacity outside 0.02 to 0.9", outside, {"equals": 0}),
+}  # fmt: skip
+judge("E2", CHECKS, seeds=S)
+
+# %%
+CHECKS = {
     "C4.a": (f"FD over that of the free arm, step {EARLY}", free, {"at_most": 0.9,
              "paper": "FID 6.59, without constraints about 300"}),
     "C4.b": ("FD over that of the clipped arm, at the end", clipped, {"at_most": 0.9,
