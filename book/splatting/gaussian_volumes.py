@@ -36,7 +36,7 @@
 # nodes both pay as well, and the objects that our model draws are those that were asked for, and no
 # copies. One number did not come out: here a network that learns from pictures alone is behind one
 # that also learns from volumes, in the paper it is a little ahead. And one trap is worth knowing: a
-# mean field with white noise on it looks diverse and new to most measures. {claims}`C4.g` tells.
+# mean field with white noise on it looks diverse and new to most measures (row C4.g tells).
 #
 # ## What the paper claims
 #
@@ -436,7 +436,7 @@ with figure(3, 4, alt=alt, caption=caption, width=7.6, height=5.9) as axes:
 # nodes. Without CPS they lean towards the surface, but only those that were near it to begin with.
 # The pool sends the others after them. Among the visible alone the share at the surface is much the
 # same, since what stays far from it turns invisible. The last line is a warning: a large Gaussian
-# leaves before its halves look for nodes, and with more splits the pool does harm ({claims}`C2.f`).
+# leaves before its halves look for nodes, and with more splits the pool does harm (row C2.f).
 
 # %%
 pool = fitted["full"][2]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 
 import numpy as np
-from array_api_compat import is_numpy_array
 
 from gaussbook.arrays import Array, namespace
 from gaussbook.rows import row_maxima, row_sums
@@ -56,7 +56,7 @@ def normalise(exponents: Array, axis: int = -1) -> tuple[Array, Array]:
     """
     xp = namespace(exponents)
     largest, sums = _reductions(exponents, axis)
-    shares = _exponentials(exponents - largest)
+    shares = _exponentials(exponents - largest, xp)
     total = sums(shares)
     shares /= total
     return xp.squeeze(largest + xp.log(total), axis=axis), shares
@@ -70,13 +70,12 @@ def _reductions(x: Array, axis: int) -> tuple[Array, Callable[[Array], Array]]:
     return xp.max(x, axis=axis, keepdims=True), partial(xp.sum, axis=axis, keepdims=True)
 
 
-def _exponentials(x: Array) -> Array:
+def _exponentials(x: Array, xp: ModuleType) -> Array:
     """Return the exponentials, zero where they change no digit beside 1; x may be overwritten."""
     floor = _floor(x)
-    if not is_numpy_array(x):
-        xp = namespace(x)
+    if not isinstance(x, np.ndarray):
         return xp.where(x < floor, 0.0, xp.exp(xp.maximum(x, floor)))
-    if x.min(initial=0) >= floor:
+    if x.size == 0 or x.min() >= floor:
         return np.exp(x, out=x)
     low = x < floor
     x = np.exp(np.maximum(x, floor, out=x), out=x)
@@ -84,10 +83,11 @@ def _exponentials(x: Array) -> Array:
     return x
 
 
-def _floor(exponents: Array) -> Array:
+def _floor(exponents: Array) -> float:
     """Return the exponent of a term that changes no digit beside 1.
 
     Smaller terms are, or soon will be, subnormal numbers, which take many times as long.
     """
-    xp = namespace(exponents)
-    return xp.asarray(-600.0 if exponents.dtype == xp.float64 else -80.0, dtype=exponents.dtype)
+    if isinstance(exponents, np.ndarray):
+        return -600.0 if exponents.dtype == np.float64 else -80.0
+    return -600.0 if exponents.dtype == namespace(exponents).float64 else -80.0
