@@ -194,9 +194,8 @@ def _density() -> Prepared:
 
 
 _DOUBLE = (
-    "the peers multiply in single precision and add up points by their labels; ours takes the "
-    "products, and the sums of members as a second product, in double precision, and takes anew "
-    "each square in which digits cancel"
+    "the peers multiply in single precision; ours works in double precision, takes anew each square "
+    "in which digits cancel, and skips the points whose centre cannot have changed"
 )
 ROWS = (
     Row(
