@@ -194,8 +194,8 @@ def _density() -> Prepared:
 
 
 _DOUBLE = (
-    "the peers multiply in single precision; ours works in double precision, takes anew each square "
-    "in which digits cancel, and skips the points whose centre cannot have changed"
+    "the peers multiply in single precision; ours works in double precision, takes anew each "
+    "square in which digits cancel, and skips the points whose centre cannot have changed"
 )
 ROWS = (
     Row(
