@@ -377,8 +377,8 @@ class _Nearest:
         xp = namespace(self._x)
         parts = []
         for rows in row_blocks(*self._x.shape, self._x):
-            own = xp.take(self._centres, self.labels[rows], axis=0)
-            parts.append(self._lengths(self._x[rows, :] - own) ** 2)
+            away = self._x[rows, :] - xp.take(self._centres, self.labels[rows], axis=0)
+            parts.append(xp.vecdot(away, away))
         return xp.concat(parts)
 
     @staticmethod
