@@ -7,6 +7,7 @@ calling a documented class, or a function that says that it returns one.
 from __future__ import annotations
 
 import ast
+import functools
 import html
 import importlib
 import inspect
@@ -85,13 +86,12 @@ def full_names(cells: list[str]) -> dict[str, str]:
         an attribute taken of it follows.
     """
     meanings = defaultdict(set)
-    for tree in _trees(cells):
-        for name, meaning in _imports(tree):
-            meanings[name].add(meaning)
+    found = [node for tree in _trees(cells) for node in ast.walk(tree)]
+    for name, meaning in _imports(found):
+        meanings[name].add(meaning)
     imported = {name: next(iter(full)) for name, full in meanings.items() if len(full) == 1}
-    for tree in _trees(cells):
-        for name, meaning in _bindings(tree, imported):
-            meanings[name].add(meaning)
+    for name, meaning in _bindings(found, imported):
+        meanings[name].add(meaning)
     return {name: f for name, full in meanings.items() if len(full) == 1 for f in full if f}
 
 
@@ -103,8 +103,8 @@ def _trees(cells: list[str]) -> Iterator[ast.Module]:
             continue
 
 
-def _imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(tree):
+def _imports(found: list[ast.AST]) -> Iterator[tuple[str, str]]:
+    for node in found:
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 yield alias.asname or alias.name, f"{node.module}.{alias.name}"
@@ -114,14 +114,14 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 yield alias.asname or top, alias.name if alias.asname else top
 
 
-def _bindings(tree: ast.Module, imported: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _bindings(found: list[ast.AST], imported: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Give every other binding of a name: the class of the object, or nothing if unknown."""
     objects = {}
-    for node in ast.walk(tree):
+    for node in found:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             made = _returned(ast.unparse(node.value.func), imported)
             objects |= {id(t): made for t in node.targets if isinstance(t, ast.Name)}
-    for node in ast.walk(tree):
+    for node in found:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id, objects.get(id(node), "")
         elif isinstance(node, ast.arg):
@@ -133,7 +133,11 @@ def _bindings(tree: ast.Module, imported: dict[str, str]) -> Iterator[tuple[str,
 def _returned(call: str, imported: dict[str, str]) -> str:
     """Return the full name of the library's class of what a call makes, "" if it is none."""
     first, *attributes = call.split(".")
-    full = ".".join([imported.get(first, ""), *attributes])
+    return _made_by(".".join([imported.get(first, ""), *attributes]))
+
+
+@functools.cache
+def _made_by(full: str) -> str:
     made = pydoc.locate(full) if _is_ours(full) else None
     if not inspect.isclass(made):
         made = typing.get_type_hints(made).get("return") if callable(made) else None
