@@ -1,11 +1,10 @@
 """The book on paper."""
 
 
-def test_a_printed_book_has_all_chapters(mini):
-    assert mini.build().returncode == 0
-    printed = mini.build("pdf")
+def test_a_printed_book_has_all_chapters(built):
+    printed = built.build("pdf")
     assert printed.returncode == 0, printed.stdout
-    file = mini.root / "_build" / "pdf" / "book.pdf"
+    file = built.root / "_build" / "pdf" / "book.pdf"
     data = file.read_bytes()
     assert data.startswith(b"%PDF-")
     for title in ("Paper one", "Paper two", "Works"):  # the outline is in plain text
