@@ -13,7 +13,10 @@ BREAKS = [
     Break(
         "the divergence is taken with half its determinant",
         ("C1", "C3.d"),
-        {"return norms / 2 - sum(": "return norms / 2 - 0.5 * sum("},
+        {
+            "/ 2 - log_det": "/ 2 - 0.5 * log_det",
+            "(xp.tril(V) - xp.eye": "(xp.tril(V) - 0.5 * xp.eye",
+        },
     ),
     Break(
         "the tuned NNGP given out as the deep kernel machine",
