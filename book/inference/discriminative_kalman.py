@@ -839,6 +839,7 @@ def multiple(a: Array, b: Array, ell: float) -> Array:
     return xp.concat(blocks)
 
 
+# %%
 def gaussian_process(kernel, x: Array, z: Array, ells=(1.0, 2.0, 4.0)):
     """Posterior mean with ell and tau of largest marginal likelihood, per column of z."""
     n, best = len(x), [(-math.inf,)] * z.shape[1]

@@ -224,6 +224,7 @@ def propagate(U: list, k, G: Array, G_t: Array | None = None, g_t: Array | None 
     return G, G_t, g_t
 
 
+# %%
 def whitened_kl(saved: dict, V: Array) -> Array:
     """KL = (|U|^2 - P) / 2 - log |det U| of one layer; U is the lower triangle of V."""
     U, log_det = xp.tril(V), xp.sum(xp.log(xp.abs(xp.linalg.diagonal(V))))
