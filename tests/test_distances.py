@@ -95,17 +95,6 @@ def test_blocks_and_slices_do_not_change_them(monkeypatch, d):
     np.testing.assert_allclose(part, whole[:3, 5:9], rtol=bound(d))
 
 
-@pytest.mark.parametrize("d", [1, 3, 6])
-def test_contracted_squares_are_the_sums(xp, d):
-    x, y = clusters(4, 6, d, 1e7, 0.5), clusters(4, 4, d, 1e7, 0.7)
-    lengths, weights = np.linspace(0.3, 3, d), np.random.default_rng(0).standard_normal((12, 8))
-    weights[:, ::2] = 0.0
-    gaps = (x[:, None, :].astype(np.longdouble) - y) / lengths
-    expected = np.einsum("ij,ijd->d", weights, gaps**2).astype(float)
-    got = contract_squares(*map(xp.asarray, (weights, x, y, lengths)))
-    np.testing.assert_allclose(to_host(got), expected, rtol=1e-10)
-
-
 @pytest.mark.parametrize("d", [2, 7])
 def test_remembered_squares_are_those_of_every_length(xp, d):
     rng = np.random.default_rng(0)
@@ -126,3 +115,14 @@ def test_what_was_remembered_is_forgotten_outside(xp):
         before = to_host(squared_distances(x, x, lengths))
     x *= 2
     np.testing.assert_allclose(to_host(squared_distances(x, x, lengths)), 4 * before)
+
+
+@pytest.mark.parametrize("d", [1, 3, 6])
+def test_contracted_squares_are_the_sums(xp, d):
+    x, y = clusters(4, 6, d, 1e7, 0.5), clusters(4, 4, d, 1e7, 0.7)
+    lengths, weights = np.linspace(0.3, 3, d), np.random.default_rng(0).standard_normal((12, 8))
+    weights[:, ::2] = 0.0
+    gaps = (x[:, None, :].astype(np.longdouble) - y) / lengths
+    expected = np.einsum("ij,ijd->d", weights, gaps**2).astype(float)
+    got = contract_squares(*map(xp.asarray, (weights, x, y, lengths)))
+    np.testing.assert_allclose(to_host(got), expected, rtol=1e-10)

@@ -359,7 +359,8 @@ claims.check(
 # $$\log p(Z\mid Y)=\rho\,\log p\bigl(Y\mid G=\tfrac1NFF^\top\bigr)-\tfrac12\lVert Z\rVert^2+\text{const},$$
 #
 # with $\rho=N$ for the scaled likelihood and $\rho=1$ for the ordinary one. By $G$ the gradient is $B(G)$ of equation {eq}`dkm-stationary` and by $Z$ it is
-# $\bigl(\tfrac{2\rho}NL^\top B(G)L-I\bigr)Z$, for the chains of all seeds at once. The value, with a log-determinant from $K+\sigma^2I=TT^\top$, is needed
+# $\bigl(\tfrac{2\rho}NL^\top B(G)L-I\bigr)Z$, which leaves columns of zeros at zero: with them networks of all widths, and the chains of all seeds, run at
+# once. The value, with a log-determinant from $K+\sigma^2I=TT^\top$, is needed
 # at the end of a path only.
 
 # %%
@@ -380,72 +381,84 @@ def covariances(G: Array, noise: float) -> tuple[Array, Array]:
     return K, K + (noise + jitter) * xp.eye(G.shape[-1])
 
 
-def likelihood_value(T: Array, R: Array, Y: Array) -> Array:
-    """log p(Y | G), from T T' = K + noise I and its inverse R."""
+def likelihood_value(T: Array, A: Array, Y: Array) -> Array:
+    """log p(Y | G), from T T' = K + noise I and A = R Y."""
     P, C = Y.shape
     log_det = 2 * xp.sum(xp.log(xp.linalg.diagonal(T)), axis=-1)
-    return -(xp.sum(Y * (R @ Y), axis=(-2, -1)) + C * (log_det + P * math.log(2 * math.pi))) / 2
+    return -(xp.sum(Y * A, axis=(-2, -1)) + C * (log_det + P * math.log(2 * math.pi))) / 2
 
 
-def likelihood_gradient(K: Array, R: Array, Y: Array) -> Array:
+def likelihood_gradient(K: Array, R: Array, A: Array) -> Array:
     """B(G) = M - diag(M 1), M = D o K."""
-    A = R @ Y
-    M = (A @ xp.matrix_transpose(A) - Y.shape[1] * R) * (K / 2)
-    return M - xp.sum(M, axis=-1)[..., None] * xp.eye(Y.shape[0])
+    P, C = A.shape[-2:]
+    M = (A @ xp.matrix_transpose(A) - C * R) * (K / 2)
+    return M - xp.sum(M, axis=-1)[..., None] * xp.eye(P)
 
 
 # %%
 Lt = xp.matrix_transpose(L)
 
 
-def gram(Z: Array) -> Array:
-    """G = F F' / N with F = L Z, for chains Z (chains, P, N)."""
-    return L @ (Z @ xp.matrix_transpose(Z) / Z.shape[-1]) @ Lt
+def gram(Z: Array, N: Array) -> Array:
+    """G = F F' / N with F = L Z; Z (networks, chains, P, largest N), zero beyond its N."""
+    return L @ (Z @ xp.matrix_transpose(Z) / N) @ Lt
 
 
-def log_target(Z: Array, rho: float) -> Array:
+def log_target(Z: Array, N: Array, rho: Array) -> Array:
     """rho log p(Y | G) - |Z|^2 / 2."""
-    _, of_y = covariances(gram(Z), noise)
-    value = likelihood_value(xp.linalg.cholesky(of_y), xp.linalg.inv(of_y), Y)
-    return rho * value - xp.sum(Z * Z, axis=(-2, -1)) / 2
+    _, of_y = covariances(gram(Z, N), noise)
+    value = likelihood_value(xp.linalg.cholesky(of_y), xp.linalg.solve(of_y, Y), Y)
+    return rho[..., 0, 0] * value - xp.sum(Z * Z, axis=(-2, -1)) / 2
 
 
-def target_gradient(Z: Array, rho: float) -> Array:
-    """2 rho / N L' B L Z - Z."""
-    K, of_y = covariances(gram(Z), noise)
-    B = likelihood_gradient(K, xp.linalg.inv(of_y), Y)
-    return (2 * rho / Z.shape[-1] * (Lt @ B @ L) - xp.eye(P)) @ Z
+def target_gradient(Z: Array, N: Array, rho: Array) -> Array:
+    """(2 rho / N L' B L - I) Z."""
+    K, of_y = covariances(gram(Z, N), noise)
+    R = xp.linalg.inv(of_y)
+    B = likelihood_gradient(K, R, R @ Y)
+    return (2 * rho / N * (Lt @ B @ L) - xp.eye(P)) @ Z
 
 
-def leapfrog(Z: Array, gradient: Array, momentum: Array, rho: float) -> tuple:
+def leapfrog(Z: Array, gradient: Array, momentum: Array, N: Array, rho: Array) -> tuple:
     """Eight steps of 0.25 along Hamilton's equations; two half steps of the momentum are one."""
     momentum = momentum + gradient / 8
     for steps_left in range(7, -1, -1):
         Z = Z + momentum / 4
-        gradient = target_gradient(Z, rho)
+        gradient = target_gradient(Z, N, rho)
         momentum = momentum + gradient / (4 if steps_left else 8)
     return Z, gradient, momentum
 
 
 # %%
-def sample(N: int, rho: float, steps: int, burn_in: int = 100) -> tuple[Array, Array]:
-    """Gram matrices (draws, chains, P, P), and every tenth F (draws / 10, chains, P, N)."""
-    rngs = [generator(seed) for seed in seeds]
-    Z = xp.stack([rng.standard_normal((P, N)) for rng in rngs])
-    value, gradient = log_target(Z, rho), target_gradient(Z, rho)
-    grams, features = [], []
-    for step in range(steps):
-        momentum = xp.stack([rng.standard_normal((P, N)) for rng in rngs])
+def normals(rngs: list, widths: list) -> Array:
+    """Z (networks, chains, P, largest width), standard normal up to the width of each network."""
+    Z = xp.zeros((len(widths), len(seeds), P, max(widths)))
+    for i, width in enumerate(widths):
+        for chain, rng in enumerate(rngs[i]):
+            Z[i, chain, :, :width] = rng.standard_normal((P, width))
+    return Z
+
+
+# %%
+def sample(widths: list, powers: list, steps: int, burn_in: int = 100) -> tuple[Array, Array]:
+    """Gram matrices (draws, networks, chains, P, P), and every tenth F."""
+    N, rho = (xp.asarray(v, dtype=xp.float64)[:, None, None, None] for v in (widths, powers))
+    rngs = [[generator(seed) for seed in seeds] for _ in widths]
+    Z, grams, features = normals(rngs, widths), [], []
+    value, gradient = log_target(Z, N, rho), target_gradient(Z, N, rho)
+    for step in progress(range(steps), "HMC"):
+        momentum = normals(rngs, widths)
         energy = value - xp.sum(momentum**2, axis=(-2, -1)) / 2
-        proposal, slope, momentum = leapfrog(Z, gradient, momentum, rho)
-        ahead = log_target(proposal, rho)
+        proposal, slope, momentum = leapfrog(Z, gradient, momentum, N, rho)
+        ahead = log_target(proposal, N, rho)
         gain = ahead - xp.sum(momentum**2, axis=(-2, -1)) / 2 - energy
-        accept = xp.log(xp.stack([rng.random(1) for rng in rngs])[:, 0]) < gain
-        each = accept[:, None, None]
-        Z, gradient = xp.where(each, proposal, Z), xp.where(each, slope, gradient)
+        u = xp.asarray([[float(rng.random()) for rng in chains] for chains in rngs])
+        accept = xp.log(u) < gain
+        Z = xp.where(accept[..., None, None], proposal, Z)
+        gradient = xp.where(accept[..., None, None], slope, gradient)
         value = xp.where(accept, ahead, value)
         if step >= burn_in:
-            grams.append(gram(Z))
+            grams.append(gram(Z, N))
             if step % 10 == 0:
                 features.append(L @ Z)
     return xp.stack(grams), xp.stack(features)
@@ -454,8 +467,10 @@ def sample(N: int, rho: float, steps: int, burn_in: int = 100) -> tuple[Array, A
 # %%
 steps = scale(default=600, paper=2000)
 widths = scale(default=(4, 16, 64, 256), paper=(4, 16, 64, 256, 1024, 2048))
-runs = {N: sample(N, N, steps) for N in progress(widths, "HMC")}
-forgetful = sample(256, 1, steps)[0]  # the ordinary likelihood
+powers = [*widths, 1]  # the last network of width 256 has the ordinary likelihood
+grams, features = sample([*widths, 256], powers, steps)
+runs = {N: (grams[:, i], features[:, i, ..., :N]) for i, N in enumerate(widths)}
+forgetful = grams[:, -1]
 
 fit = maximise(
     lambda U: objective(U, squared_exponential, G_0, Y, noise, 1.0), identity(P), 500, 1e-9
@@ -640,7 +655,8 @@ curvature = hessian_eigenvalues(squared_exponential, lowest.params["U"])
 
 # %%
 K, of_y = covariances(G_star, noise)
-B = likelihood_gradient(K, xp.linalg.inv(of_y), Y)
+R = xp.linalg.inv(of_y)
+B = likelihood_gradient(K, R, R @ Y)
 prior_term = (xp.linalg.inv(K_0) - xp.linalg.inv(G_star)) / 2
 gap = {name: max(e) - min(e) for name, e in ends.items()}
 claims.check(
@@ -712,15 +728,16 @@ def shared_task(seed: int) -> tuple[Array, Array, Array]:
 def one_layer(G_0: Array, Y: Array, noise: float, nu: float):
     """The objective of one layer, squared exponential, and its gradient, as functions of U."""
     L = xp.linalg.cholesky(gram_kernel(squared_exponential, G_0))
+    Lt_2 = 2 * xp.matrix_transpose(L)
 
     def value_and_slope(U: Array) -> tuple[Array, Array]:
         S = L @ U
         K, of_y = covariances(S @ xp.matrix_transpose(S), noise)
         T = xp.linalg.cholesky(of_y)
         R = cholesky_inverse(T)
-        slope = 2 * xp.matrix_transpose(L) @ (likelihood_gradient(K, R, Y) @ S)
-        slope = slope - whitened_kl_pull({}, (0,), nu, U)[0]
-        return likelihood_value(T, R, Y) - nu * whitened_kl({}, U), slope
+        A = R @ Y
+        slope = Lt_2 @ (likelihood_gradient(K, R, A) @ S) - whitened_kl_pull({}, (0,), nu, U)[0]
+        return likelihood_value(T, A, Y) - nu * whitened_kl({}, U), slope
 
     return value_and_slope
 
@@ -960,6 +977,7 @@ for seed in progress(range(2), "one output"):
     X, Y = single_task(seed)
     train, test, held_out, Y = X[:100], X[100:], Y[100:], Y[:100]
     *_, best_s, best_noise = tuned_nngp(train, Y, test)
+    by_lengths = rmse(tuned_gp(train, Y, test, [length] * 8), held_out)
     for s_1, noise_1 in ((0.15, 0.1), (0.05, 0.1), (best_s, best_noise)):
         blocks = inputs(train, test, s_1)
         row = [f"{seed}, s = {s_1:.2g}, σ² = {noise_1:.2g}"]
@@ -967,7 +985,7 @@ for seed in progress(range(2), "one output"):
         for nu in (3, 30):
             U = fit_one_layer(blocks[0], Y, noise_1, nu)
             row.append(rmse(predict(U, k, blocks, Y, noise_1), held_out))
-        rows.append([*row, rmse(tuned_gp(train, Y, test, [length] * 8), held_out)])
+        rows.append([*row, by_lengths])
 
 # %%
 table(

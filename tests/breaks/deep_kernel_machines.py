@@ -8,7 +8,7 @@ BREAKS = [
     Break(
         "the likelihood is not raised to the width",
         ("C2.a", "C2.b"),
-        {"runs = {N: sample(N, N, steps)": "runs = {N: sample(N, 1, steps)"},
+        {"powers = [*widths, 1]": "powers = [1] * (len(widths) + 1)"},
     ),
     Break(
         "the divergence is taken with half its determinant",
