@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from gaussbook import blocks
 from gaussbook.arrays import to_host
-from gaussbook.distances import SquaredDistances, contract_squares, squared_distances
+from gaussbook.distances import (
+    SquaredDistances,
+    contract_squares,
+    remember_squares,
+    squared_distances,
+)
 
 DIMENSIONS = [1, 2, 3, 4, 5, 16, 70]
 
@@ -88,6 +93,28 @@ def test_blocks_and_slices_do_not_change_them(monkeypatch, d):
     np.testing.assert_allclose(squared_distances(x, y), whole, rtol=bound(d))
     part = SquaredDistances(y)(x[:3], slice(5, 9))
     np.testing.assert_allclose(part, whole[:3, 5:9], rtol=bound(d))
+
+
+@pytest.mark.parametrize("d", [2, 7])
+def test_remembered_squares_are_those_of_every_length(xp, d):
+    rng = np.random.default_rng(0)
+    x, y = (xp.asarray(rng.standard_normal((30, d))) for _ in range(2))
+    several = xp.asarray(rng.uniform(1, 2, d))
+    with remember_squares():
+        for lengths in (xp.full(d, 0.3), xp.full(d, 7.0), several, None):
+            for a, b in ((x, x), (y, y), (x, y)):
+                got = squared_distances(a, b, lengths)
+                expected = SquaredDistances(b, lengths)(a)
+                np.testing.assert_allclose(to_host(got), to_host(expected), rtol=1e-12)
+
+
+def test_what_was_remembered_is_forgotten_outside(xp):
+    x = xp.ones((3, 5)) * xp.arange(3.0)[:, None]
+    lengths = xp.ones(5)
+    with remember_squares():
+        before = to_host(squared_distances(x, x, lengths))
+    x *= 2
+    np.testing.assert_allclose(to_host(squared_distances(x, x, lengths)), 4 * before)
 
 
 @pytest.mark.parametrize("d", [1, 3, 6])

@@ -40,6 +40,18 @@ def test_same_in_every_namespace(xp):
     np.testing.assert_array_equal(to_host(got), systematic_resample(w, u))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_counting_marks_finds_what_a_search_finds(xp, seed):
+    rng = np.random.default_rng(seed)
+    w = rng.exponential(size=(4, 300)) ** 4 * (rng.random((4, 300)) < 0.5)
+    u = np.append(rng.random(3), 0.0)
+    got = systematic_resample(xp.asarray(w), xp.asarray(u))
+    ends = np.cumsum(w, axis=1) / np.sum(w, axis=1, keepdims=True)
+    marks = (u[:, None] + np.arange(300)) / 300
+    expected = [300 * b + np.searchsorted(ends[b], marks[b], side="right") for b in range(4)]
+    np.testing.assert_array_equal(to_host(got), np.concatenate(expected))
+
+
 def test_a_mark_rounded_up_stays_in_its_set():
     u = np.full(2, np.nextafter(1.0, 0.0))
     rows = systematic_resample(np.ones((2, 3)), u)

@@ -223,13 +223,14 @@ def log_normaliser_terms(x0, theta, eps):
 # Both are logarithms of numbers far beyond the range of floating point: with $\varepsilon=0.01$ the
 # exponents run into the hundreds. Sums over components are therefore taken relative to the largest term;
 # `normalise` returns $\log\sum_k e^{a_k}$ and the *shares* $e^{a_k}/\sum_j e^{a_j}$ in one go. The loss
-# {eq}`eq-lightsb-loss` is the difference of two such averages.
+# {eq}`eq-lightsb-loss` is the difference of two such averages. (With components as rows the sums over
+# components run along whole rows, which is faster.)
 
 # %%
 def loss(x0, x1, theta, eps):
     """L = mean of log c(x0) - mean of log v(x1)."""
-    log_c = log_sum_exp(log_normaliser_terms(x0, theta, eps))
-    log_v = log_sum_exp(log_potential_terms(x1, theta, eps))
+    log_c = log_sum_exp(normaliser_weights(theta, eps) @ T(features(x0)), axis=-2)
+    log_v = log_sum_exp(potential_weights(theta, eps) @ T(features(x1)), axis=-2)
     return xp.mean(log_c, axis=-1) - xp.mean(log_v, axis=-1)
 
 
@@ -250,8 +251,7 @@ def loss(x0, x1, theta, eps):
 # $$
 #
 # where vectors are multiplied coordinate by coordinate. The sums over the points are the products
-# $P\varphi(x_0)$ and $Q\varphi(x_1)$. (With components as rows the sums over components run along whole
-# rows, which is faster.)
+# $P\varphi(x_0)$ and $Q\varphi(x_1)$.
 
 # %%
 def gradient(phi0, phi1, theta, eps):
@@ -318,7 +318,8 @@ def fit(x0, x1, eps, K, steps, learning_rate, rng, s0=1.0, batch=256, keep=()):
     for step in progress(range(steps), f"K = {K}, ε = {eps:g}"):
         if step in keep:
             kept.append(theta)
-        batch0, batch1 = phi0[..., rows0[step, :], :], phi1[..., rows1[step, :], :]
+        batch0 = xp.take(phi0, rows0[step, :], axis=-2)
+        batch1 = xp.take(phi1, rows1[step, :], axis=-2)
         theta = adam.step(theta, gradient(batch0, batch1, theta, eps))
     return [{name: xp.astype(v, xp.float64) for name, v in th.items()} for th in (*kept, theta)]
 
@@ -351,8 +352,8 @@ def conditional_moments(x0, theta, eps):
 
 
 # %% [markdown]
-# The drift {eq}`eq-lightsb-drift` is as short, and the Euler–Maruyama scheme follows it in `steps`
-# equal steps of time. The last step starts at $t=1-1/\text{steps}$, so the drift is never asked for at
+# The drift {eq}`eq-lightsb-drift` is as short: its weights, too, are exponentials of a product with
+# $\varphi(x)$. The Euler–Maruyama scheme follows it in `steps` equal steps of time. The last step starts at $t=1-1/\text{steps}$, so the drift is never asked for at
 # $t=1$.
 
 # %%
@@ -360,10 +361,12 @@ def drift(x, t, theta, eps):
     """g(x, t) = (E[X_1 | X_t = x] - x) / (1 - t)."""
     r, S = theta["r"], xp.exp(theta["log_S"])
     B = (1 - t) + t * S
-    square = x**2 @ T(S / B) / (1 - t) + 2 * (x @ T(r / B)) - t * xp.sum(r**2 / B, axis=-1)
-    _, w = normalise(theta["log_alpha"] - xp.sum(xp.log(B), axis=-1) / 2 + square / (2 * eps))
-    expected_end = x * (w @ (S / B)) + (1 - t) * (w @ (r / B))
-    return (expected_end - x) / (1 - t)
+    constant = theta["log_alpha"] - xp.sum(xp.log(B), axis=-1) / 2
+    constant = constant - t * xp.sum(r**2 / B, axis=-1) / (2 * eps)
+    parts = [constant[:, None], r / B / eps, S / B / (1 - t) / (2 * eps)]
+    _, w = normalise(xp.concat(parts, axis=-1) @ T(features(x)), axis=0)  # (K, n)
+    slope, intercept = T(w) @ (S / B), T(w) @ ((1 - t) * r / B)
+    return (x * slope + intercept - x) / (1 - t)
 
 
 def euler_maruyama(x, theta, eps, steps, rng):

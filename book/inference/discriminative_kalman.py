@@ -123,13 +123,15 @@ from scipy.special import ndtri
 
 from gaussbook import autodiff as ad
 from gaussbook.arrays import Array, backend, generator, to_device, to_host
+from gaussbook.blocks import row_blocks
 from gaussbook.claims import Claims
-from gaussbook.distances import squared_distances
+from gaussbook.distances import SquaredDistances, squared_distances
 from gaussbook.nn import fit, mlp, mlp_init
 from gaussbook.optim import Adam, cosine_decay
 from gaussbook.particles import systematic_resample
 from gaussbook.plotting import PALETTE, figure
 from gaussbook.progress import progress
+from gaussbook.rows import row_sums
 from gaussbook.scale import scale
 from gaussbook.tables import table
 
@@ -365,13 +367,14 @@ def mixture_log_likelihood(h, xx, G, n, lam):
     """log sum_l N(x; s_l H z, lam_l I) for particles z, up to a constant."""
 
     def log_likelihood(t, z):
-        square = xp.sum((z @ G) * z, axis=-1) + xx[..., t, None]
+        square = row_sums((z @ G) * z)[..., 0] + xx[..., t, None]
         cross = 2 * apply(z, h[..., t, :])
         first, second = (
             -(n[..., None] * math.log(v) + (square - s * cross) / v) / 2
             for s, v in zip((1, -1), lam, strict=True)
         )
-        return xp.logaddexp(first, second)
+        larger = xp.maximum(first, second)
+        return larger + xp.log(1 + xp.exp(xp.minimum(first, second) - larger))  # of the sum
 
     return log_likelihood
 
@@ -680,9 +683,11 @@ def cells_log_likelihood(log_p: list[Array], ns):
     parts = [xp.concat(pair, axis=-1) for pair in zip(log_p, fill, strict=True)]
     looked_up = xp.permute_dims(xp.stack(parts), (2, 0, 1, 3, 4))  # (T, N, B, 3, cells)
     offset = max(ns) * xp.reshape(xp.arange(len(ns) * B * 3), (len(ns), B, 1, 3))
-    return lambda t, z: xp.sum(
-        xp.take(xp.reshape(looked_up[t], (-1,)), offset + cells(z)), axis=-1
-    )
+
+    def log_likelihood(t, z):
+        return row_sums(xp.take(xp.reshape(looked_up[t], (-1,)), offset + cells(z)))[..., 0]
+
+    return log_likelihood
 
 
 # %%
@@ -783,21 +788,30 @@ def principal_components(y: Array, train: int, k: int = 10) -> Array:
 # leave-one-out error. Its estimate is a convex combination, so averages of squared residuals stay positive semi-definite.
 
 # %%
-def kernel_average(D: Array, y: Array, h: float) -> Array:
-    """sum_i w_i y_i with w_i proportional to exp(-D_i / 2 h^2)."""
-    exponents = (xp.min(D, axis=1, keepdims=True) - D) / (2 * h * h)
-    K = xp.exp(xp.maximum(exponents, -600.0))  # below, exp is slow
-    return K @ y / xp.sum(K, axis=1, keepdims=True)
+def kernel_averages(q: Array, x: Array, y: Array, widths, left_out: bool = False) -> Array:
+    """sum_i w_i y_i with w_i proportional to exp(-|q - x_i|^2 / 2 h^2), for each h (h, q, y).
+
+    With left_out the first points of x are q itself, and none counts in its own average.
+    """
+    distances, y_1 = SquaredDistances(x), xp.concat([y, xp.ones((len(y), 1))], axis=1)
+    averages = [[] for _ in widths]
+    for rows in row_blocks(len(q), len(x), x):
+        D = distances(q[rows])
+        if left_out:
+            D[xp.arange(len(D)), xp.arange(rows.start, rows.stop)] = math.inf
+        D = xp.min(D, axis=1, keepdims=True) - D
+        for h, parts in zip(widths, averages, strict=True):
+            sums = xp.exp(xp.maximum(D / (2 * h * h), -600.0)) @ y_1  # below, exp is slow
+            parts.append(sums[:, :-1] / sums[:, -1:])
+    return xp.stack([xp.concat(parts) for parts in averages])
 
 
 def kernel_regression(x: Array, y: Array, left_out: int = 500):
     """The predictor q -> E[y | q] with the bandwidth of least leave-one-out error."""
-    D = squared_distances(x[:left_out], x)
-    D = xp.where(xp.arange(left_out)[:, None] == xp.arange(len(x)), math.inf, D)
     widths = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0)
-    losses = [float(xp.mean((kernel_average(D, y, h) - y[:left_out]) ** 2)) for h in widths]
-    h = widths[losses.index(min(losses))]
-    return lambda q: kernel_average(squared_distances(q, x), y, h)
+    errors = kernel_averages(x[:left_out], x, y, widths, left_out=True) - y[:left_out]
+    h = widths[int(xp.argmin(xp.mean(errors**2, axis=(1, 2))))]
+    return lambda q: kernel_averages(q, x, y, (h,))[0]
 
 
 # %% [markdown]
@@ -817,11 +831,15 @@ def rbf(a: Array, b: Array, ell: float) -> Array:
 
 def multiple(a: Array, b: Array, ell: float) -> Array:
     """(1 / p) sum_j exp(-(a_j - b_j)^2 / 2 ell^2)."""
-    u, v = a / ell, b / ell
-    parts = (xp.exp(-((u[:, j, None] - v[:, j]) ** 2) / 2) for j in range(a.shape[1]))
-    return sum(parts) / a.shape[1]
+    u, v, p = a / (math.sqrt(2) * ell), b / (math.sqrt(2) * ell), a.shape[1]
+    blocks = []
+    for rows in row_blocks(len(u), len(v), u):
+        parts = (xp.exp(-((u[rows, j, None] - v[:, j]) ** 2)) for j in range(p))
+        blocks.append(sum(parts) / p)
+    return xp.concat(blocks)
 
 
+# %%
 def gaussian_process(kernel, x: Array, z: Array, ells=(1.0, 2.0, 4.0)):
     """Posterior mean with ell and tau of largest marginal likelihood, per column of z."""
     n, best = len(x), [(-math.inf,)] * z.shape[1]
@@ -833,7 +851,12 @@ def gaussian_process(kernel, x: Array, z: Array, ells=(1.0, 2.0, 4.0)):
                 fit_to_z = n * math.log(float(xp.mean(y * y / s)))
                 score = -(fit_to_z + float(xp.sum(xp.log(s)))) / 2
                 best[j] = max(best[j], (score, ell, tau, V @ (y / s)), key=lambda b: b[0])
-    return lambda q: xp.stack([kernel(q, x, ell) @ alpha for _, ell, _, alpha in best], axis=1)
+
+    def mean(q: Array) -> Array:
+        K = {ell: kernel(q, x, ell) for ell in {ell for _, ell, *_ in best}}
+        return xp.stack([K[ell] @ alpha for _, ell, _, alpha in best], axis=1)
+
+    return mean
 
 
 # %% [markdown]
@@ -1118,9 +1141,8 @@ def run_filter(predict, measurement, B: int, T: int, S: Array) -> Array:
 # %%
 def exact_regression(z_train: Array):
     """f*(x) = sum_i w_i z_i with w_i proportional to p(x | z_i)."""
-    return lambda x: kernel_average(
-        squared_distances(x, steps(z_train)), z_train, math.sqrt(noise)
-    )
+    x_train = steps(z_train)
+    return lambda x: kernel_averages(x, x_train, z_train, (math.sqrt(noise),))[0]
 
 
 def coordinate_kernels(x: Array, z: Array):
@@ -1168,7 +1190,7 @@ for name, (f, Q) in learned.items():
     runs[f"UKF+DKF, {name}"] = run_filter(predict_ukf, step, B, T_9, S_9)
 rng = generator(7)
 runs["PF"] = particle_filter(
-    lambda t, p: -xp.sum((x[:, t, None] - steps(p)) ** 2, axis=-1) / (2 * noise),
+    lambda t, p: -row_sums((x[:, t, None] - steps(p)) ** 2)[..., 0] / (2 * noise),
     lambda p, rng: g(p) + math.sqrt(noise) * rng.standard_normal(p.shape),
     rng.standard_normal((1, B, m_9, 2)) @ xp.linalg.cholesky(S_9).T,
     T_9,

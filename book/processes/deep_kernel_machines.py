@@ -112,6 +112,7 @@ from gaussbook import autodiff as ad
 from gaussbook import data
 from gaussbook.arrays import Array, Generator, backend, generator, to_device, to_host
 from gaussbook.claims import Claims
+from gaussbook.gp.cholesky import cholesky_inverse
 from gaussbook.gp.covariances import SquaredExponential
 from gaussbook.gp.exact import GaussianProcessRegressor
 from gaussbook.mixture.kmeans import k_means
@@ -128,24 +129,49 @@ claims, xp = Claims("deep_kernel_machines"), backend()
 # %% [markdown]
 # **Kernels** take the inner products $G$ of two sets of features and the squared norms $a$, $b$ of each. Differentiated step by step, the
 # arc-cosine kernel has a $0/0$ on the diagonal, where $\theta=0$. But $\partial K/\partial\theta=\frac1\pi\bigl(\sqrt{ab}\cos\theta-G\bigr)$ is zero
-# at the angle itself, so that the gradient is that with $\theta$ held fixed.
+# at the angle itself, so that the gradient is that with $\theta$ held fixed. Each kernel is one step for the automatic differentiation: its value,
+# and what a gradient $g$ by $K$ means for $G$, $a$ and $b$. (The third argument of `fused` serves second derivatives.)
 
 # %%
-def squared_exponential(G: Array, a: Array, b: Array) -> Array:
+def exponential(saved: dict, G: Array, a: Array, b: Array) -> Array:
     """K = exp(G - a / 2 - b / 2)."""
-    return ad.exp(G - a / 2 - b / 2)
+    K = saved["K"] = xp.exp(G - a / 2 - b / 2)
+    return K
 
 
-def angle(G: Array, a: Array, b: Array) -> Array:
-    """Return theta with cos theta = G / sqrt(a b), which rounding may carry beyond one."""
-    return xp.acos(xp.clip(G / xp.sqrt(a * b), -1, 1))
+def exponential_pull(saved: dict, needed: tuple, g: Array, G: Array, a: Array, b: Array) -> tuple:
+    """W = g K by G, and -W / 2 by a and by b."""
+    W = g * saved["K"]
+    return W, W / -2, W / -2
 
 
-def arc_cosine(G: Array, a: Array, b: Array) -> Array:
-    """K = (sqrt(a b) sin theta + (pi - theta) G) / pi, theta held fixed (first derivatives only)."""
-    theta = angle(*map(ad.stop_gradient, (G, a, b)))
-    return (ad.sqrt(a) * ad.sqrt(b) * xp.sin(theta) + (math.pi - theta) * G) / math.pi
+squared_exponential = ad.fused(
+    exponential, exponential_pull, lambda G, a, b: ad.exp(G - a / 2 - b / 2)
+)
 
+
+# %%
+def arc(saved: dict, G: Array, a: Array, b: Array) -> Array:
+    """K = (sqrt(a b) sin theta + (pi - theta) G) / pi; rounding may carry cos theta beyond one."""
+    root = xp.sqrt(a * b)
+    theta = xp.acos(xp.clip(G / root, -1, 1))
+    root_sine = saved["root_sine"] = root * xp.sin(theta) / math.pi
+    slope = saved["slope"] = 1 - theta / math.pi
+    return root_sine + slope * G
+
+
+def arc_pull(saved: dict, needed: tuple, g: Array, G: Array, a: Array, b: Array) -> tuple:
+    """g (pi - theta) / pi by G, and g sqrt(a b) sin theta / (2 pi a) by a, likewise by b."""
+    half = g * saved["root_sine"] / 2
+    return g * saved["slope"], half / a, half / b
+
+
+def no_second_derivative(G: Array, a: Array, b: Array) -> Array:
+    """At theta = 0 there is none."""
+    raise NotImplementedError("the arc-cosine kernel is differentiated once only")
+
+
+arc_cosine = ad.fused(arc, arc_pull, no_second_derivative)
 
 # %%
 jitter = 1e-10  # keeps the kernel matrices of a smooth kernel positive definite
@@ -198,10 +224,28 @@ def propagate(U: list, k, G: Array, G_t: Array | None = None, g_t: Array | None 
     return G, G_t, g_t
 
 
+# %%
+def whitened_kl(saved: dict, V: Array) -> Array:
+    """KL = (|U|^2 - P) / 2 - log |det U| of one layer; U is the lower triangle of V."""
+    U, log_det = xp.tril(V), xp.sum(xp.log(xp.abs(xp.linalg.diagonal(V))))
+    return (xp.sum(U * U) - V.shape[0]) / 2 - log_det
+
+
+def whitened_kl_pull(saved: dict, needed: tuple, g: Array, V: Array) -> list:
+    """g (U - diag(1 / U_ii))."""
+    return [g * (xp.tril(V) - xp.eye(V.shape[0]) / xp.linalg.diagonal(V))]
+
+
+kl = ad.fused(
+    whitened_kl,
+    whitened_kl_pull,
+    lambda V: (ad.sum(ad.tril(V) ** 2) - V.shape[0]) / 2 - ad.sum(ad.log(ad.abs(ad.diagonal(V)))),
+)
+
+
 def divergence(U: list) -> Array:
-    """Sum of the layers' KL = (|U|^2 - P) / 2 - log |det U|."""
-    norms = sum(ad.sum(ad.tril(V) ** 2) - V.shape[0] for V in U)
-    return norms / 2 - sum(ad.sum(ad.log(ad.abs(ad.diagonal(V)))) for V in U)
+    """Sum of the layers' KL."""
+    return sum(kl(V) for V in U)
 
 
 # %%
@@ -314,8 +358,10 @@ claims.check(
 #
 # $$\log p(Z\mid Y)=\rho\,\log p\bigl(Y\mid G=\tfrac1NFF^\top\bigr)-\tfrac12\lVert Z\rVert^2+\text{const},$$
 #
-# with $\rho=N$ for the scaled likelihood and $\rho=1$ for the ordinary one. The gradient is $B(G)$ of equation {eq}`dkm-stationary`, for the
-# chains of all seeds at once. The log-determinant comes from $K+\sigma^2I=TT^\top$.
+# with $\rho=N$ for the scaled likelihood and $\rho=1$ for the ordinary one. By $G$ the gradient is $B(G)$ of equation {eq}`dkm-stationary` and by $Z$ it is
+# $\bigl(\tfrac{2\rho}NL^\top B(G)L-I\bigr)Z$, which leaves columns of zeros at zero: with them networks of all widths, and the chains of all seeds, run at
+# once. The value, with a log-determinant from $K+\sigma^2I=TT^\top$, is needed
+# at the end of a path only.
 
 # %%
 seeds = range(3)
@@ -328,69 +374,103 @@ K_0 = gram_kernel(squared_exponential, G_0)
 L = xp.linalg.cholesky(K_0)
 
 
-def likelihood_gradient(G: Array, Y: Array, noise: float) -> tuple[Array, Array]:
-    """log p(Y | G) and B(G) = M - diag(M 1), M = D o K; G (..., P, P)."""
-    P, C = Y.shape
+def covariances(G: Array, noise: float) -> tuple[Array, Array]:
+    """K(G) of the features and K + noise I of the targets; G (..., P, P)."""
     g = xp.linalg.diagonal(G)
-    K = squared_exponential(G, g[..., :, None], g[..., None, :])
-    of_y = K + (noise + jitter) * xp.eye(P)
-    T, R = xp.linalg.cholesky(of_y), xp.linalg.inv(of_y)
-    A = R @ Y
-    M = (A @ xp.matrix_transpose(A) - C * R) * K / 2
+    K = exponential({}, G, g[..., :, None], g[..., None, :])
+    return K, K + (noise + jitter) * xp.eye(G.shape[-1])
+
+
+def likelihood_value(T: Array, A: Array, Y: Array) -> Array:
+    """log p(Y | G), from T T' = K + noise I and A = R Y."""
+    P, C = Y.shape
     log_det = 2 * xp.sum(xp.log(xp.linalg.diagonal(T)), axis=-1)
-    value = -(xp.sum(Y * A, axis=(-2, -1)) + C * (log_det + P * math.log(2 * math.pi))) / 2
-    return value, M - xp.sum(M, axis=-1)[..., None] * xp.eye(P)
+    return -(xp.sum(Y * A, axis=(-2, -1)) + C * (log_det + P * math.log(2 * math.pi))) / 2
+
+
+def likelihood_gradient(K: Array, R: Array, A: Array) -> Array:
+    """B(G) = M - diag(M 1), M = D o K."""
+    P, C = A.shape[-2:]
+    M = (A @ xp.matrix_transpose(A) - C * R) * (K / 2)
+    return M - xp.sum(M, axis=-1)[..., None] * xp.eye(P)
 
 
 # %%
-def target(Z: Array, rho: float) -> tuple[Array, Array]:
-    """rho log p(Y | G) - |Z|^2 / 2 and its gradient, for chains Z (chains, P, N)."""
-    F = L @ Z
-    N = Z.shape[-1]
-    value, B = likelihood_gradient(F @ xp.matrix_transpose(F) / N, Y, noise)
-    gradient = 2 * rho / N * (xp.matrix_transpose(L) @ (B @ F)) - Z
-    return rho * value - xp.sum(Z * Z, axis=(-2, -1)) / 2, gradient
+Lt = xp.matrix_transpose(L)
 
 
-def leapfrog(Z: Array, gradient: Array, momentum: Array, rho: float) -> tuple:
-    """Eight steps of 0.25 along Hamilton's equations."""
-    for _ in range(8):
-        momentum = momentum + gradient / 8
+def gram(Z: Array, N: Array) -> Array:
+    """G = F F' / N with F = L Z; Z (networks, chains, P, largest N), zero beyond its N."""
+    return L @ (Z @ xp.matrix_transpose(Z) / N) @ Lt
+
+
+def log_target(Z: Array, N: Array, rho: Array) -> Array:
+    """rho log p(Y | G) - |Z|^2 / 2."""
+    _, of_y = covariances(gram(Z, N), noise)
+    value = likelihood_value(xp.linalg.cholesky(of_y), xp.linalg.solve(of_y, Y), Y)
+    return rho[..., 0, 0] * value - xp.sum(Z * Z, axis=(-2, -1)) / 2
+
+
+def target_gradient(Z: Array, N: Array, rho: Array) -> Array:
+    """(2 rho / N L' B L - I) Z."""
+    K, of_y = covariances(gram(Z, N), noise)
+    R = xp.linalg.inv(of_y)
+    B = likelihood_gradient(K, R, R @ Y)
+    return (2 * rho / N * (Lt @ B @ L) - xp.eye(P)) @ Z
+
+
+def leapfrog(Z: Array, gradient: Array, momentum: Array, N: Array, rho: Array) -> tuple:
+    """Eight steps of 0.25 along Hamilton's equations; two half steps of the momentum are one."""
+    momentum = momentum + gradient / 8
+    for steps_left in range(7, -1, -1):
         Z = Z + momentum / 4
-        value, gradient = target(Z, rho)
-        momentum = momentum + gradient / 8
-    return Z, value, gradient, momentum
+        gradient = target_gradient(Z, N, rho)
+        momentum = momentum + gradient / (4 if steps_left else 8)
+    return Z, gradient, momentum
 
 
 # %%
-def sample(N: int, rho: float, steps: int, burn_in: int = 100) -> tuple[Array, Array]:
-    """Gram matrices (draws, chains, P, P), and every tenth F (draws / 10, chains, P, N)."""
-    rngs = [generator(seed) for seed in seeds]
-    Z = xp.stack([rng.standard_normal((P, N)) for rng in rngs])
-    value, gradient = target(Z, rho)
-    grams, features = [], []
-    for step in range(steps):
-        momentum = xp.stack([rng.standard_normal((P, N)) for rng in rngs])
+def normals(rngs: list, widths: list) -> Array:
+    """Z (networks, chains, P, largest width), standard normal up to the width of each network."""
+    Z = xp.zeros((len(widths), len(seeds), P, max(widths)))
+    for i, width in enumerate(widths):
+        for chain, rng in enumerate(rngs[i]):
+            Z[i, chain, :, :width] = rng.standard_normal((P, width))
+    return Z
+
+
+# %%
+def sample(widths: list, powers: list, steps: int, burn_in: int = 100) -> tuple[Array, Array]:
+    """Gram matrices (draws, networks, chains, P, P), and every tenth F."""
+    N, rho = (xp.asarray(v, dtype=xp.float64)[:, None, None, None] for v in (widths, powers))
+    rngs = [[generator(seed) for seed in seeds] for _ in widths]
+    Z, grams, features = normals(rngs, widths), [], []
+    value, gradient = log_target(Z, N, rho), target_gradient(Z, N, rho)
+    for step in progress(range(steps), "HMC"):
+        momentum = normals(rngs, widths)
         energy = value - xp.sum(momentum**2, axis=(-2, -1)) / 2
-        proposal, *ahead, momentum = leapfrog(Z, gradient, momentum, rho)
-        gain = ahead[0] - xp.sum(momentum**2, axis=(-2, -1)) / 2 - energy
-        accept = xp.log(xp.stack([rng.random(1) for rng in rngs])[:, 0]) < gain
-        each = accept[:, None, None]
-        Z, gradient = xp.where(each, proposal, Z), xp.where(each, ahead[1], gradient)
-        value = xp.where(accept, ahead[0], value)
+        proposal, slope, momentum = leapfrog(Z, gradient, momentum, N, rho)
+        ahead = log_target(proposal, N, rho)
+        gain = ahead - xp.sum(momentum**2, axis=(-2, -1)) / 2 - energy
+        u = xp.asarray([[float(rng.random()) for rng in chains] for chains in rngs])
+        accept = xp.log(u) < gain
+        Z = xp.where(accept[..., None, None], proposal, Z)
+        gradient = xp.where(accept[..., None, None], slope, gradient)
+        value = xp.where(accept, ahead, value)
         if step >= burn_in:
-            F = L @ Z
-            grams.append(F @ xp.matrix_transpose(F) / N)
+            grams.append(gram(Z, N))
             if step % 10 == 0:
-                features.append(F)
+                features.append(L @ Z)
     return xp.stack(grams), xp.stack(features)
 
 
 # %%
 steps = scale(default=600, paper=2000)
 widths = scale(default=(4, 16, 64, 256), paper=(4, 16, 64, 256, 1024, 2048))
-runs = {N: sample(N, N, steps) for N in progress(widths, "HMC")}
-forgetful = sample(256, 1, steps)[0]  # the ordinary likelihood
+powers = [*widths, 1]  # the last network of width 256 has the ordinary likelihood
+grams, features = sample([*widths, 256], powers, steps)
+runs = {N: (grams[:, i], features[:, i, ..., :N]) for i, N in enumerate(widths)}
+forgetful = grams[:, -1]
 
 fit = maximise(
     lambda U: objective(U, squared_exponential, G_0, Y, noise, 1.0), identity(P), 500, 1e-9
@@ -574,7 +654,9 @@ lowest = min(optima["squared exponential"], key=lambda found: -found.value)
 curvature = hessian_eigenvalues(squared_exponential, lowest.params["U"])
 
 # %%
-B = likelihood_gradient(G_star, Y, noise)[1]
+K, of_y = covariances(G_star, noise)
+R = xp.linalg.inv(of_y)
+B = likelihood_gradient(K, R, R @ Y)
 prior_term = (xp.linalg.inv(K_0) - xp.linalg.inv(G_star)) / 2
 gap = {name: max(e) - min(e) for name, e in ends.items()}
 claims.check(
@@ -646,12 +728,16 @@ def shared_task(seed: int) -> tuple[Array, Array, Array]:
 def one_layer(G_0: Array, Y: Array, noise: float, nu: float):
     """The objective of one layer, squared exponential, and its gradient, as functions of U."""
     L = xp.linalg.cholesky(gram_kernel(squared_exponential, G_0))
+    Lt_2 = 2 * xp.matrix_transpose(L)
 
     def value_and_slope(U: Array) -> tuple[Array, Array]:
         S = L @ U
-        value, B = likelihood_gradient(S @ xp.matrix_transpose(S), Y, noise)
-        slope = 2 * xp.matrix_transpose(L) @ (B @ S) - nu * (U - xp.eye(len(U)) / xp.linalg.diagonal(U))
-        return value - nu * divergence([U]), slope
+        K, of_y = covariances(S @ xp.matrix_transpose(S), noise)
+        T = xp.linalg.cholesky(of_y)
+        R = cholesky_inverse(T)
+        A = R @ Y
+        slope = Lt_2 @ (likelihood_gradient(K, R, A) @ S) - whitened_kl_pull({}, (0,), nu, U)[0]
+        return likelihood_value(T, A, Y) - nu * whitened_kl({}, U), slope
 
     return value_and_slope
 
@@ -660,7 +746,7 @@ def one_layer(G_0: Array, Y: Array, noise: float, nu: float):
 def fit_one_layer(G_0: Array, Y: Array, noise: float, nu: float) -> list:
     """Maximise the objective of one layer by L-BFGS over the lower triangle of U, from U = I."""
     P, value_and_slope = len(Y), one_layer(G_0, Y, noise, nu)
-    lower = xp.nonzero(xp.tril(xp.ones((P, P))))
+    lower = xp.tril(xp.ones((P, P))) > 0
 
     def full(u: Array) -> Array:
         U = xp.zeros((P, P))
@@ -891,6 +977,7 @@ for seed in progress(range(2), "one output"):
     X, Y = single_task(seed)
     train, test, held_out, Y = X[:100], X[100:], Y[100:], Y[:100]
     *_, best_s, best_noise = tuned_nngp(train, Y, test)
+    by_lengths = rmse(tuned_gp(train, Y, test, [length] * 8), held_out)
     for s_1, noise_1 in ((0.15, 0.1), (0.05, 0.1), (best_s, best_noise)):
         blocks = inputs(train, test, s_1)
         row = [f"{seed}, s = {s_1:.2g}, σ² = {noise_1:.2g}"]
@@ -898,7 +985,7 @@ for seed in progress(range(2), "one output"):
         for nu in (3, 30):
             U = fit_one_layer(blocks[0], Y, noise_1, nu)
             row.append(rmse(predict(U, k, blocks, Y, noise_1), held_out))
-        rows.append([*row, rmse(tuned_gp(train, Y, test, [length] * 8), held_out)])
+        rows.append([*row, by_lengths])
 
 # %%
 table(

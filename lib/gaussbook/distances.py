@@ -8,11 +8,15 @@ cancel, the square is therefore taken anew from the differences of the coordinat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 from gaussbook.arrays import Array, namespace
 from gaussbook.blocks import row_blocks
 from gaussbook.rows import row_minima
 
-__all__ = ["SquaredDistances", "contract_squares", "squared_distances"]
+__all__ = ["SquaredDistances", "contract_squares", "remember_squares", "squared_distances"]
 
 _CANCELLED = 2.0**-8  # of the terms' size: below it, a square is computed again
 _FEW_COLUMNS = 3  # so few differences cost no more than the product
@@ -177,6 +181,24 @@ def _least(squares: Array) -> tuple[Array, Array]:
     return labels, xp.take_along_axis(squares, labels[:, None], axis=1)[:, 0]
 
 
+_remembered: ContextVar[dict | None] = ContextVar("remembered squares", default=None)
+
+
+@contextmanager
+def remember_squares() -> Iterator[None]:
+    """Compute the squares of a set of points with itself once inside the block, for all lengths.
+
+    It serves a search for the one length of a covariance.  Inside the block `squared_distances`
+    knows the points by the array itself, which must therefore not be changed there; where the
+    coordinates have lengths of their own, nothing is remembered.
+    """
+    token = _remembered.set({})
+    try:
+        yield
+    finally:
+        _remembered.reset(token)
+
+
 def squared_distances(x: Array, y: Array, lengths: Array | None = None) -> Array:
     r"""Squared distances :math:`\sum_d(x_{id}-y_{jd})^2/\ell_d^2` of all pairs of points.
 
@@ -194,6 +216,20 @@ def squared_distances(x: Array, y: Array, lengths: Array | None = None) -> Array
     array, shape (n, m)
         The squares, with the relative error that `SquaredDistances` states.
     """
+    known = _remembered.get()
+    if known is not None and x is y and lengths is not None and _all_equal(lengths):
+        if id(x) not in known:  # the array is kept as well, so that no other gets its number
+            known[id(x)] = x, _all_squares(x, y, None)
+        return known[id(x)][1] / lengths[0] ** 2
+    return _all_squares(x, y, lengths)
+
+
+def _all_equal(lengths: Array) -> bool:
+    xp = namespace(lengths)
+    return lengths.shape[0] > 0 and bool(xp.all(lengths == lengths[0]))
+
+
+def _all_squares(x: Array, y: Array, lengths: Array | None) -> Array:
     xp = namespace(x, y)
     others = SquaredDistances(y, lengths)
     blocks = [others(x[rows, :]) for rows in row_blocks(x.shape[0], y.shape[0], x)]

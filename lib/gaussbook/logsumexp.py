@@ -32,7 +32,11 @@ def log_sum_exp(exponents: Array, axis: int = -1) -> Array:
     xp = namespace(exponents)
     largest, sums = _reductions(exponents, axis)
     peak = xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
-    terms = xp.exp(xp.maximum(exponents - peak, _floor(exponents)))
+    terms = exponents - peak
+    if isinstance(terms, np.ndarray):
+        terms = np.exp(np.maximum(terms, _floor(terms), out=terms), out=terms)
+    else:
+        terms = xp.exp(xp.maximum(terms, _floor(terms)))
     return xp.squeeze(largest + xp.log(sums(terms)), axis=axis)
 
 
@@ -66,6 +70,9 @@ def _reductions(x: Array, axis: int) -> tuple[Array, Callable[[Array], Array]]:
     """Return the largest along an axis, which is kept, and the function that sums along it."""
     if axis in (-1, x.ndim - 1) and x.ndim > 1:
         return row_maxima(x), row_sums
+    if isinstance(x, np.ndarray):  # the reductions themselves, without what NumPy wraps around
+        largest = np.maximum.reduce(x, axis=axis, keepdims=True)
+        return largest, partial(np.add.reduce, axis=axis, keepdims=True)
     xp = namespace(x)
     return xp.max(x, axis=axis, keepdims=True), partial(xp.sum, axis=axis, keepdims=True)
 
@@ -75,11 +82,11 @@ def _exponentials(x: Array, xp: ModuleType) -> Array:
     floor = _floor(x)
     if not isinstance(x, np.ndarray):
         return xp.where(x < floor, 0.0, xp.exp(xp.maximum(x, floor)))
-    if x.size == 0 or x.min() >= floor:
+    if x.size == 0 or np.minimum.reduce(x, axis=None) >= floor:
         return np.exp(x, out=x)
-    low = x < floor
+    high = x >= floor
     x = np.exp(np.maximum(x, floor, out=x), out=x)
-    x[low] = 0
+    x *= high  # an assignment where x is low would branch at every number
     return x
 
 

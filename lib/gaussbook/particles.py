@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gaussbook.arrays import Array, namespace
 from gaussbook.validation import check_array
 
@@ -42,6 +44,8 @@ def systematic_resample(weights: Array, u: Array) -> Array:
         raise ValueError("weights must not be negative, nor all zero in one set")
     if bool(xp.any((u < 0) | (u >= 1))):
         raise ValueError("u must lie in [0, 1)")
+    if isinstance(weights, np.ndarray):
+        return _resample_on_host(weights, u)
     row = xp.arange(B)[:, None]
     # One sorted array, each set above the one before: that takes digits, so all is double.
     lift = xp.astype(row, xp.float64)
@@ -51,3 +55,16 @@ def systematic_resample(weights: Array, u: Array) -> Array:
     marks = xp.reshape(marks / m + lift, (-1,))
     taken = xp.reshape(xp.searchsorted(ends, marks, side="right"), (B, m))
     return xp.reshape(xp.minimum(taken, row * m + m - 1), (-1,))  # a mark rounded up to 1
+
+
+def _resample_on_host(weights: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Count the marks below the end of each share, in place of a search for every mark."""
+    m = weights.shape[1]
+    ends = np.cumsum(weights, axis=1, dtype=np.float64)
+    ends *= m / ends[:, -1:]
+    ends -= u[:, None]
+    below = np.ceil(ends, out=ends)
+    below[:, -1] = m  # u may be rounded up to 1
+    copies = below.astype(np.int64)
+    copies[:, 1:] = copies[:, 1:] - copies[:, :-1]
+    return np.repeat(np.arange(weights.size), copies.reshape(-1))

@@ -8,12 +8,15 @@ BREAKS = [
     Break(
         "the likelihood is not raised to the width",
         ("C2.a", "C2.b"),
-        {"runs = {N: sample(N, N, steps)": "runs = {N: sample(N, 1, steps)"},
+        {"powers = [*widths, 1]": "powers = [1] * (len(widths) + 1)"},
     ),
     Break(
         "the divergence is taken with half its determinant",
         ("C1", "C3.d"),
-        {"return norms / 2 - sum(": "return norms / 2 - 0.5 * sum("},
+        {
+            "/ 2 - log_det": "/ 2 - 0.5 * log_det",
+            "(xp.tril(V) - xp.eye": "(xp.tril(V) - 0.5 * xp.eye",
+        },
     ),
     Break(
         "the tuned NNGP given out as the deep kernel machine",

@@ -37,7 +37,7 @@ BREAKS = [
     Break(
         "the drift's weights forget how far the components lie from the origin",
         ("C4.a",),
-        {"- t * xp.sum(r**2 / B, axis=-1)": ""},
+        {"- t * xp.sum(r**2 / B, axis=-1) / (2 * eps)": ""},
     ),
     Break(
         "independent samples' mean and covariance given out as the plan",

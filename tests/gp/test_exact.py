@@ -83,6 +83,14 @@ def test_one_search_where_the_lengths_given_are_those_of_the_data():
         assert len(starts) == searches
 
 
+def test_a_start_is_judged_by_the_likelihood():
+    gp = GaussianProcessRegressor(SquaredExponential(2.0, 0.7), 0.1).fit(X, Y, optimise=False)
+    parameters = np.append(gp.covariance_.theta, np.log(gp.noise_variance_))
+    expected = log_marginal_likelihood(gp.covariance_, gp.noise_variance_, X, Y)[0]
+    assert gp._likelihood(parameters) == pytest.approx(expected, rel=1e-12)
+    assert gp.log_marginal_likelihood_ == pytest.approx(expected, rel=1e-12)
+
+
 def test_restarts_never_do_worse_and_fixed_noise_stays():
     start = SquaredExponential(1.0, [30.0] * 3)
     one = GaussianProcessRegressor(start, 0.5, fixed_noise=True).fit(X, Y)

@@ -54,12 +54,12 @@ def bures_wasserstein(m0: Array, C0: Array, m1: Array, C1: Array) -> Array:
     _check_leading_axes(m0=m0.shape[:-1], C0=C0.shape[:-2], m1=m1.shape[:-1], C1=C1.shape[:-2])
     size = namespace(C0, C1).maximum(_sizes(C0), _sizes(C1))  # of what the result is exact to
     C0, values, vectors = _check_semidefinite("C0", C0, size)
-    C1, _, _ = _check_semidefinite("C1", C1, size)
+    C1, _, _ = _check_semidefinite("C1", C1, size, vectors=False)
     xp = namespace(m0, C0, m1, C1)
     m0, m1 = (xp.astype(m, xp.float64, copy=False) for m in (m0, m1))
+    # Any A with A A' = C0 serves for the root: the eigenvalues of A' C1 A are the same.
     root = vectors * xp.sqrt(values)[..., None, :]
-    root = root @ xp.matrix_transpose(vectors)
-    product = root @ C1 @ root
+    product = xp.matrix_transpose(root) @ C1 @ root
     product = (product + xp.matrix_transpose(product)) / 2
     overlap = xp.sum(xp.sqrt(_positive_part(xp.linalg.eigvalsh(product))), axis=-1)
     distance = xp.sum((m0 - m1) ** 2, axis=-1)
@@ -79,8 +79,10 @@ def _sizes(C: Array) -> Array:
     return xp.astype(xp.max(xp.abs(C), axis=(-2, -1)), xp.float64)
 
 
-def _check_semidefinite(name: str, C: Array, size: Array) -> tuple[Array, Array, Array]:
-    """Return covariances in float64, their eigenvalues and their eigenvectors.
+def _check_semidefinite(
+    name: str, C: Array, size: Array, *, vectors: bool = True
+) -> tuple[Array, Array, Array | None]:
+    """Return covariances in float64, their eigenvalues and, if wanted, their eigenvectors.
 
     Differences from symmetry and eigenvalues below zero that are smaller than `size`, a number for
     each matrix, by half the digits of the type are rounding, and the latter become zero.
@@ -92,11 +94,11 @@ def _check_semidefinite(name: str, C: Array, size: Array) -> tuple[Array, Array,
     if bool(xp.any(asymmetry > tolerance)):
         worst = float(xp.max(asymmetry))
         raise ValueError(f"{name} is not symmetric (entries differ by {worst:.3g})")
-    values, vectors = xp.linalg.eigh(C)
+    values, axes = xp.linalg.eigh(C) if vectors else (xp.linalg.eigvalsh(C), None)
     if bool(xp.any(values < -tolerance[..., None])):
         smallest = float(xp.min(values))
         raise ValueError(f"{name} is not positive semidefinite (eigenvalue {smallest:.3g})")
-    return C, _positive_part(values), vectors
+    return C, _positive_part(values), axes
 
 
 def _check_leading_axes(**leading: tuple[int, ...]) -> None:
