@@ -380,8 +380,9 @@ class _Problem:
         scaling = xp.exp(xp.minimum((potential - there) / reg, xp.asarray(2 * _RANGE)))
         with np.errstate(over="ignore"):
             sums = kernel @ (weights * scaling)
-        served = xp.all((sums > math.exp(-_RANGE)) & (sums < math.exp(_RANGE)))
-        return here - reg * xp.log(xp.maximum(sums, xp.asarray(math.exp(-_RANGE)))), served
+        least, most = math.exp(-_RANGE), math.exp(_RANGE)
+        served = xp.all((sums > least) & (sums < most))
+        return here - reg * xp.log(xp.clip(sums, least, most)), served
 
     def _absorb(self, reg: float) -> None:
         """Make the current potentials the reference of the kernel."""
