@@ -8,10 +8,12 @@ order of the additions, and a worker holds one chunk at a time.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 from types import ModuleType
 from typing import Any
@@ -27,6 +29,8 @@ from gaussbook.validation import check_array
 try:
     import dask
     import dask.array
+    import dask.optimization
+    import dask.system
 except ImportError as error:
     raise ImportError(
         f"mixtures of Dask arrays need Dask, which cannot be imported ({error}); "
@@ -36,6 +40,7 @@ except ImportError as error:
 __all__ = ["Chunks", "map_rows"]
 
 _FAN_IN = 16  # partial sums added by one task
+_BATCHES = 8  # at least, for each thread, where there are so many chunks
 
 
 @dataclass
@@ -124,23 +129,38 @@ class Chunks:
 
     def reduce(self, step: Step) -> Statistics:
         """Return the statistics of all points: a map over the chunks and a tree of sums."""
+        step = dask.delayed(step, pure=False, traverse=False)  # sent to each worker once
+        of_batch, total = dask.delayed(_of_batch, pure=False), dask.delayed(_total, pure=False)
+        parts = [of_batch(step, batch) for batch in self._batches]
+        while len(parts) > 1:
+            parts = [total(parts[i : i + _FAN_IN]) for i in range(0, len(parts), _FAN_IN)]
+        return parts[0].compute()
+
+    @cached_property
+    def _batches(self) -> list[Any]:
+        """The chunks in batches, each the work of one task.
+
+        A task costs milliseconds, of a scheduler that serves one after the other.  Where chunks
+        have nothing in common and do not yet lie on a worker, a task therefore makes several, one
+        after the other.
+        """
         chunks = self.x.to_delayed().ravel()
         weights = [None] * len(chunks)
         if self.sample_weight is not None:
             weights = self._of_mean_one(self.sample_weight).to_delayed().ravel()
-        starts = np.cumsum([0, *self.counts[:-1]])
-        of_chunk, total = dask.delayed(_of_chunk, pure=False), dask.delayed(_total, pure=False)
-        step = dask.delayed(step, pure=False, traverse=False)  # sent to each worker once
+        starts = np.cumsum([0, *self.counts[:-1]]).tolist()
         parts = [
-            of_chunk(step, chunk, weight, int(start))
-            for chunk, weight, start, count in zip(
-                chunks, weights, starts, self.counts, strict=True
+            part
+            for part, count in zip(
+                zip(chunks, weights, starts, strict=True), self.counts, strict=True
             )
             if count > 0
         ]
-        while len(parts) > 1:
-            parts = [total(parts[i : i + _FAN_IN]) for i in range(0, len(parts), _FAN_IN)]
-        return parts[0].compute()
+        separate = _separate_chunks(parts)
+        if separate is None:
+            return [[part] for part in parts]
+        size = max(1, len(parts) // (_BATCHES * _threads()))
+        return [_Batch(separate[i : i + size]) for i in range(0, len(parts), size)]
 
     def sample(self, indices: np.ndarray | None) -> tuple[Array, Array | None]:
         """Return the given ones (all, for None) of the points that count, and their weights."""
@@ -158,6 +178,62 @@ def _of_known_length(x: Any) -> Any:
     if not any(math.isnan(n) for n in x.shape):
         return x
     return x.copy().compute_chunk_sizes()  # in the copy: an argument is left as it is
+
+
+def _separate_chunks(
+    parts: list[tuple[Any, Any, int]],
+) -> list[tuple[dict, list[Any], int]] | None:
+    """Return graph, keys and first row of each chunk; None if they are better left to Dask.
+
+    That is so where graphs share a task, which each batch would repeat, where chunks lie on workers
+    already, and where notes say which worker is to make them.
+    """
+    collections = [part for part in parts[0][:2] if part is not None]
+    for collection in collections:
+        graph = collection.__dask_graph__()
+        if any(layer.annotations for layer in getattr(graph, "layers", {}).values()):
+            return None
+    if "distributed" in sys.modules:
+        from distributed import futures_of
+
+        if futures_of(collections):
+            return None
+    whole = {}
+    for collection in collections:
+        whole.update(collection.__dask_graph__())
+    separate = []
+    for x, weight, start in parts:
+        keys = [x.key] if weight is None else [x.key, weight.key]
+        separate.append((dask.optimization.cull(whole, keys)[0], keys, start))
+    graphs = [graph for graph, _, _ in separate]
+    return separate if sum(map(len, graphs)) == len(set().union(*graphs)) else None
+
+
+def _threads() -> int:
+    """Return the number of threads that work on tasks."""
+    if "distributed" in sys.modules:
+        from distributed import default_client
+
+        with contextlib.suppress(ValueError):  # there is no cluster
+            return max(1, sum(default_client().nthreads().values()))
+    return dask.system.CPU_COUNT
+
+
+class _Batch:
+    """Chunks that are made one after the other where their sums are taken."""
+
+    def __init__(self, chunks: list[tuple[dict, list, int]]):
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[tuple[Array, Array | None, int]]:
+        """Iterate over points, weights and number of the first row of each chunk."""
+        for graph, keys, start in self._chunks:
+            x, *weight = dask.get(graph, keys)
+            yield x, (weight[0] if weight else None), start
+
+
+def _of_batch(step: Step, batch: Iterable[tuple[Array, Array | None, int]]) -> Statistics:
+    return _total([_of_chunk(step, *chunk) for chunk in batch])
 
 
 def _of_chunk(step: Step, x: Array, sample_weight: Array | None, first_row: int) -> Statistics:
