@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
@@ -97,14 +97,18 @@ class Chunks:
         X = X.rechunk({1: -1})
         if sample_weight is None:
             return cls(X, None, X.chunks[0])
-        if not is_dask_array(sample_weight):
+        if is_dask_array(sample_weight):
+            sample_weight = _of_known_length(sample_weight)
+        else:
             sample_weight = check_array("sample_weight", sample_weight)
-        sample_weight = _of_known_length(dask.array.asarray(sample_weight))
         if tuple(sample_weight.shape) != (X.shape[0],):
             raise ValueError(
                 f"sample_weight must have shape ({X.shape[0]},), got {sample_weight.shape}"
             )
-        sample_weight = sample_weight.rechunk((X.chunks[0],))
+        if is_dask_array(sample_weight):
+            sample_weight = sample_weight.rechunk((X.chunks[0],))
+        else:
+            sample_weight = dask.array.from_array(sample_weight, chunks=(X.chunks[0],))
         extremes = dask.compute(sample_weight.min(), sample_weight.max())
         check_sample_weight(np.asarray(extremes), np.empty(2))
         counts, total = dask.compute(
@@ -149,14 +153,11 @@ class Chunks:
         if self.sample_weight is not None:
             weights = self._of_mean_one(self.sample_weight).to_delayed().ravel()
         starts = np.cumsum([0, *self.counts[:-1]]).tolist()
-        parts = [
-            part
-            for part, count in zip(
-                zip(chunks, weights, starts, strict=True), self.counts, strict=True
-            )
-            if count > 0
-        ]
-        separate = _separate_chunks(parts)
+        numbered = zip(chunks, weights, starts, strict=True)
+        parts = [p for p, count in zip(numbered, self.counts, strict=True) if count > 0]
+        separate = None
+        if not _on_workers(self.x, self.sample_weight):
+            separate = _separate_chunks(parts)
         if separate is None:
             return [[part] for part in parts]
         size = max(1, len(parts) // (_BATCHES * _threads()))
@@ -185,28 +186,26 @@ def _separate_chunks(
 ) -> list[tuple[dict, list[Any], int]] | None:
     """Return graph, keys and first row of each chunk; None if they are better left to Dask.
 
-    That is so where graphs share a task, which each batch would repeat, where chunks lie on workers
-    already, and where notes say which worker is to make them.
+    That is so where graphs share a task, which each batch would repeat.
     """
-    collections = [part for part in parts[0][:2] if part is not None]
-    for collection in collections:
-        graph = collection.__dask_graph__()
-        if any(layer.annotations for layer in getattr(graph, "layers", {}).values()):
-            return None
-    if "distributed" in sys.modules:
-        from distributed import futures_of
-
-        if futures_of(collections):
-            return None
     whole = {}
-    for collection in collections:
-        whole.update(collection.__dask_graph__())
+    for part in parts[0][:2]:
+        whole.update({} if part is None else part.__dask_graph__())  # that of all chunks
     separate = []
     for x, weight, start in parts:
         keys = [x.key] if weight is None else [x.key, weight.key]
         separate.append((dask.optimization.cull(whole, keys)[0], keys, start))
     graphs = [graph for graph, _, _ in separate]
     return separate if sum(map(len, graphs)) == len(set().union(*graphs)) else None
+
+
+def _on_workers(*arrays: Any) -> bool:
+    """Say whether chunks are kept on the workers of a cluster."""
+    if "distributed" not in sys.modules:
+        return False
+    from distributed import futures_of
+
+    return bool(futures_of([array for array in arrays if array is not None]))
 
 
 def _threads() -> int:
@@ -220,20 +219,24 @@ def _threads() -> int:
 
 
 class _Batch:
-    """Chunks that are made one after the other where their sums are taken."""
+    """A sequence of chunks, each made when it is asked for, where its sums are taken."""
 
-    def __init__(self, chunks: list[tuple[dict, list, int]]):
+    def __init__(self, chunks: list[tuple[dict, list[Any], int]]):
         self._chunks = chunks
 
-    def __iter__(self) -> Iterator[tuple[Array, Array | None, int]]:
-        """Iterate over points, weights and number of the first row of each chunk."""
-        for graph, keys, start in self._chunks:
-            x, *weight = dask.get(graph, keys)
-            yield x, (weight[0] if weight else None), start
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def __getitem__(self, k: int) -> tuple[Array, Array | None, int]:
+        """Return points, weights and the number of the first row."""
+        graph, keys, start = self._chunks[k]
+        x, *weight = dask.get(graph, keys)
+        return x, (weight[0] if weight else None), start
 
 
-def _of_batch(step: Step, batch: Iterable[tuple[Array, Array | None, int]]) -> Statistics:
-    return _total([_of_chunk(step, *chunk) for chunk in batch])
+def _of_batch(step: Step, batch: Sequence[tuple[Array, Array | None, int]]) -> Statistics:
+    # By number: a loop would keep one chunk while it makes the next.
+    return _total([_of_chunk(step, *batch[k]) for k in range(len(batch))])
 
 
 def _of_chunk(step: Step, x: Array, sample_weight: Array | None, first_row: int) -> Statistics:
