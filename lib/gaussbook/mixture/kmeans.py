@@ -106,8 +106,8 @@ class _Points(NamedTuple):
 
     @classmethod
     def of(cls, x: Array, sample_weight: Array | None) -> _Points:
-        xp = namespace(x)
-        x = xp.astype(check_array("x", x, ndim=2), xp.float64, copy=False)
+        """Return the points of a checked matrix, as float64."""
+        x = namespace(x).astype(x, namespace(x).float64, copy=False)
         return cls(*present(x, check_sample_weight(sample_weight, x)))
 
 
@@ -179,7 +179,7 @@ def kmeans_plus_plus(
     -----
     :math:`nKd(2+\log K)` multiply-adds.
     """
-    points = _Points.of(x, sample_weight)
+    points = _Points.of(check_array("x", x, ndim=2), sample_weight)
     n_clusters = check_integer("n_clusters", n_clusters, at_least=1, at_most=points.x.shape[0])
     return seed_centres(points.x, n_clusters, host_generator(seed), weight=points.weight)
 
@@ -359,7 +359,11 @@ class _SinglePrecision:
         labels, upper, lower = np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)
         n_clusters, bits = centres.shape[0], (centres.shape[0] - 1).bit_length()
         rounding = 2.0 ** (bits - 21)
-        blocks = list(row_blocks(n, max(centres.shape), centres, elements=2**17))
+        # So wide a block stays in the cache, and is no power of two, whose rows get in each
+        # other's way there.
+        width = max(centres.shape)
+        elements = 2**17 - 16 * width
+        blocks = list(row_blocks(n, width, centres, elements=elements, fewest=16))
         numbers = np.arange(n_clusters, dtype=np.int32)[:, None]
         numbers = np.repeat(numbers, blocks[0].stop, axis=1)
         for some in blocks:
