@@ -264,7 +264,9 @@ def k_means(
     Notes
     -----
     The first iteration takes ``n K d`` multiply-adds.  The others take distances only of the points
-    whose nearest centre may have changed, and read the points once.
+    whose nearest centre may have changed, and read the points once.  On the host these products are
+    in single precision (n (d + 2) such numbers are kept), and what their errors leave open is
+    decided in double precision: no label depends on them.
     """
     x = check_array("x", x, ndim=2)
     points = _Points.of(x, sample_weight)
