@@ -558,9 +558,13 @@ def _sums(points: _Points, labels: Array, n_clusters: int) -> tuple[Array, Array
     sums = xp.zeros((n_clusters, x.shape[1]), dtype=x.dtype)
     counts = xp.zeros(n_clusters, dtype=x.dtype)
     for block in row_blocks(*x.shape, x, elements=2**18):  # a matrix of members takes its time
-        members = _members(labels[block], None if weight is None else weight[block], n_clusters, x)
+        own, shares = labels[block], None if weight is None else weight[block]
+        members = _members(own, shares, n_clusters, x)
         sums += members @ x[block, :]
-        counts += members @ xp.ones(labels[block].shape[0], dtype=x.dtype)
+        if is_numpy_array(own):
+            counts += np.bincount(own, shares, n_clusters)
+        else:
+            counts += xp.sum(members, axis=1)
     return sums, counts
 
 
