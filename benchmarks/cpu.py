@@ -129,6 +129,8 @@ def _density(m: int, peer_name: str):
     return prepare
 
 
+# A factor and an inverse; the squares and what contracts them; the kernel.
+LIKELIHOOD = Demand(flops=1500**3 + 4 * 8 * 1500**2, exps=1500**2)
 ROWS = (
     Row(
         "EM, full, n=200 000 d=16 K=16, 10 steps",
@@ -157,6 +159,13 @@ ROWS = (
         10.0,
         _density(300, "scikit-learn"),
         "scikit-learn's default tolerance: its values are off by up to 5e-3",
+        demand=Demand(flops=2 * 8 * 300 * 100_000, exps=300 * 100_000, moved=100_000 * 8 * 8),
     ),
-    Row("GP likelihood + gradient, n=1500, ARD d=8", "scikit-learn", 3.0, _likelihood),
+    Row(
+        "GP likelihood + gradient, n=1500, ARD d=8",
+        "scikit-learn",
+        3.0,
+        _likelihood,
+        demand=LIKELIHOOD,
+    ),
 )

@@ -11,12 +11,14 @@ what is left to it is projection, blending and their gradients, while ours finds
 
 from __future__ import annotations
 
+import shutil
 import sys
 from types import ModuleType
 
 import numpy as np
 
 from benchmarks.cpu import Prepared, Row
+from benchmarks.limits import Demand
 from gaussbook.splatting import RenderOptions, look_at, render_backward, render_forward
 
 OPTIONS = RenderOptions(largest_alpha=0.9999)  # gsplat's cap
@@ -99,7 +101,14 @@ def _agree(ours: dict, peer: dict) -> None:
             raise AssertionError(f"{name} differs by {error:.2g} of its norm")
 
 
-def _step(n: int, resolution: int, scales: tuple[float, float], dtype: type, given: bool):
+def _step(
+    n: int,
+    resolution: int,
+    scales: tuple[float, float],
+    dtype: type,
+    given: bool,
+    compiled: bool = False,
+):
     def prepare() -> Prepared:
         import torch
         from gsplat.cuda import _torch_impl as gsplat
@@ -123,25 +132,33 @@ def _step(n: int, resolution: int, scales: tuple[float, float], dtype: type, giv
         view, K = (torch.from_numpy(a.astype(dtype))[None] for a in (view, K))
         upstream = torch.from_numpy(grad)
 
+        def image_of(leaves, pairs):
+            covariances, _ = gsplat._quat_scale_to_covar_preci(
+                leaves["quaternions"], torch.exp(leaves["log_scales"]), compute_preci=False
+            )
+            radii, points, depths, conics, _ = gsplat._fully_fused_projection(
+                leaves["means"], covariances, view, K, resolution, resolution, near_plane=0.2
+            )
+            opacities = torch.sigmoid(leaves["opacity_logits"])[None]
+            if pairs is None:
+                found = (points, radii, depths, conics, opacities)
+                with torch.no_grad():
+                    pairs = _find_pairs(torch, gsplat, *found, resolution)
+            gaussian, pixel = pairs
+            image, _ = gsplat.accumulate(
+                *(points, conics, opacities, leaves["colors"][None]),
+                *(gaussian, pixel, torch.zeros_like(pixel), resolution, resolution),
+            )
+            return image
+
+        if compiled and shutil.which("g++") is None:
+            raise ImportError("torch.compile needs a C++ compiler", name="g++")
+        draw = torch.compile(image_of, dynamic=False) if compiled else image_of
+
         def peer():
             for leaf in theirs.values():
                 leaf.grad = None
-            covariances, _ = gsplat._quat_scale_to_covar_preci(
-                theirs["quaternions"], torch.exp(theirs["log_scales"]), compute_preci=False
-            )
-            radii, points, depths, conics, _ = gsplat._fully_fused_projection(
-                theirs["means"], covariances, view, K, resolution, resolution, near_plane=0.2
-            )
-            opacities = torch.sigmoid(theirs["opacity_logits"])[None]
-            gaussian, pixel = known
-            if not given:
-                found = (points, radii, depths, conics, opacities)
-                with torch.no_grad():
-                    gaussian, pixel = _find_pairs(torch, gsplat, *found, resolution)
-            image, _ = gsplat.accumulate(
-                *(points, conics, opacities, theirs["colors"][None]),
-                *(gaussian, pixel, torch.zeros_like(pixel), resolution, resolution),
-            )
+            image = draw(theirs, known if given else None)
             image[0].backward(upstream)
             gradients = {name: leaf.grad.numpy() for name, leaf in theirs.items()}
             return gradients | {"image": image[0].detach().numpy()}
@@ -234,25 +251,48 @@ def _compiled(n: int, resolution: int, scales: tuple[float, float], dtype: type)
 
 
 SCENES = ((500, 64, (0.04, 0.12)), (5000, 128, (0.02, 0.05)))
-ROWS = tuple(
-    Row(
+PAIRS = {500: 102_965, 5000: 628_394}  # of a Gaussian and a pixel, for these scenes
+
+
+def _row(n: int, resolution: int, dtype: type, peer: str, target: float, prepare, note: str) -> Row:
+    # A pair takes an exponential, some 20 flops forward and twice as many backward.
+    return Row(
         f"splat forward+backward, {n} Gaussians {resolution}x{resolution}, {dtype.__name__}",
-        "gsplat's PyTorch reference" + (", pairs given" if given else ""),
-        1.0 if given else 5.0,
-        _step(n, resolution, scales, dtype, given),
-        GIVEN if given else NOTE,
+        peer,
+        target,
+        prepare,
+        note,
+        demand=Demand(flops=60 * PAIRS[n], exps=PAIRS[n], dtype=dtype),
     )
-    for given in (False, True)
-    for n, resolution, scales in SCENES
-    for dtype in (np.float32, np.float64)
-) + tuple(
-    Row(
-        f"splat forward+backward, {n} Gaussians {resolution}x{resolution}, {dtype.__name__}",
-        "JAX, compiled, pairs given",
-        5.0,
-        _compiled(n, resolution, scales, dtype),
-        "the pairs of Gaussian and pixel, sorted, are given to the peer for nothing",
-    )
-    for n, resolution, scales in SCENES
-    for dtype in (np.float32, np.float64)
+
+
+REFERENCE = "gsplat's PyTorch reference"
+ROWS = (
+    *(
+        _row(
+            *(n, resolution, dtype, REFERENCE + (", pairs given" if given else "")),
+            *(1.0 if given else 5.0, _step(n, resolution, scales, dtype, given)),
+            GIVEN if given else NOTE,
+        )
+        for given in (False, True)
+        for n, resolution, scales in SCENES
+        for dtype in (np.float32, np.float64)
+    ),
+    *(
+        _row(
+            *(n, resolution, np.float32, REFERENCE + ", compiled, pairs given"),
+            *(5.0, _step(n, resolution, scales, np.float32, True, compiled=True)),
+            GIVEN + "; torch.compile makes one program of it, which needs a C++ compiler",
+        )
+        for n, resolution, scales in SCENES
+    ),
+    *(
+        _row(
+            *(n, resolution, dtype, "JAX, compiled, pairs given"),
+            *(5.0, _compiled(n, resolution, scales, dtype)),
+            "the pairs of Gaussian and pixel, sorted, are given to the peer for nothing",
+        )
+        for n, resolution, scales in SCENES
+        for dtype in (np.float32, np.float64)
+    ),
 )

@@ -126,3 +126,28 @@ def test_contracted_squares_are_the_sums(xp, d):
     expected = np.einsum("ij,ijd->d", weights, gaps**2).astype(float)
     got = contract_squares(*map(xp.asarray, (weights, x, y, lengths)))
     np.testing.assert_allclose(to_host(got), expected, rtol=1e-10)
+    factors = np.random.default_rng(1).uniform(1, 2, weights.shape)
+    parts = map(xp.asarray, (weights / factors, x, y, lengths))
+    got = contract_squares(*parts, times=xp.asarray(factors))
+    np.testing.assert_allclose(to_host(got), expected, rtol=1e-10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    spread=st.sampled_from([0.0, 1.0, 1e3, 1e8]),
+    width=st.sampled_from([0.01, 1.0, 100.0]),
+    dtype=st.sampled_from([np.float64, np.float32]),
+)
+def test_contracted_squares_lose_no_digits_to_an_offset(seed, spread, width, dtype):
+    x = clusters(seed, 20, 5, spread, 0.5).astype(dtype)
+    x[:, 2] *= 1000  # one coordinate may need differences where the others do not
+    gaps = x[:, None, :].astype(np.longdouble) - x
+    weights = np.random.default_rng(seed).standard_normal((40, 40))
+    weights = (weights * np.exp(-np.sum(gaps**2, axis=2) / width**2)).astype(dtype)
+    terms = weights[:, :, None] * gaps**2
+    got = contract_squares(weights, x, x)
+    assert got.dtype == dtype
+    error = np.abs(got - terms.sum(axis=(0, 1)))
+    eps = np.finfo(dtype).eps
+    assert np.all(error <= 2**12 * eps * np.abs(terms).sum(axis=(0, 1)) + 1e-300)

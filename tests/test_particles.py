@@ -82,3 +82,10 @@ def test_many_sets_in_single_precision_are_resampled_like_one():
     one = counts(systematic_resample(w.astype(np.float64), np.full(1, np.float32(0.3))), 1, 500)
     assert np.abs(many - one).max() <= 1  # a mark that falls on an end
     assert np.abs(many - one).sum() <= 2 * B // 100
+
+
+def test_shares_that_end_a_rounding_above_one():
+    w = np.zeros((2000, 3))
+    w[:, 0] = np.random.default_rng(0).random(2000)
+    rows = systematic_resample(w, np.zeros(2000))
+    np.testing.assert_array_equal(rows.reshape(-1, 3), 3 * np.arange(2000)[:, None] + [0, 0, 0])

@@ -213,3 +213,28 @@ def test_covariances_come_back_with_their_cholesky_factors():
 def test_bad_covariances(matrix, words):
     with pytest.raises(ValueError, match=f"^covariance .*{words}"):
         v.check_covariance("covariance", matrix)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("n", [5, 300])
+@pytest.mark.parametrize("place", [(-1, 0), (3, 1), (2, 2), (-1, -1)])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_no_factor_of_a_matrix_that_is_not_finite(value, n, place, overwrite):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((n, n))
+    A = A @ A.T + np.eye(n)
+    A[place] = A[place[::-1]] = value
+    assert v.try_cholesky(A, overwrite=overwrite) is None
+
+
+@pytest.mark.parametrize("n", [1, 40, 300])
+def test_a_factor_may_take_the_matrix_place(n):
+    A = np.random.default_rng(0).standard_normal((n, n))
+    A = A @ A.T + np.eye(n)
+    plain = v.try_cholesky(A.copy())
+    np.testing.assert_array_equal(v.try_cholesky(A.copy(), overwrite=True), plain)
+    np.testing.assert_allclose(plain @ plain.T, A, atol=1e-10)
+    assert np.all(np.triu(plain, 1) == 0)
+    kept = A.copy()
+    v.try_cholesky(A)
+    np.testing.assert_array_equal(A, kept)

@@ -8,6 +8,7 @@ cancel, the square is therefore taken anew from the differences of the coordinat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,6 +21,7 @@ __all__ = ["SquaredDistances", "contract_squares", "remember_squares", "squared_
 
 _CANCELLED = 2.0**-8  # of the terms' size: below it, a square is computed again
 _FEW_COLUMNS = 3  # so few differences cost no more than the product
+_FEW = 1 / 256  # of a block's pairs: so many cost less than to look more closely
 _MANY = 1 / 8  # of a block's pairs: from here on, differences of whole columns cost less
 
 
@@ -89,12 +91,16 @@ class SquaredDistances:
     ) -> Array:
         """Return the expanded squares with those taken anew that have cancelled."""
         xp = namespace(squares)
-        wrong = squares > _CANCELLED * (norms[:, None] + self.norms[columns])
-        wrong = ~wrong  # NaN of an overflow, too
-        share = float(xp.mean(xp.astype(wrong, xp.float64)))
-        if share > _MANY:
+        # With one bound for a row these are mostly few enough, and no harm is done to the others.
+        bounds = _CANCELLED * (norms + xp.max(self.norms[columns]))
+        wrong = ~(squares > bounds[:, None])  # NaN of an overflow, too
+        count = int(xp.count_nonzero(wrong))
+        if count > _FEW * math.prod(squares.shape):
+            wrong = ~(squares > _CANCELLED * (norms[:, None] + self.norms[columns]))
+            count = int(xp.count_nonzero(wrong))
+        if count > _MANY * math.prod(squares.shape):
             return self.by_differences(x, columns)
-        if share > 0:
+        if count > 0:
             self.correct(squares, wrong, x, columns)
         return squares
 
@@ -232,11 +238,25 @@ def _all_equal(lengths: Array) -> bool:
 def _all_squares(x: Array, y: Array, lengths: Array | None) -> Array:
     xp = namespace(x, y)
     others = SquaredDistances(y, lengths)
-    blocks = [others(x[rows, :]) for rows in row_blocks(x.shape[0], y.shape[0], x)]
-    return xp.concat(blocks) if len(blocks) > 1 else blocks[0]
+    blocks = list(row_blocks(x.shape[0], y.shape[0], x))
+    if len(blocks) <= 1:
+        return others(x)
+    first = others(x[blocks[0], :])
+    squares = xp.empty((x.shape[0], y.shape[0]), dtype=first.dtype)
+    squares[blocks[0], :] = first
+    for rows in blocks[1:]:
+        squares[rows, :] = others(x[rows, :])
+    return squares
 
 
-def contract_squares(weights: Array, x: Array, y: Array, lengths: Array | None = None) -> Array:
+def contract_squares(
+    weights: Array,
+    x: Array,
+    y: Array,
+    lengths: Array | None = None,
+    *,
+    times: Array | None = None,
+) -> Array:
     r"""Return :math:`\sum_{ij}W_{ij}(x_{id}-y_{jd})^2/\ell_d^2` for each coordinate d.
 
     Parameters
@@ -245,20 +265,70 @@ def contract_squares(weights: Array, x: Array, y: Array, lengths: Array | None =
         The weights :math:`W`, of any sign.
     x, y, lengths
         As for `squared_distances`.
+    times : array, shape (n, m), optional
+        Factors by which the weights are multiplied; the products are not kept.
 
     Returns
     -------
     array, shape (d,)
-        The sums, from differences of coordinates.
+        The sums.
+
+    Notes
+    -----
+    Two products with 2d + 1 columns, of :math:`W` and of :math:`|W|`, give the sums and what may
+    have cancelled in them.  Those of which that is more than eight bits are taken anew from the
+    differences of their coordinate, and so are all of up to three.
     """
     xp = namespace(weights, x, y, lengths)
-    totals = xp.zeros(x.shape[1], dtype=weights.dtype)
+    lengths = xp.ones(x.shape[1], dtype=x.dtype) if lengths is None else lengths
+    if x.shape[1] <= _FEW_COLUMNS:
+        sums, again = xp.zeros(x.shape[1], dtype=weights.dtype), range(x.shape[1])
+    else:
+        sums, clean = _contract_expanded(weights, x, y, lengths, times)
+        again = [d for d in range(x.shape[1]) if not bool(clean[d])]
+    for d in again:
+        sums[d] = _contract_differences(weights, x[:, d], y[:, d], lengths[d], times)
+    return sums
+
+
+def _contract_expanded(
+    weights: Array, x: Array, y: Array, lengths: Array, times: Array | None
+) -> tuple[Array, Array]:
+    """Return the sums (d,) from products of matrices, and where few of their digits cancelled."""
+    xp, d = namespace(weights), x.shape[1]
+    x, y, lengths = (xp.astype(a, xp.float64, copy=False) for a in (x, y, lengths))
+    middle = xp.mean(y, axis=0)
+    x, y = (x - middle) / lengths, (y - middle) / lengths
+    right = xp.concat([y, y * y, xp.ones((y.shape[0], 1), dtype=xp.float64)], axis=1)
+
+    def expanded(W: Array, x: Array) -> tuple[Array, Array]:
+        """Return the sums of the squared terms of a square, and of the mixed one."""
+        products = W @ right
+        squared = x * x * products[:, -1:] + products[:, d:-1]
+        return xp.sum(squared, axis=0), xp.sum(2 * x * products[:, :d], axis=0)
+
+    sums, gaps, sizes = (xp.zeros(d, dtype=xp.float64) for _ in range(3))
     for rows in row_blocks(x.shape[0], y.shape[0], x):
-        sums = []
-        for d in range(x.shape[1]):
-            difference = x[rows, d][:, None] - y[:, d]
-            if lengths is not None:
-                difference = difference / lengths[d]
-            sums.append(xp.sum(weights[rows, :] * difference * difference))
-        totals = totals + xp.stack(sums)
-    return totals
+        W = xp.astype(_product(weights, times, rows), xp.float64, copy=False)
+        squared, mixed = expanded(W, x[rows, :])
+        sums += squared - mixed
+        squared, mixed = expanded(xp.abs(W), x[rows, :])
+        gaps += squared - mixed
+        sizes += squared
+    return xp.astype(sums, weights.dtype, copy=False), gaps > _CANCELLED * sizes
+
+
+def _contract_differences(
+    weights: Array, x: Array, y: Array, length: Array, times: Array | None
+) -> Array:
+    """Return the sum for one coordinate from its differences."""
+    xp = namespace(weights)
+    total = xp.zeros((), dtype=weights.dtype)
+    for rows in row_blocks(x.shape[0], y.shape[0], x):
+        difference = (x[rows][:, None] - y) / length
+        total = total + xp.sum(_product(weights, times, rows) * difference * difference)
+    return total
+
+
+def _product(weights: Array, times: Array | None, rows: slice) -> Array:
+    return weights[rows, :] if times is None else weights[rows, :] * times[rows, :]

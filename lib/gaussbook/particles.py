@@ -63,7 +63,7 @@ def _resample_on_host(weights: np.ndarray, u: np.ndarray) -> np.ndarray:
     ends = np.cumsum(weights, axis=1, dtype=np.float64)
     ends *= m / ends[:, -1:]
     ends -= u[:, None]
-    below = np.ceil(ends, out=ends)
+    below = np.minimum(np.ceil(ends), m)  # a share may end a rounding above 1
     below[:, -1] = m  # u may be rounded up to 1
     copies = below.astype(np.int64)
     copies[:, 1:] = copies[:, 1:] - copies[:, :-1]

@@ -208,8 +208,10 @@ def check_covariance(name: str, covariance: Any) -> tuple[Array, Array]:
     return covariance, cholesky
 
 
-def try_cholesky(matrix: Array) -> Array | None:
+def try_cholesky(matrix: Array, *, overwrite: bool = False) -> Array | None:
     """Return lower Cholesky factors (..., n, n), or None if a matrix is not positive definite.
+
+    With `overwrite` the factor may take the place of the matrix.
 
     Of symmetric matrices the lower triangle is read; what each backend does about a failure (an
     error on the host, NaN or garbage on a GPU) stays in here.
@@ -226,7 +228,10 @@ def try_cholesky(matrix: Array) -> Array | None:
 
             # LAPACK reads our rows as its columns, so the upper factor of the transpose costs
             # no copy in the other layout: half the time of numpy.linalg.
-            factor = cholesky(matrix.T, lower=False, check_finite=False).T
+            rule = {"lower": False, "check_finite": False, "overwrite_a": overwrite}
+            factor = cholesky(matrix.T, **rule).T
+            # A row that is not finite takes its end, on the diagonal, with it.
+            return factor if np.all(np.isfinite(np.diagonal(factor))) else None
         else:
             factor = xp.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:

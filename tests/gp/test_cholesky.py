@@ -166,3 +166,16 @@ def test_inverses_of_a_batch(xp, shape):
     A = A @ np.swapaxes(A, -1, -2) + np.eye(shape[-1])
     inverse = to_host(cholesky_inverse(xp.asarray(np.linalg.cholesky(A))))
     np.testing.assert_allclose(inverse, np.linalg.inv(A), atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 127, 128, 300])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_inverse_is_whole_and_may_take_the_factors_place(n, overwrite):
+    K = _positive(n) + n * np.eye(n)
+    L = np.linalg.cholesky(K)
+    kept = L.copy()
+    inverse = cholesky_inverse(L, overwrite=overwrite)
+    np.testing.assert_array_equal(inverse, inverse.T)
+    np.testing.assert_allclose(inverse @ K, np.eye(n), atol=1e-12)
+    if not overwrite:
+        np.testing.assert_array_equal(L, kept)

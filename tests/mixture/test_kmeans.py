@@ -11,6 +11,7 @@ from sklearn.cluster import KMeans as Peer
 
 from gaussbook.arrays import generator, to_host
 from gaussbook.mixture import assign, k_means, kmeans_plus_plus
+from gaussbook.mixture.kmeans import _SinglePrecision
 
 
 def clusters(seed=0, n=600, d=3, n_clusters=5, spread=6.0):
@@ -209,3 +210,67 @@ def test_bounds_skip_no_distance_that_counts(seed, d, n_clusters, spread, steps)
     if np.all(np.isfinite(centres)):  # no cluster has become empty
         np.testing.assert_allclose(found.centres, centres, rtol=1e-9, atol=1e-9)
         np.testing.assert_array_equal(found.labels, labels)
+
+
+def in_single_precision(x, middle, n_clusters):
+    single = _SinglePrecision.room_for(x, middle, n_clusters)
+    single.put(slice(0, len(x)), x - middle, np.vecdot(x - middle, x - middle))
+    return single
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    d=st.sampled_from([1, 3, 16]),
+    n_clusters=st.sampled_from([1, 2, 40, 700]),
+    tail=st.sampled_from([0.0, 1.0, 3.0]),
+    offset=st.sampled_from([0.0, 1.0, 1e3]),
+)
+def test_single_precision_bounds_the_distances(seed, d, n_clusters, tail, offset):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(300, d)) * np.exp(tail * rng.normal(size=(300, 1)))
+    centres = x[rng.integers(0, 300, n_clusters)] + 0.01 * rng.normal(size=(n_clusters, d)) + offset
+    single = in_single_precision(x, x.mean(axis=0), n_clusters)
+    chosen = rng.permutation(300)[:111]
+    for rows in (None, chosen):
+        labels, upper, lower = single.two_nearest(centres, rows)
+        distances = cdist(x if rows is None else x[rows], centres)
+        column = np.arange(len(labels))
+        own = distances[column, labels]
+        distances[column, labels] = np.inf
+        assert np.all(own <= upper) and np.all(lower <= distances.min(axis=1))
+        sure = upper < lower
+        assert np.all(own[sure] < distances.min(axis=1)[sure])
+        if tail == offset == 0 and d == 16:
+            assert sure.mean() > 0.9  # the bounds are tight enough to be of use
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e-15, 1.0, 1e15, 1e100])
+def test_clusters_of_any_size(size):
+    x, _ = clusters(n=500, d=6)
+    found = k_means(size * x, 5, init=size * x[:5], tol=0)
+    plain = k_means(x, 5, init=x[:5], tol=0)
+    np.testing.assert_array_equal(found.labels, plain.labels)
+    np.testing.assert_allclose(found.centres, size * plain.centres, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_clusters", [3, 30])
+def test_the_same_with_and_without_single_precision(monkeypatch, n_clusters):
+    rng = np.random.default_rng(0)
+    x, _ = clusters(n=5000, d=9, n_clusters=20, spread=2.0)
+    weight = rng.integers(1, 4, 5000)
+    rule = {"init": x[:n_clusters], "sample_weight": weight, "tol": 0, "max_iter": 12}
+    fast = k_means(x, n_clusters, **rule)
+    monkeypatch.setattr(_SinglePrecision, "room_for", lambda *_: None)
+    plain = k_means(x, n_clusters, **rule)
+    np.testing.assert_array_equal(fast.labels, plain.labels)
+    np.testing.assert_array_equal(fast.centres, plain.centres)
+
+
+def test_points_that_lie_on_each_other_keep_the_first_centre():
+    x = np.repeat(np.eye(5), 40, axis=0)
+    init = np.concatenate([np.eye(5), np.eye(5)])
+    found = k_means(x, 10, init=init, max_iter=1)
+    assert found.inertia == pytest.approx(0, abs=1e-12)
+    labels, _ = assign(x, init)
+    np.testing.assert_array_equal(labels, np.repeat(np.arange(5), 40))

@@ -11,6 +11,7 @@ from gaussbook.mixture import GaussianMixture
 
 dask = pytest.importorskip("dask", reason="the 'dask' extra is not installed")
 da = pytest.importorskip("dask.array")
+out_of_core = pytest.importorskip("gaussbook.mixture.out_of_core")
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TYPES = ("full", "tied", "diag", "spherical")
@@ -104,6 +105,46 @@ def test_threads_give_the_same_numbers():
     with dask.config.set(scheduler="threads", num_workers=2):
         two = GaussianMixture(4, max_iter=5).fit(x)
     np.testing.assert_array_equal(one.covariances_, two.covariances_)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_task_makes_several_chunks(monkeypatch, weighted):
+    x = points()
+    weight = np.random.default_rng(1).exponential(size=6000) if weighted else None
+    chunks = da.from_array(x, chunks=(100, 3)) + 0.0
+    monkeypatch.setattr(out_of_core, "_threads", lambda: 2)
+    memory = GaussianMixture(4, init_size=500, max_iter=3, tol=0)
+    memory.fit(x, sample_weight=weight)
+    source = out_of_core.Chunks.of(chunks, weight)
+    assert [len(batch) for batch in source._batches] == [3] * 20
+    starts = [batch[k][2] for batch in source._batches for k in range(3)]
+    assert starts == list(range(0, 6000, 100))
+    chunked = GaussianMixture(4, init_size=500, max_iter=3, tol=0)
+    chunked.fit(chunks, sample_weight=weight)
+    np.testing.assert_allclose(chunked.covariances_, memory.covariances_, atol=1e-10)
+
+
+def test_chunks_that_share_work_are_left_to_dask():
+    x = points()
+    joined = da.from_array(x, chunks=(100, 3)).rechunk((150, 3))  # two chunks take parts of one
+    assert all(len(batch) == 1 for batch in out_of_core.Chunks.of(joined)._batches)
+    expected = GaussianMixture(4, init_size=500, max_iter=3).fit(x).covariances_
+    found = GaussianMixture(4, init_size=500, max_iter=3).fit(joined).covariances_
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_chunks_on_workers_stay_there():
+    distributed = pytest.importorskip("distributed")
+    x = points()
+    expected = GaussianMixture(4, init_size=500, max_iter=3).fit(x).covariances_
+    settings = {"processes": False, "n_workers": 2, "threads_per_worker": 1}
+    with distributed.Client(dashboard_address=None, **settings) as client:
+        lazy = da.from_array(x, chunks=(100, 3)) + 0.0
+        for chunks, tasks in ((lazy, 20), (client.persist(lazy), 60)):
+            assert len(out_of_core.Chunks.of(chunks)._batches) == tasks
+            with dask.config.set(scheduler=client):
+                found = GaussianMixture(4, init_size=500, max_iter=3).fit(chunks)
+            np.testing.assert_allclose(found.covariances_, expected, atol=1e-10)
 
 
 def test_predictions_stay_lazy_and_equal():

@@ -124,6 +124,31 @@ class TestBalanced:
         np.testing.assert_allclose(other.plan, usual.plan, atol=1e-11)
         assert abs(other.iterations - usual.iterations) <= 1
 
+    @pytest.mark.parametrize("reg", [1.0, 0.01])
+    def test_the_potentials_of_a_stage_serve_the_next(self, reg, monkeypatch):
+        a, b, M = problem()
+        usual = sinkhorn(a, b, M, reg, tol=1e-10)
+
+        def refused(*_):
+            raise AssertionError("sums were taken term by term")
+
+        monkeypatch.setattr(entropic, "_softmin", refused)
+        assert sinkhorn(a, b, M, reg, tol=1e-10).cost == usual.cost
+
+    @pytest.mark.parametrize("far", [1e-3, 1.0, 1e2])
+    @pytest.mark.parametrize("masses", [1.0, 1e3])
+    def test_far_potentials_are_no_reference(self, far, masses):
+        a, b, M = problem()
+        rng = np.random.default_rng(0)
+        start = far * rng.standard_normal(len(a)), far * rng.standard_normal(len(b))
+        reg_m = None if masses == 1 else 1.0
+        rule = {"reg_m": reg_m, "tol": 1e-9 * masses, "max_iter": 100_000}
+        usual = sinkhorn(masses * a, masses * b, M, 0.05, **rule)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = sinkhorn(masses * a, masses * b, M, 0.05, warm_start=start, **rule)
+        np.testing.assert_allclose(found.plan / masses, usual.plan / masses, atol=1e-8)
+
     def test_points_of_weight_zero_take_no_part_but_have_potentials(self):
         a, b, M = problem()
         a[[0, 7]], b[3] = 0, 0

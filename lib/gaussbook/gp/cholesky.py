@@ -19,6 +19,7 @@ __all__ = [
     "solve_triangular",
 ]
 
+_TILE = 128  # rows and columns of a part of a matrix that is mirrored
 _LARGE = 24  # rows from which matrices of a batch are solved one by one on the host
 
 
@@ -155,7 +156,7 @@ def _solve_batch_on_host(cholesky: np.ndarray, b: np.ndarray, transpose: bool) -
     return np.reshape(np.asarray(solved), b.shape)
 
 
-def cholesky_inverse(cholesky: Array) -> Array:
+def cholesky_inverse(cholesky: Array, *, overwrite: bool = False) -> Array:
     r"""Return the full symmetric :math:`(LL^\top)^{-1}`, for traces that need all of it.
 
     To solve a system use `solve_triangular`: it is faster and more accurate.
@@ -164,6 +165,8 @@ def cholesky_inverse(cholesky: Array) -> Array:
     ----------
     cholesky : array, shape (n, n) or that of a batch, (..., n, n)
         The lower factors :math:`L`, zero above their diagonals.
+    overwrite : bool
+        Whether the inverses may take the place of the factors.
 
     Returns
     -------
@@ -173,7 +176,7 @@ def cholesky_inverse(cholesky: Array) -> Array:
     xp = namespace(cholesky)
     n = cholesky.shape[-1]
     if is_numpy_array(cholesky) and cholesky.ndim == 2:
-        return _inverse_on_host(cholesky)
+        return _inverse_on_host(cholesky, overwrite)
     if is_numpy_array(cholesky) and n >= _LARGE:
         inverses = [_inverse_on_host(L) for L in cholesky.reshape(-1, n, n)]
         return np.reshape(np.asarray(inverses), cholesky.shape)
@@ -182,16 +185,22 @@ def cholesky_inverse(cholesky: Array) -> Array:
     return xp.matrix_transpose(half) @ half
 
 
-def _inverse_on_host(cholesky: np.ndarray) -> np.ndarray:
+def _inverse_on_host(cholesky: np.ndarray, overwrite: bool = False) -> np.ndarray:
     from scipy.linalg import get_lapack_funcs
 
     # The transpose of a C array is LAPACK's own layout; its upper triangle is our lower one.
     potri = get_lapack_funcs("potri", (cholesky,))
-    upper, info = potri(cholesky.T, lower=0)
+    upper, info = potri(cholesky.T, lower=0, overwrite_c=overwrite)
     if info != 0:
         raise ValueError(f"cholesky has a zero on its diagonal, at {info - 1}")
-    inverse = upper + upper.T  # below its diagonal, `upper` has kept the zeros of `cholesky.T`
-    np.fill_diagonal(inverse, np.diagonal(upper))
+    inverse = upper.T
+    for start in range(0, inverse.shape[0], _TILE):  # small parts, so that both sides are cached
+        stop = start + _TILE
+        corner = inverse[start:stop, start:stop]
+        corner += np.triu(corner.T, 1)
+        for other in range(stop, inverse.shape[0], _TILE):
+            below = inverse[other : other + _TILE, start:stop]
+            inverse[start:stop, other : other + _TILE] = below.T
     return inverse
 
 

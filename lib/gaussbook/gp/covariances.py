@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_numpy_array
 
 from gaussbook.arrays import Array, namespace, to_host
 from gaussbook.distances import contract_squares, squared_distances
@@ -251,8 +252,10 @@ class _Stationary(Covariance):
 
     def _squares(self, x: Array, y: Array, units: Array) -> Array:
         """Return s, cut off where all profiles are zero: beyond, products with it may be NaN."""
-        s = squared_distances(x, y, units)
-        return namespace(s).minimum(s, namespace(s).asarray(_FARTHEST, dtype=s.dtype))
+        s, xp = squared_distances(x, y, units), namespace(x)
+        if float(xp.max(s)) <= _FARTHEST:
+            return s
+        return xp.minimum(s, xp.asarray(_FARTHEST, dtype=s.dtype))
 
     def _evaluate(self, x: Array, y: Array | None) -> Array:
         s = self._squares(x, x if y is None else y, self._units(x))
@@ -267,16 +270,20 @@ class _Stationary(Covariance):
         other, units = x if y is None else y, self._units(x)
         s = self._squares(x, other, units)
         profile, slope = self._profile(s)
-        K = self.variance * profile
+        if slope is profile:  # nobody else needs it
+            K = profile
+            K *= self.variance
+        else:
+            K = self.variance * profile
 
         def pullback(M: Array) -> np.ndarray:
-            weighted = M * K
-            by_square = weighted if slope is profile else self.variance * (M * slope)
+            by_variance = xp.sum(xp.vecdot(M, K))
+            by_square, factor = (K, 1.0) if slope is profile else (slope, self.variance)
             if self.ard:
-                lengths = contract_squares(by_square, x, other, units)
+                lengths = contract_squares(M, x, other, units, times=by_square)
             else:
-                lengths = xp.reshape(xp.sum(by_square * s), (1,))
-            return to_host(xp.concat([xp.reshape(xp.sum(weighted), (1,)), lengths]))
+                lengths = xp.reshape(xp.sum(xp.vecdot(M * by_square, s)), (1,))
+            return to_host(xp.concat([xp.reshape(by_variance, (1,)), factor * lengths]))
 
         return K, pullback
 
@@ -312,7 +319,8 @@ class SquaredExponential(_Stationary):
     """
 
     def _profile(self, s: Array) -> tuple[Array, Array]:
-        f = namespace(s).exp(-0.5 * s)
+        f = -0.5 * s
+        f = np.exp(f, out=f) if is_numpy_array(f) else namespace(f).exp(f)
         return f, f
 
 

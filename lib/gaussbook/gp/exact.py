@@ -15,6 +15,7 @@ from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from gaussbook.arrays import Array, Generator, namespace, to_host
+from gaussbook.blocks import row_blocks
 from gaussbook.distances import remember_squares
 from gaussbook.gp.cholesky import (
     add_to_diagonal,
@@ -25,7 +26,7 @@ from gaussbook.gp.cholesky import (
 )
 from gaussbook.gp.covariances import Covariance, check_process
 from gaussbook.gp.sampling import sample_gaussian
-from gaussbook.validation import check_array, check_integer, check_scalar
+from gaussbook.validation import check_array, check_integer, check_scalar, try_cholesky
 
 __all__ = [
     "GaussianProcessRegressor",
@@ -111,15 +112,19 @@ def log_marginal_likelihood(
     x, y, _ = regression_data(x, y)
     noise_variance = check_scalar("noise_variance", noise_variance, at_least=0)
     K, pullback = check_process("covariance", covariance).vjp(x)
-    L, _ = jittered_cholesky(add_to_diagonal(K, noise_variance))
+    L = try_cholesky(add_to_diagonal(K, noise_variance), overwrite=True)
+    if L is None:
+        L, _ = jittered_cholesky(add_to_diagonal(K, noise_variance))
     xp = namespace(L)
     n, outputs = y.shape
     alpha = solve_triangular(L, solve_triangular(L, y), transpose=True)
     value = -0.5 * (
         float(xp.sum(y * alpha)) + outputs * (log_determinant(L) + n * math.log(2 * math.pi))
     )
-    by_K = (0.5 * alpha) @ xp.matrix_transpose(alpha)
-    by_K -= 0.5 * outputs * cholesky_inverse(L)
+    by_K = cholesky_inverse(L, overwrite=True)
+    for rows in row_blocks(n, n, by_K):
+        by_K[rows, :] *= -0.5 * outputs
+        by_K[rows, :] += (0.5 * alpha[rows, :]) @ xp.matrix_transpose(alpha)
     by_noise = noise_variance * float(xp.sum(xp.linalg.diagonal(by_K)))
     return value, np.append(pullback(by_K), by_noise)
 

@@ -17,6 +17,7 @@ from gaussbook.validation import check_array, check_integer, check_scalar
 
 __all__ = ["KMeans", "assign", "k_means", "kmeans_plus_plus"]
 
+_NEARLY_ALL = 7 / 8  # of the points
 _OVERFLOW = "x holds points whose squared distance to the centres overflows"
 
 
@@ -105,16 +106,9 @@ class _Points(NamedTuple):
 
     @classmethod
     def of(cls, x: Array, sample_weight: Array | None) -> _Points:
-        xp = namespace(x)
-        x = xp.astype(check_array("x", x, ndim=2), xp.float64, copy=False)
+        """Return the points of a checked matrix, as float64."""
+        x = namespace(x).astype(x, namespace(x).float64, copy=False)
         return cls(*present(x, check_sample_weight(sample_weight, x)))
-
-    def mean(self, values: Array) -> Array:
-        """Return the weighted mean of values (n, ...), one for each point."""
-        xp = namespace(values)
-        if self.weight is None:
-            return xp.mean(values, axis=0)
-        return self.weight @ values / self.x.shape[0]
 
 
 def check_sample_weight(sample_weight: Array | None, x: Array) -> Array | None:
@@ -185,7 +179,7 @@ def kmeans_plus_plus(
     -----
     :math:`nKd(2+\log K)` multiply-adds.
     """
-    points = _Points.of(x, sample_weight)
+    points = _Points.of(check_array("x", x, ndim=2), sample_weight)
     n_clusters = check_integer("n_clusters", n_clusters, at_least=1, at_most=points.x.shape[0])
     return seed_centres(points.x, n_clusters, host_generator(seed), weight=points.weight)
 
@@ -270,7 +264,9 @@ def k_means(
     Notes
     -----
     The first iteration takes ``n K d`` multiply-adds.  The others take distances only of the points
-    whose nearest centre may have changed, and read the points once.
+    whose nearest centre may have changed, and read the points once.  On the host these products are
+    in single precision (n (d + 2) such numbers are kept), and what their errors leave open is
+    decided in double precision: no label depends on them.
     """
     x = check_array("x", x, ndim=2)
     points = _Points.of(x, sample_weight)
@@ -278,7 +274,8 @@ def k_means(
     n_init = check_integer("n_init", n_init, at_least=1)
     max_iter = check_integer("max_iter", max_iter, at_least=1)
     xp = namespace(x)
-    threshold = check_scalar("tol", tol, at_least=0) * _mean_variance(points)
+    variance, single = _spread(points, n_clusters)
+    threshold = check_scalar("tol", tol, at_least=0) * variance
     rng = host_generator(seed)
     if init is not None:
         init = check_array("init", init, shape=(n_clusters, x.shape[1]))
@@ -288,7 +285,7 @@ def k_means(
         centres = init
         if init is None:
             centres = seed_centres(points.x, n_clusters, rng, weight=points.weight)
-        results.append(_lloyd(points, centres, max_iter, threshold))
+        results.append(_lloyd(points, centres, max_iter, threshold, single))
     best = min(results, key=lambda result: result.inertia)
     if sample_weight is None:
         return best
@@ -299,33 +296,178 @@ def k_means(
     return best._replace(labels=labels, inertia=inertia)
 
 
-def _mean_variance(points: _Points) -> float:
-    xp = namespace(points.x)
-    variance = float(xp.mean(points.mean((points.x - points.mean(points.x)) ** 2)))
-    if not math.isfinite(variance):
+def _spread(points: _Points, n_clusters: int) -> tuple[float, _SinglePrecision | None]:
+    """Return the mean variance of the coordinates, and the points in single precision."""
+    x, weight = points
+    xp, (n, d) = namespace(x), x.shape
+    weight = xp.ones(n, dtype=x.dtype) if weight is None else weight
+    middle, total = weight @ x / n, 0.0
+    single = _SinglePrecision.room_for(points.x, middle, n_clusters)
+    for rows in row_blocks(n, d, x):
+        centred = x[rows, :] - middle
+        norms = xp.vecdot(centred, centred)
+        total += float(weight[rows] @ norms)
+        if single is not None:
+            single.put(rows, centred, norms)
+    if not math.isfinite(total):
         raise ValueError("x holds values whose squares overflow")
-    return variance
+    return total / (n * d), single if single is not None and single.is_safe() else None
+
+
+class _SinglePrecision:
+    r"""Bounds of the distances of points to centres, from one product in single precision.
+
+    A point :math:`z`, measured from the middle of all, stands in a row
+    :math:`(z, \lVert z\rVert^2, 1)`, whose product with
+    :math:`(-2c, 1, \lVert c\rVert^2)` is the square of its distance to a centre :math:`c`.
+    What that square can be off by is known, and so is where it leaves the nearest centre open.
+    """
+
+    _MOST_CENTRES = 2**12  # their numbers take up to half of a square's bits
+    _RANGE = 2.0**-40, 2.0**40  # of the largest squared norm
+
+    def __init__(self, n: int, middle: np.ndarray):
+        d = middle.shape[0]
+        self._middle, self._rows = middle, np.ones((n, d + 2), dtype=np.float32)
+        # Of a sum of d + 2 products of rounded factors; its terms are at most twice the norms.
+        self._relative = 2 * (d + 8) * float(np.finfo(np.float32).eps)
+
+    @classmethod
+    def room_for(cls, x: Array, middle: Array, n_clusters: int) -> _SinglePrecision | None:
+        """Return an object to `put` the points into, or None where the product is not for them."""
+        if is_numpy_array(x) and n_clusters <= cls._MOST_CENTRES:
+            return cls(x.shape[0], middle)
+        return None
+
+    def put(self, rows: slice, centred: np.ndarray, norms: np.ndarray) -> None:
+        """Take in some points from their middle, and their squared norms."""
+        with np.errstate(over="ignore"):
+            self._rows[rows, :-2], self._rows[rows, -2] = centred, norms
+
+    def is_safe(self) -> bool:
+        """Say whether no square over- or underflows."""
+        least, most = self._RANGE
+        return bool(least < np.max(self._rows[:, -2]) < most)
+
+    def two_nearest(
+        self, centres: np.ndarray, chosen: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return labels, upper bounds of the distances, and lower bounds of those to the others.
+
+        A label is certain where the first bound is less than the second.
+        """
+        factors, largest = self._factors(centres)
+        n = self._rows.shape[0] if chosen is None else chosen.shape[0]
+        labels, upper, lower = np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)
+        n_clusters, bits = centres.shape[0], (centres.shape[0] - 1).bit_length()
+        rounding = 2.0 ** (bits - 21)
+        # So wide a block stays in the cache, and is no power of two, whose rows get in each
+        # other's way there.
+        width = max(centres.shape)
+        elements = 2**17 - 16 * width
+        blocks = list(row_blocks(n, width, centres, elements=elements, fewest=16))
+        numbers = np.arange(n_clusters, dtype=np.int32)[:, None]
+        numbers = np.repeat(numbers, blocks[0].stop, axis=1)
+        for some in blocks:
+            rows = self._rows[some] if chosen is None else self._rows.take(chosen[some], axis=0)
+            # Non-negative floats are in the order of their bits, whose last few take the centre's
+            # number: the least of a column is the nearest centre and its square.
+            keys = (factors @ rows.T).view(np.int32)
+            keys &= -(1 << bits)
+            keys |= numbers[:, : rows.shape[0]]
+            nearest = np.min(keys, axis=0)
+            labels[some] = nearest & ((1 << bits) - 1)
+            keys[labels[some], np.arange(rows.shape[0])] = np.float32(np.inf).view(np.int32)
+            second = np.min(keys, axis=0).view(np.float32)
+            second -= 2 * self._relative * (rows[:, -2] + largest)
+            upper[some] = np.sqrt(nearest.view(np.float32)) * (1 + rounding)
+            lower[some] = np.sqrt(np.maximum(second, 0)) * (1 - rounding)
+        return labels, upper, lower
+
+    def _factors(self, centres: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the product's other factor (K, d + 2), and the centres' largest squared norm.
+
+        The largest error is added to each square, so that none is negative.
+        """
+        centred = centres - self._middle
+        norms = np.vecdot(centred, centred)
+        largest = float(np.max(norms))
+        ones = np.full_like(norms, 1 + self._relative)
+        columns = [-2 * centred, ones[:, None], (norms + self._relative * largest)[:, None]]
+        return np.concat(columns, axis=1).astype(np.float32), largest
 
 
 class _Nearest:
     r"""The nearest centres of points, kept while the centres move.
 
-    Beside each label stand an upper bound of the distance to that centre and a lower bound of the
-    distances to all others, which move with the centres.  Distances are taken again only where the
-    two meet, and where the upper bound reaches half the way to another centre (Hamerly, 2010).
+    Beside each label stand two numbers: an upper bound of the distance to that centre, and its
+    slack, by which the distances to all others are longer at least.  Distances are taken again only
+    where the centres' ways since then have used up the slack, and where the upper bound reaches
+    half the way to another centre (Hamerly, 2010).  Those ways are kept as sums for each centre,
+    and a point's numbers as if it had been there from the start: no step changes them all.
     """
 
-    def __init__(self, x: Array, centres: Array):
-        self._x, self._centres = x, centres
-        self.labels, self._upper, self._lower = self._two_nearest(x)
+    def __init__(self, x: Array, centres: Array, single: _SinglePrecision | None):
+        self._x, self._centres, self._single = x, centres, single
         xp, (n_clusters, d) = namespace(x), centres.shape
-        # The squares' relative error, and so that of sums and differences of distances.
-        self._rounding = 2.0**9 * (d + 4) * float(xp.finfo(xp.float64).eps)
-        self._largest = xp.max(self._lower if n_clusters > 1 else self._upper)
+        self._eps = float(xp.finfo(xp.float64).eps)
+        self._rounding = 2.0**9 * (d + 4) * self._eps  # relative, of squares and so of distances
+        self._way = xp.zeros(n_clusters, dtype=xp.float64)  # of each centre, and of this and
+        self._ways = xp.zeros(n_clusters, dtype=xp.float64)  # the fastest of the others together
+        self._steps = 0
+        self.labels, self._upper, lower = self._two_nearest(None)
+        self._slack = lower - self._upper
 
-    def _two_nearest(self, x: Array) -> tuple[Array, Array, Array]:
-        """Return the labels of points, their distances, and those to the second nearest."""
-        xp = namespace(x)
+    def follow(self, centres: Array) -> None:
+        """Find the nearest of other centres, mostly near to the last ones."""
+        xp = namespace(centres)
+        moved = self._lengths(centres - self._centres) * (1 + self._rounding)
+        itself = xp.arange(moved.shape[0]) == xp.argmax(moved)
+        others = xp.where(itself, xp.max(xp.where(itself, 0.0, moved)), xp.max(moved))
+        self._centres, self._steps = centres, self._steps + 1
+        self._way, self._ways = self._way + moved, self._ways + moved + others
+        rows = self._open()
+        if rows.shape[0] == 0:
+            return
+        if rows.shape[0] > _NEARLY_ALL * self.labels.shape[0]:
+            rows = None  # to look at all costs less than to pick so many
+        labels, upper, lower = self._two_nearest(rows)
+        slack = lower - upper + xp.take(self._ways, labels)
+        upper = upper - xp.take(self._way, labels)
+        if rows is not None:
+            labels = _put(self.labels, rows, labels)
+            upper, slack = _put(self._upper, rows, upper), _put(self._slack, rows, slack)
+        self.labels, self._upper, self._slack = labels, upper, slack
+
+    def _open(self) -> Array:
+        """Return the points whose nearest centre may be another one than before."""
+        xp = namespace(self._centres)
+        longer = 1 + 4 * (self._steps + 1) * self._eps  # sums of so many ways
+        (rows,) = xp.nonzero(self._slack <= xp.take(self._ways * longer, self.labels))
+        between = squared_distances(self._centres, self._centres)
+        between = xp.where(xp.eye(between.shape[0], dtype=xp.bool), math.inf, between)
+        half = xp.sqrt(row_minima(between)[:, 0]) / 2
+        room = half * (1 - self._rounding) - self._way * longer
+        near = xp.take(self._upper, rows) < xp.take(room, xp.take(self.labels, rows))
+        return rows[~near]
+
+    def _two_nearest(self, rows: Array | None) -> tuple[Array, Array, Array]:
+        """Return bounds as `_SinglePrecision.two_nearest` does, and with them sure labels."""
+        if self._single is None:
+            return self._exact(rows)
+        labels, upper, lower = self._single.two_nearest(self._centres, rows)
+        (unsure,) = np.nonzero(~(upper < lower))  # NaN of an overflow, too
+        if unsure.size > labels.size / 2:  # two products take longer than the second alone
+            self._single = None
+            return self._exact(rows)
+        if unsure.size:
+            exact = self._exact(unsure if rows is None else rows[unsure])
+            labels[unsure], upper[unsure], lower[unsure] = exact
+        return labels, upper, lower
+
+    def _exact(self, chosen: Array | None) -> tuple[Array, Array, Array]:
+        xp = namespace(self._x)
+        x = self._x if chosen is None else xp.take(self._x, chosen, axis=0)
         to_centres, parts = SquaredDistances(self._centres), []
         n_clusters = self._centres.shape[0]
         for rows in row_blocks(x.shape[0], max(self._centres.shape), x):
@@ -336,41 +478,11 @@ class _Nearest:
                 squares = xp.where(xp.arange(n_clusters) == labels[:, None], math.inf, squares)
             parts.append((labels, own, row_minima(squares)[:, 0]))
         labels, own, second = (xp.concat(part) for part in zip(*parts, strict=True))
-        return labels, xp.sqrt(own), xp.sqrt(second)
-
-    def follow(self, centres: Array) -> None:
-        """Find the nearest of other centres, mostly near to the last ones."""
-        xp = namespace(centres)
-        moved = self._lengths(centres - self._centres)
-        self._centres = centres
-        fastest = xp.argmax(moved)
-        others = xp.where(xp.arange(moved.shape[0]) == fastest, 0.0, moved)
-        self._upper = self._upper + xp.take(moved, self.labels)
-        fastest_other = xp.where(self.labels == fastest, xp.max(others), moved[fastest])
-        self._lower = self._lower - fastest_other
-        self._largest = self._largest + 2 * moved[fastest]
-        between = squared_distances(centres, centres)
-        between = xp.where(xp.eye(moved.shape[0], dtype=xp.bool), math.inf, between)
-        half = xp.sqrt(row_minima(between)[:, 0]) / 2
-        clear = xp.maximum(self._lower, xp.take(half, self.labels)) - self._rounding * self._largest
-        (rows,) = xp.nonzero(self._upper >= clear)
-        self._tighten(rows, xp.take(clear, rows))
-
-    def _tighten(self, rows: Array, clear: Array) -> None:
-        """Take the distances of some points to their centres again, or else those to all."""
-        xp = namespace(rows)
-        x = xp.take(self._x, rows, axis=0)
-        own = self._lengths(x - xp.take(self._centres, xp.take(self.labels, rows), axis=0))
-        self._upper = _put(self._upper, rows, own)
-        (left,) = xp.nonzero(own >= clear)
-        if left.shape[0]:
-            rows = xp.take(rows, left)
-            labels, upper, lower = self._two_nearest(xp.take(x, left, axis=0))
-            self.labels = _put(self.labels, rows, labels)
-            self._upper, self._lower = (
-                _put(self._upper, rows, upper),
-                _put(self._lower, rows, lower),
-            )
+        return (
+            labels,
+            xp.sqrt(own) * (1 + self._rounding),
+            xp.sqrt(second) * (1 - self._rounding),
+        )
 
     def squares(self) -> Array:
         """Return the squared distances of the points to their centres."""
@@ -401,9 +513,15 @@ def _put(values: Array, rows: Array, new: Array) -> Array:
     return xp.where(hit, xp.take(new, xp.clip(places, 0, new.shape[0] - 1)), values)
 
 
-def _lloyd(points: _Points, centres: Array, max_iter: int, threshold: float) -> KMeans:
+def _lloyd(
+    points: _Points,
+    centres: Array,
+    max_iter: int,
+    threshold: float,
+    single: _SinglePrecision | None,
+) -> KMeans:
     xp = namespace(points.x)
-    converged, nearest = False, _Nearest(points.x, centres)
+    converged, nearest = False, _Nearest(points.x, centres, single)
     for _n_iter in range(1, max_iter + 1):
         previous = centres
         centres = _means(points, nearest, previous)
@@ -439,10 +557,14 @@ def _sums(points: _Points, labels: Array, n_clusters: int) -> tuple[Array, Array
     xp = namespace(x)
     sums = xp.zeros((n_clusters, x.shape[1]), dtype=x.dtype)
     counts = xp.zeros(n_clusters, dtype=x.dtype)
-    for block in row_blocks(*x.shape, x):
-        members = _members(labels[block], None if weight is None else weight[block], n_clusters, x)
+    for block in row_blocks(*x.shape, x, elements=2**18):  # a matrix of members takes its time
+        own, shares = labels[block], None if weight is None else weight[block]
+        members = _members(own, shares, n_clusters, x)
         sums += members @ x[block, :]
-        counts += members @ xp.ones(labels[block].shape[0], dtype=x.dtype)
+        if is_numpy_array(own):
+            counts += np.bincount(own, shares, n_clusters)
+        else:
+            counts += xp.sum(members, axis=1)
     return sums, counts
 
 

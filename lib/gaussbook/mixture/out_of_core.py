@@ -8,10 +8,12 @@ order of the additions, and a worker holds one chunk at a time.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 from types import ModuleType
 from typing import Any
@@ -27,6 +29,8 @@ from gaussbook.validation import check_array
 try:
     import dask
     import dask.array
+    import dask.optimization
+    import dask.system
 except ImportError as error:
     raise ImportError(
         f"mixtures of Dask arrays need Dask, which cannot be imported ({error}); "
@@ -36,6 +40,7 @@ except ImportError as error:
 __all__ = ["Chunks", "map_rows"]
 
 _FAN_IN = 16  # partial sums added by one task
+_BATCHES = 8  # at least, for each thread, where there are so many chunks
 
 
 @dataclass
@@ -92,14 +97,18 @@ class Chunks:
         X = X.rechunk({1: -1})
         if sample_weight is None:
             return cls(X, None, X.chunks[0])
-        if not is_dask_array(sample_weight):
+        if is_dask_array(sample_weight):
+            sample_weight = _of_known_length(sample_weight)
+        else:
             sample_weight = check_array("sample_weight", sample_weight)
-        sample_weight = _of_known_length(dask.array.asarray(sample_weight))
         if tuple(sample_weight.shape) != (X.shape[0],):
             raise ValueError(
                 f"sample_weight must have shape ({X.shape[0]},), got {sample_weight.shape}"
             )
-        sample_weight = sample_weight.rechunk((X.chunks[0],))
+        if is_dask_array(sample_weight):
+            sample_weight = sample_weight.rechunk((X.chunks[0],))
+        else:
+            sample_weight = dask.array.from_array(sample_weight, chunks=(X.chunks[0],))
         extremes = dask.compute(sample_weight.min(), sample_weight.max())
         check_sample_weight(np.asarray(extremes), np.empty(2))
         counts, total = dask.compute(
@@ -124,23 +133,35 @@ class Chunks:
 
     def reduce(self, step: Step) -> Statistics:
         """Return the statistics of all points: a map over the chunks and a tree of sums."""
+        step = dask.delayed(step, pure=False, traverse=False)  # sent to each worker once
+        of_batch, total = dask.delayed(_of_batch, pure=False), dask.delayed(_total, pure=False)
+        parts = [of_batch(step, batch) for batch in self._batches]
+        while len(parts) > 1:
+            parts = [total(parts[i : i + _FAN_IN]) for i in range(0, len(parts), _FAN_IN)]
+        return parts[0].compute()
+
+    @cached_property
+    def _batches(self) -> list[Any]:
+        """The chunks in batches, each the work of one task.
+
+        A task costs milliseconds, of a scheduler that serves one after the other.  Where chunks
+        have nothing in common and do not yet lie on a worker, a task therefore makes several, one
+        after the other.
+        """
         chunks = self.x.to_delayed().ravel()
         weights = [None] * len(chunks)
         if self.sample_weight is not None:
             weights = self._of_mean_one(self.sample_weight).to_delayed().ravel()
-        starts = np.cumsum([0, *self.counts[:-1]])
-        of_chunk, total = dask.delayed(_of_chunk, pure=False), dask.delayed(_total, pure=False)
-        step = dask.delayed(step, pure=False, traverse=False)  # sent to each worker once
-        parts = [
-            of_chunk(step, chunk, weight, int(start))
-            for chunk, weight, start, count in zip(
-                chunks, weights, starts, self.counts, strict=True
-            )
-            if count > 0
-        ]
-        while len(parts) > 1:
-            parts = [total(parts[i : i + _FAN_IN]) for i in range(0, len(parts), _FAN_IN)]
-        return parts[0].compute()
+        starts = np.cumsum([0, *self.counts[:-1]]).tolist()
+        numbered = zip(chunks, weights, starts, strict=True)
+        parts = [p for p, count in zip(numbered, self.counts, strict=True) if count > 0]
+        separate = None
+        if not _on_workers(self.x, self.sample_weight):
+            separate = _separate_chunks(parts)
+        if separate is None:
+            return [[part] for part in parts]
+        size = max(1, len(parts) // (_BATCHES * _threads()))
+        return [_Batch(separate[i : i + size]) for i in range(0, len(parts), size)]
 
     def sample(self, indices: np.ndarray | None) -> tuple[Array, Array | None]:
         """Return the given ones (all, for None) of the points that count, and their weights."""
@@ -158,6 +179,64 @@ def _of_known_length(x: Any) -> Any:
     if not any(math.isnan(n) for n in x.shape):
         return x
     return x.copy().compute_chunk_sizes()  # in the copy: an argument is left as it is
+
+
+def _separate_chunks(
+    parts: list[tuple[Any, Any, int]],
+) -> list[tuple[dict, list[Any], int]] | None:
+    """Return graph, keys and first row of each chunk; None if they are better left to Dask.
+
+    That is so where graphs share a task, which each batch would repeat.
+    """
+    whole = {}
+    for part in parts[0][:2]:
+        whole.update({} if part is None else part.__dask_graph__())  # that of all chunks
+    separate = []
+    for x, weight, start in parts:
+        keys = [x.key] if weight is None else [x.key, weight.key]
+        separate.append((dask.optimization.cull(whole, keys)[0], keys, start))
+    graphs = [graph for graph, _, _ in separate]
+    return separate if sum(map(len, graphs)) == len(set().union(*graphs)) else None
+
+
+def _on_workers(*arrays: Any) -> bool:
+    """Say whether chunks are kept on the workers of a cluster."""
+    if "distributed" not in sys.modules:
+        return False
+    from distributed import futures_of
+
+    return bool(futures_of([array for array in arrays if array is not None]))
+
+
+def _threads() -> int:
+    """Return the number of threads that work on tasks."""
+    if "distributed" in sys.modules:
+        from distributed import default_client
+
+        with contextlib.suppress(ValueError):  # there is no cluster
+            return max(1, sum(default_client().nthreads().values()))
+    return dask.system.CPU_COUNT
+
+
+class _Batch:
+    """A sequence of chunks, each made when it is asked for, where its sums are taken."""
+
+    def __init__(self, chunks: list[tuple[dict, list[Any], int]]):
+        self._chunks = chunks
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def __getitem__(self, k: int) -> tuple[Array, Array | None, int]:
+        """Return points, weights and the number of the first row."""
+        graph, keys, start = self._chunks[k]
+        x, *weight = dask.get(graph, keys)
+        return x, (weight[0] if weight else None), start
+
+
+def _of_batch(step: Step, batch: Sequence[tuple[Array, Array | None, int]]) -> Statistics:
+    # By number: a loop would keep one chunk while it makes the next.
+    return _total([_of_chunk(step, *batch[k]) for k in range(len(batch))])
 
 
 def _of_chunk(step: Step, x: Array, sample_weight: Array | None, first_row: int) -> Statistics:

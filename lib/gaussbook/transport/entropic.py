@@ -21,6 +21,8 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from array_api_compat import is_numpy_array
 from sklearn.exceptions import ConvergenceWarning
 
 from gaussbook.arrays import Array, namespace, to_host
@@ -292,7 +294,8 @@ class _Problem:
         return self._repeat(self._mean, reg, tol, max_iter)
 
     def _repeat(self, update: Callable, reg: float, tol: float, max_iter: int) -> tuple[int, float]:
-        self.reference, near, error = None, False, math.inf
+        # The potentials of the last stage mostly serve; if they do not, its sums say so.
+        self.reference, near, error = None, True, math.inf
         for k in range(max_iter):
             if near and self.reference is None:
                 self._absorb(reg)
@@ -373,21 +376,19 @@ class _Problem:
         f0, g0 = self.reference
         here, there = (f0, g0) if of_rows else (g0, f0)
         kernel = self.kernel if of_rows else xp.matrix_transpose(self.kernel)
-        # No term overflows: where potentials have left the kernel's range, the sum is refused.
+        # Where potentials have left the kernel's range, or a sum overflows, it is refused.
         scaling = xp.exp(xp.minimum((potential - there) / reg, xp.asarray(2 * _RANGE)))
-        sums = kernel @ (weights * scaling)
-        served = xp.all((sums > math.exp(-_RANGE)) & (sums < math.exp(_RANGE)))
-        return here - reg * xp.log(xp.maximum(sums, xp.asarray(math.exp(-_RANGE)))), served
+        with np.errstate(over="ignore"):
+            sums = kernel @ (weights * scaling)
+        least, most = math.exp(-_RANGE), math.exp(_RANGE)
+        served = xp.all((sums > least) & (sums < most))
+        return here - reg * xp.log(xp.clip(sums, least, most)), served
 
     def _absorb(self, reg: float) -> None:
         """Make the current potentials the reference of the kernel."""
-        xp = namespace(self.M)
         self.reference = self.f, self.g
         for rows in row_blocks(*self.M.shape, self.M):
-            block = self.g - self.M[rows, :]
-            block += self.f[rows, None]
-            block /= reg
-            self.kernel[rows, :] = xp.exp(_between(block, _FLOOR, _CEILING))
+            self.kernel[rows, :] = _shares(self.M[rows, :], self.f[rows], self.g, reg)
 
 
 def _softmin(M: Array, g: Array, b: Array, reg: float) -> Array:
@@ -400,9 +401,16 @@ def _softmin(M: Array, g: Array, b: Array, reg: float) -> Array:
     return xp.concat(parts)
 
 
-def _between(x: Array, low: float, high: float) -> Array:
-    xp = namespace(x)
-    return xp.minimum(xp.maximum(x, xp.asarray(low)), xp.asarray(high))
+def _shares(M: Array, f: Array, g: Array, reg: float) -> Array:
+    """Return exp((f_i + g_j − M_ij)/ε), between the floor and the ceiling."""
+    xp = namespace(M)
+    exponents = g - M
+    exponents += f[:, None]
+    exponents /= reg
+    if is_numpy_array(exponents):
+        np.clip(exponents, _FLOOR, _CEILING, out=exponents)
+        return np.exp(exponents, out=exponents)
+    return xp.exp(xp.clip(exponents, _FLOOR, _CEILING))
 
 
 def _numbers(*scalars: Array) -> list[float]:
@@ -436,12 +444,12 @@ def _result(problem, M, a, b, reg, f, g, iterations, change, tol, max_iter) -> S
     plan = xp.empty_like(M)
     cost = 0.0
     for rows in row_blocks(*M.shape, M):
-        exponents = (f[rows, None] + g - M[rows, :]) / reg
         # weights of zero have potentials that are never used: their exponents may overflow
-        block = xp.exp(_between(exponents, _FLOOR, _CEILING)) * b
+        block = _shares(M[rows, :], f[rows], g, reg)
+        block *= b
         block *= a[rows, None]
         plan[rows, :] = block
-        cost = cost + xp.sum(block * M[rows, :])
+        cost = cost + xp.sum(xp.vecdot(block, M[rows, :]))
     cost, total = _numbers(cost, xp.sum(plan))
     if not (math.isfinite(total) and math.isfinite(cost)):
         raise ValueError("reg_m or M make the masses of the plan overflow")
@@ -478,11 +486,11 @@ def _check_problem(a, b, M, reg, reg_m):
     M = xp.astype(M, xp.float64, copy=False)
     check = check_weights if reg_m is None else _check_masses
     a, b = (check(*w) for w in (("a", a, M, M.shape[0]), ("b", b, M, M.shape[1])))
-    sizes = xp.abs(M)
-    if float(xp.max(sizes)) > 1e150:
+    largest = max(_numbers(xp.max(M), -xp.min(M)))
+    if largest > 1e150:
         raise ValueError("M holds costs so large that sums of them overflow")
-    # What points without weight would cost is never paid.
-    largest = float(xp.max(xp.where((a > 0)[:, None] & (b > 0), sizes, 0.0)))
+    if bool(xp.any(a <= 0) | xp.any(b <= 0)):  # what points without weight would cost is never paid
+        largest = float(xp.max(xp.where((a > 0)[:, None] & (b > 0), xp.abs(M), 0.0)))
     reg = check_scalar("reg", reg, above=0, at_most=1e150)
     if reg < 1e-12 * largest:
         raise ValueError(
