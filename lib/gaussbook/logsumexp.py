@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 
 from gaussbook.arrays import Array, namespace
+from gaussbook.bounds import at_least
 from gaussbook.rows import row_maxima, row_sums
 
 __all__ = ["log_sum_exp", "normalise"]
@@ -32,7 +33,7 @@ def log_sum_exp(exponents: Array, axis: int = -1) -> Array:
     xp = namespace(exponents)
     largest, sums = _reductions(exponents, axis)
     peak = xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
-    terms = xp.exp(xp.maximum(exponents - peak, _floor(exponents)))
+    terms = xp.exp(at_least(exponents - peak, _floor(exponents), overwrite=True))
     return xp.squeeze(largest + xp.log(sums(terms)), axis=axis)
 
 
@@ -78,8 +79,9 @@ def _exponentials(x: Array, xp: ModuleType) -> Array:
     if x.size == 0 or x.min() >= floor:
         return np.exp(x, out=x)
     low = x < floor
-    x = np.exp(np.maximum(x, floor, out=x), out=x)
-    x[low] = 0
+    x = at_least(x, floor, overwrite=True)
+    x = np.exp(x, out=x)
+    np.putmask(x, low, 0)
     return x
 
 

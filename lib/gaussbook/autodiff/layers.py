@@ -58,7 +58,7 @@ def _as_rows(x: Array) -> Array:
 def _exponentials(x: Array) -> Array:
     """Return the exponentials over the largest one of the last axis; x may be overwritten."""
     x -= row_maxima(x)
-    return dispatch.apply_in_place("exp", x)
+    return dispatch.exponentials(x)
 
 
 def _softmax_forward(saved: dict, x: Array) -> Array:
@@ -127,7 +127,7 @@ def _cross_entropy_forward(saved: dict, logits: Array, *, labels: Array) -> Arra
     xp = plain_namespace(logits)
     shifted = logits - row_maxima(logits)
     picked = xp.take_along_axis(shifted, labels[..., None], axis=-1)
-    shifted = dispatch.apply_in_place("exp", shifted)
+    shifted = dispatch.exponentials(shifted)
     sums = row_sums(shifted)
     saved["exp"], saved["sums"] = shifted, sums
     return (xp.log(sums) - picked)[..., 0]
@@ -351,7 +351,9 @@ def _linear_backward(
     if weight.ndim == 3:
         slope = xp.reshape(slope, (x.shape[0], math.prod(x.shape[1:-1]), weight.shape[2]))
     if 0 in needed:
-        by_x = xp.reshape(slope @ xp.matrix_transpose(weight), x.shape)
+        turned = xp.matrix_transpose(weight)
+        # The product with a single row has nothing to sum; BLAS takes three times as long for it.
+        by_x = xp.reshape(slope * turned if weight.shape[-1] == 1 else slope @ turned, x.shape)
     if 1 in needed:
         by_weight = xp.matrix_transpose(_as_stack(x, weight)) @ slope
     if 2 in needed:
@@ -559,7 +561,7 @@ def _decayed_forward(saved: dict, q: Array, k: Array, v: Array, decay: Array) ->
     xp = plain_namespace(q)
     weights = decay[..., :, None] - decay[..., None, :]
     weights += _not_yet(decay)
-    weights = dispatch.apply_in_place("exp", weights)
+    weights = dispatch.exponentials(weights)
     scores = (q @ xp.matrix_transpose(k))[..., None, :, :]
     saved["scores"], saved["decays"], saved["weights"] = scores, weights, scores * weights
     return saved["weights"] @ v
