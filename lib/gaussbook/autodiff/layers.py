@@ -52,6 +52,8 @@ __all__ = [
 
 def _as_rows(x: Array) -> Array:
     """View (..., d) as a matrix (n, d)."""
+    if x.ndim == 2:
+        return x
     return plain_namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
@@ -326,14 +328,15 @@ def _as_stack(x: Array, weight: Array) -> Array:
 def _linear_forward(
     saved: dict, x: Array, weight: Array, bias: Array | None, activation: str | None
 ) -> Array:
-    xp = plain_namespace(x)
     z = _as_stack(x, weight) @ weight
     if bias is not None and bias.ndim == 1:
         dispatch.add_to_rows(z, bias)
     elif bias is not None:
         z += bias[:, None, :]
     z = activate(saved, _as_rows(z), activation)
-    return xp.reshape(z, (*x.shape[:-1], weight.shape[-1]))
+    if x.ndim == 2:
+        return z
+    return plain_namespace(x).reshape(z, (*x.shape[:-1], weight.shape[-1]))
 
 
 def _linear_backward(
@@ -353,7 +356,8 @@ def _linear_backward(
     if 0 in needed:
         turned = xp.matrix_transpose(weight)
         # The product with a single row has nothing to sum; BLAS takes three times as long for it.
-        by_x = xp.reshape(slope * turned if weight.shape[-1] == 1 else slope @ turned, x.shape)
+        by_x = slope * turned if weight.shape[-1] == 1 else slope @ turned
+        by_x = by_x if x.ndim == 2 else xp.reshape(by_x, x.shape)
     if 1 in needed:
         by_weight = xp.matrix_transpose(_as_stack(x, weight)) @ slope
     if 2 in needed:
