@@ -138,6 +138,7 @@ from scipy.linalg import lstsq, solve_banded
 from scipy.signal import find_peaks
 
 from gaussbook.arrays import Array, backend, generator, to_device, to_host
+from gaussbook.blocks import row_blocks
 from gaussbook.claims import Claims
 from gaussbook.gp.cholesky import (
     add_to_diagonal,
@@ -355,11 +356,12 @@ def fit(system: System, theta: dict, envelope: Callable, steps: int, **options) 
 # %%
 def cross_kernel(points: Array, x: Array, theta: dict, envelope: Callable) -> Array:
     """k(points, x)."""
-    F, w = 2 * math.pi * theta["mu"], xp.exp(theta["log_w"])
+    F, w, k = 2 * math.pi * theta["mu"], xp.exp(theta["log_w"]), []
     d = xp.reshape(xp.abs(points[:, None] - x[None, :]), (-1, 1))
-    m, _ = envelope(d, theta["log_l"], slopes=False)
-    k = (m * xp.cos(F * d)) @ w
-    return xp.reshape(k, (points.shape[0], x.shape[0]))
+    for rows in row_blocks(d.shape[0], w.shape[0], d, elements=2**14):
+        m, _ = envelope(d[rows, :], theta["log_l"], slopes=False)
+        k.append((m * xp.cos(F * d[rows, :])) @ w)
+    return xp.reshape(xp.concat(k), (points.shape[0], x.shape[0]))
 
 
 def predict(fitted: dict, points: Array, envelope: Callable) -> Array:
@@ -744,7 +746,8 @@ def backward(g: Array, params: dict, tape: list) -> dict[str, Array]:
             bend = a * z2 + (s - 2 * a * a) * z1 * z1
             value = g0 - 2 * a * z1 * g1 - 2 * bend * g2
             g = s * xp.stack([value, g1 - 4 * a * z1 * g2, g2])
-        gradient[f"W{layer}"] = xp.tensordot(H, g, axes=((0, 1), (0, 1)))
+        flat_H, flat_g = (xp.reshape(v, (-1, v.shape[2])) for v in (H, g))
+        gradient[f"W{layer}"] = mT(flat_H) @ flat_g
         gradient[f"b{layer}"] = xp.sum(g[0, ...], axis=0, keepdims=True)
     return gradient
 
