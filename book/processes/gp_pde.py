@@ -138,7 +138,6 @@ from scipy.linalg import lstsq, solve_banded
 from scipy.signal import find_peaks
 
 from gaussbook.arrays import Array, backend, generator, to_device, to_host
-from gaussbook.blocks import row_blocks
 from gaussbook.claims import Claims
 from gaussbook.gp.cholesky import (
     add_to_diagonal,
@@ -356,12 +355,11 @@ def fit(system: System, theta: dict, envelope: Callable, steps: int, **options) 
 # %%
 def cross_kernel(points: Array, x: Array, theta: dict, envelope: Callable) -> Array:
     """k(points, x)."""
-    F, w, k = 2 * math.pi * theta["mu"], xp.exp(theta["log_w"]), []
-    d = xp.reshape(xp.abs(points[:, None] - x[None, :]), (-1, 1))
-    for rows in row_blocks(d.shape[0], w.shape[0], d, elements=2**14):
-        m, _ = envelope(d[rows, :], theta["log_l"], slopes=False)
-        k.append((m * xp.cos(F * d[rows, :])) @ w)
-    return xp.reshape(xp.concat(k), (points.shape[0], x.shape[0]))
+    F, w, rows = 2 * math.pi * theta["mu"], xp.exp(theta["log_w"]), []
+    for d in xp.abs(points[:, None] - x)[:, :, None]:  # point by point, within the cache
+        m, _ = envelope(d, theta["log_l"], slopes=False)
+        rows.append((m * xp.cos(F * d)) @ w)
+    return xp.stack(rows)
 
 
 def predict(fitted: dict, points: Array, envelope: Callable) -> Array:
