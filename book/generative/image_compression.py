@@ -217,7 +217,8 @@ def encode(y, codec):
     symbols = codec.quantise(y)
     tables = [P for P, _ in codec.layout(h, w, symbols)]
     coder = push(AnsCoder(), [(s, categorical(P)) for s, P in zip(symbols, tables, strict=True)])
-    bits = -sum(np.sum(np.log2(P[s] / np.sum(P))) for s, P in zip(symbols, tables, strict=True))
+    shares = [P[s] / np.sum(P) for s, P in zip(symbols, tables, strict=True)]
+    bits = -np.sum(np.log2(np.concatenate(shares), dtype=np.float64))
     return np.asarray([h, w], "<u2").tobytes() + to_bytes(coder), symbols, bits / 8
 
 
@@ -336,8 +337,9 @@ def shortest(y, codec):
     zeros = np.cumsum([0, *(P.shape[1] for P in codec.tables[:-1])]) + codec.largest
     lengths = []
     for k, weight in enumerate(codec.weights):
-        m = np.rint(to_host(coordinates(y, codec, k)) / codec.step)
-        m = np.clip(m, -codec.largest, codec.largest, out=m) + zeros
+        m = to_host(coordinates(y, codec, k)) / codec.step
+        m = np.clip(np.rint(m, out=m), -codec.largest, codec.largest, out=m)
+        m += zeros
         used = np.take(bits[k, :], m.astype(np.int32))
         lengths.append(np.sum(used, axis=1) - np.log2(weight))
     return np.argmin(lengths, axis=0)
@@ -451,9 +453,8 @@ def lloyd_step(x, c):
     """Every codeword becomes the mean of its vectors; one without vectors stays."""
     sums, counts = xp.zeros(c.shape), xp.zeros((c.shape[0], 1))
     for block, k in nearest_word(x, c):
-        members = xp.astype(xp.arange(c.shape[0])[:, None] == k, xp.float32)
-        sums += members @ block
-        counts += xp.sum(members, axis=1, keepdims=True)
+        sums += ad.scatter_add(block, k, c.shape[0])
+        counts += xp.bincount(k, minlength=c.shape[0])[:, None]
     return xp.where(counts > 0, sums / xp.where(counts > 0, counts, 1.0), c)
 
 

@@ -190,6 +190,7 @@ from gaussbook import data, nn
 from gaussbook.arrays import backend, generator, to_device, to_host
 from gaussbook.blocks import row_blocks
 from gaussbook.claims import Claims
+from gaussbook.logsumexp import normalise
 from gaussbook.notebook import say
 from gaussbook.optim import Adam, cosine_decay, minimize_lbfgs
 from gaussbook.plotting import PALETTE, figure, slider
@@ -219,7 +220,7 @@ def squared_errors(sample, posterior_mean, theta, k, rng):
         a, m = np.sin(angle), np.cos(angle)
         e = m * x1 - a * z
         left = (x1 - posterior_mean(a * x1 + m * z, a, m)) / m  # e - F
-        errors.append(xp.stack([xp.sum(left**2, axis=1), xp.sum(e**2, axis=1)]))
+        errors.append(xp.stack([xp.vecdot(left, left), xp.vecdot(e, e)]))
     return np.swapaxes(to_host(xp.stack(errors)), 0, 1)
 
 
@@ -256,11 +257,11 @@ def balls(c, tau=0.0):
 
     def posterior_mean(x, a, m):
         v = m**2 + (a * tau) ** 2
-        parts = []
-        for rows in row_blocks(x.shape[0], c.shape[0], x):
+        along, shrunk, parts = a / v * c.T, m**2 / v * c, []
+        for rows in row_blocks(x.shape[0], c.shape[0], x, elements=2**17):
             part = x[rows, :]
-            w = ad.softmax((a * (part @ c.T) - a**2 * half_squares) / v)
-            parts.append(m**2 / v * (w @ c) + a * tau**2 / v * part)
+            _, w = normalise(part @ along - a**2 / v * half_squares)
+            parts.append(w @ shrunk + a * tau**2 / v * part if tau else w @ shrunk)
         return xp.concat(parts)
 
     return sample, posterior_mean

@@ -145,6 +145,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
+from gaussbook import autodiff as ad
 from gaussbook.arrays import Array, backend, generator, to_device, to_host
 from gaussbook.blocks import row_blocks
 from gaussbook.claims import Claims
@@ -209,7 +210,8 @@ def observe(mu: Array, C: Array, i: Array, y: Array, lam: float) -> tuple[Array,
 # The envelope {eq}`bo-envelope` by pruning: sort the lines of a row by slope; line $i$ can be the largest only between its crossings with its two neighbours, and
 # where the left one is not left of the right one, the neighbours cover it. All such lines go at once, those that remain have new neighbours, and so on until all
 # stay. Of two parallel lines the higher overtakes at $-\infty$. Every row of `a` and `b` is a problem of its own; the lines of all rows lie in one long
-# vector, each with the number of its row. Beyond ten standard deviations ($h(-10) < 10^{-24}$) nobody looks.
+# vector, each with the number of its row. Beyond ten standard deviations ($h(-10) < 10^{-24}$) nobody looks, so that most lines can go at once: those that
+# cannot catch up with the line highest at $z = 0$ on the way there.
 
 # %%
 def crossings(a: Array, b: Array, row: Array, far: float) -> tuple[Array, Array]:
@@ -223,8 +225,12 @@ def crossings(a: Array, b: Array, row: Array, far: float) -> tuple[Array, Array]
 def expected_rise(a: Array, b: Array, far: float = 10.0) -> Array:
     """E max_i(a_i + b_i Z) - max_i a_i of each row: the sum of (b_{i+1} - b_i) h(-|c_i|)."""
     (B, m), order, end = a.shape, xp.argsort(b, axis=1), xp.full(1, far)
-    a, b = (xp.reshape(xp.take_along_axis(v, order, axis=1), (-1,)) for v in (a, b))
-    row, covered = xp.repeat(xp.arange(B), m), True
+    top, row = xp.argmax(a, axis=1)[:, None], xp.repeat(xp.arange(B), m)
+    behind = xp.take_along_axis(a, top, axis=1) - a
+    near = behind < far * xp.abs(b - xp.take_along_axis(b, top, axis=1))
+    keep = xp.take_along_axis(near | (behind == 0), order, axis=1)
+    a, b = (xp.take_along_axis(v, order, axis=1)[keep] for v in (a, b))
+    row, covered = row[xp.reshape(keep, (-1,))], True
     while covered:
         c, same = crossings(a, b, row, far)
         left = xp.concat([-end, xp.where(same, c, -far)])
@@ -485,32 +491,33 @@ def entropy(p: Array) -> Array:
     return -xp.sum(p * xp.log(xp.where(p > 0, p, 1.0)), axis=-1)
 
 
-def joint(y: Array, f: Array, groups: Array, lam: float) -> Array:
-    """p(y_q, x* = g) for each y_q: (q, S) likelihoods times the (S, m) indicators of x*."""
+def joint(y: Array, f: Array, star: Array, lam: float) -> Array:
+    """p(y_q, x* = g) for each y_q: the (S, q) likelihoods, added up by the place x* of each f_s."""
     u, v = y / math.sqrt(2 * lam), f / math.sqrt(2 * lam)
-    parts = []
-    for rows in row_blocks(y.shape[0], f.shape[0], y):
-        exponents = xp.maximum(-((u[rows, None] - v) ** 2), -600.0)  # below, exp is slow
-        parts.append(xp.exp(exponents) @ groups)
-    return xp.concat(parts) / (math.sqrt(2 * math.pi * lam) * f.shape[0])
+    p, lowest = 0.0, xp.full(y.shape[0], -600.0)  # below, exp is slow
+    for rows in row_blocks(f.shape[0], y.shape[0], y):
+        exponents = xp.maximum(-((v[rows, None] - u) ** 2), lowest)
+        p = p + ad.scatter_add(xp.exp(exponents), star[rows], grid.shape[0])
+    return xp.matrix_transpose(p) / (math.sqrt(2 * math.pi * lam) * f.shape[0])
 
 
-def es(f: Array, groups: Array, lam: float, rng) -> float:
+def es(f: Array, star: Array, lam: float, rng) -> float:
     """H[x*] - E_y H[x* | y] with simulated y."""
     draws = f[rng.integers(0, f.shape[0], 200)] + math.sqrt(lam) * rng.standard_normal(
         200
     )
-    p = joint(draws, f, groups, lam)
+    p = joint(draws, f, star, lam)
     p_given_y = p / xp.sum(p, axis=1, keepdims=True)
-    return float(entropy(xp.mean(groups, axis=0)) - xp.mean(entropy(p_given_y)))
+    P = xp.bincount(star, minlength=grid.shape[0]) / star.shape[0]
+    return float(entropy(P) - xp.mean(entropy(p_given_y)))
 
 
 # %%
-def pes(f: Array, groups: Array, lam: float) -> float:
+def pes(f: Array, star: Array, lam: float) -> float:
     """H[y] - E_x* H[y | x*], y integrated over a lattice finer than the narrowest peak."""
     sd = math.sqrt(lam)
     y = xp.arange(float(xp.min(f)) - 5 * sd, float(xp.max(f)) + 5 * sd, 0.7 * sd)
-    p, dy = joint(y, f, groups, lam), y[1] - y[0]
+    p, dy = joint(y, f, star, lam), y[1] - y[0]
     P = xp.sum(p, axis=0) * dy
     conditional = (
         entropy(xp.matrix_transpose(p)) + P * xp.log(xp.where(P > 0, P, 1.0)) / dy
@@ -524,21 +531,21 @@ places = [5, 15, 25, 30, 35, 50, 60, 70, 90, 100]  # grid indices of the ten can
 rng = generator(0)
 
 
-def sample_groups(mu: Array, C: Array) -> tuple[Array, Array]:
-    """S posterior functions on the grid and the indicators (S, m) of their maximisers."""
+def sample_functions(mu: Array, C: Array) -> tuple[Array, Array]:
+    """S posterior functions on the grid and the places (S,) of their maxima."""
     L, _ = jittered_cholesky(C)
     f = mu + rng.standard_normal((S, 101)) @ xp.matrix_transpose(L)
-    return f, xp.astype(xp.argmax(f, axis=1)[:, None] == xp.arange(101), xp.float64)
+    return f, xp.argmax(f, axis=1)
 
 
 information = {}
 for lam in noises:
     mu, C = beliefs[lam][0][0], beliefs[lam][1][0]
     instrument = max(lam, 0.02**2)
-    (f, groups), (f2, groups2) = sample_groups(mu, C), sample_groups(mu, C)
+    (f, star), (f2, star2) = sample_functions(mu, C), sample_functions(mu, C)
     at = places + ([10, 45, 80] if lam == 0 else [])
     information[lam] = [
-        (es(f[:, i], groups, instrument, rng), pes(f2[:, i], groups2, instrument))
+        (es(f[:, i], star, instrument, rng), pes(f2[:, i], star2, instrument))
         for i in at
     ]
 
@@ -799,15 +806,17 @@ def follow(f: Array, C: Array, i: Array, y: Array, lam: float, noise: Array) -> 
 
 def sampled_pes(f: Array, lam: float) -> Array:
     """PES from samples (R, S, m): variances of all and of the groups with the same argmax."""
-    _, S, m = f.shape
-    groups = xp.astype(xp.argmax(f, axis=2)[:, :, None] == xp.arange(m), xp.float64)
-    small = xp.sum(groups, axis=1) < 10
-    pooled = xp.sum(xp.where(small[:, None, :], groups, 0.0), axis=2, keepdims=True)
-    groups = xp.concat([xp.where(small[:, None, :], 0.0, groups), pooled], axis=2)
-    n = xp.sum(groups, axis=1)[:, :, None]
-    f = f - xp.mean(f, axis=1, keepdims=True)
-    turned, safe = xp.matrix_transpose(groups), xp.where(n > 1, n, 2.0)
-    squares = turned @ f**2 - (turned @ f) ** 2 / safe
+    R, S, m = f.shape
+    g, r = xp.argmax(f, axis=2), xp.arange(R)[:, None]
+
+    def in_groups(values, g):  # their sums, (R, m + 1, ...)
+        sums = ad.scatter_add(values, r * (m + 1) + g, R * (m + 1))
+        return xp.reshape(sums, (R, m + 1, *values.shape[2:]))
+
+    g = xp.where(in_groups(xp.ones((R, S)), g)[r, g] < 10, m, g)  # the pool is the last group
+    n, f = in_groups(xp.ones((R, S, 1)), g), f - xp.mean(f, axis=1, keepdims=True)
+    safe = xp.where(n > 1, n, 2.0)
+    squares = in_groups(f**2, g) - in_groups(f, g) ** 2 / safe
     variance = xp.where(squares > 0, squares, 0.0) / (safe - 1)
     bias = xp.asarray(digamma(to_host(safe - 1) / 2)) - xp.log((safe - 1) / 2)
     inside = xp.sum(n / S * (xp.log(variance + lam) - bias), axis=1)

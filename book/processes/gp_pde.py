@@ -355,11 +355,11 @@ def fit(system: System, theta: dict, envelope: Callable, steps: int, **options) 
 # %%
 def cross_kernel(points: Array, x: Array, theta: dict, envelope: Callable) -> Array:
     """k(points, x)."""
-    F, w = 2 * math.pi * theta["mu"], xp.exp(theta["log_w"])
-    d = xp.reshape(xp.abs(points[:, None] - x[None, :]), (-1, 1))
-    m, _ = envelope(d, theta["log_l"], slopes=False)
-    k = (m * xp.cos(F * d)) @ w
-    return xp.reshape(k, (points.shape[0], x.shape[0]))
+    F, w, rows = 2 * math.pi * theta["mu"], xp.exp(theta["log_w"]), []
+    for d in xp.abs(points[:, None] - x)[:, :, None]:  # point by point, within the cache
+        m, _ = envelope(d, theta["log_l"], slopes=False)
+        rows.append((m * xp.cos(F * d)) @ w)
+    return xp.stack(rows)
 
 
 def predict(fitted: dict, points: Array, envelope: Callable) -> Array:
@@ -744,7 +744,8 @@ def backward(g: Array, params: dict, tape: list) -> dict[str, Array]:
             bend = a * z2 + (s - 2 * a * a) * z1 * z1
             value = g0 - 2 * a * z1 * g1 - 2 * bend * g2
             g = s * xp.stack([value, g1 - 4 * a * z1 * g2, g2])
-        gradient[f"W{layer}"] = xp.tensordot(H, g, axes=((0, 1), (0, 1)))
+        flat_H, flat_g = (xp.reshape(v, (-1, v.shape[2])) for v in (H, g))
+        gradient[f"W{layer}"] = mT(flat_H) @ flat_g
         gradient[f"b{layer}"] = xp.sum(g[0, ...], axis=0, keepdims=True)
     return gradient
 

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 
 from gaussbook.arrays import Array, namespace
+from gaussbook.bounds import at_least
 from gaussbook.rows import row_maxima, row_sums
 
 __all__ = ["log_sum_exp", "normalise"]
@@ -32,11 +33,8 @@ def log_sum_exp(exponents: Array, axis: int = -1) -> Array:
     xp = namespace(exponents)
     largest, sums = _reductions(exponents, axis)
     peak = xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
-    terms = exponents - peak
-    if isinstance(terms, np.ndarray):
-        terms = np.exp(np.maximum(terms, _floor(terms), out=terms), out=terms)
-    else:
-        terms = xp.exp(xp.maximum(terms, _floor(terms)))
+    terms = at_least(exponents - peak, _floor(exponents), overwrite=True)
+    terms = np.exp(terms, out=terms) if isinstance(terms, np.ndarray) else xp.exp(terms)
     return xp.squeeze(largest + xp.log(sums(terms)), axis=axis)
 
 
@@ -85,7 +83,8 @@ def _exponentials(x: Array, xp: ModuleType) -> Array:
     if x.size == 0 or np.minimum.reduce(x, axis=None) >= floor:
         return np.exp(x, out=x)
     high = x >= floor
-    x = np.exp(np.maximum(x, floor, out=x), out=x)
+    x = at_least(x, floor, overwrite=True)
+    x = np.exp(x, out=x)
     x *= high  # an assignment where x is low would branch at every number
     return x
 

@@ -312,6 +312,26 @@ class TestTails:
             right = np.exp(-np.abs(wide)) / (1 + np.exp(-np.abs(wide))) ** 2
             np.testing.assert_allclose(slopes[0], right.astype(dtype), rtol=2e-5)
 
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_sigmoid_beyond_the_range_of_its_exponential(self, dtype):
+        x = np.array([-np.inf, -1e4, -720, -90, 90, 720, 1e4, np.inf, np.nan], dtype)
+        expected = special.expit(x)
+        value, pull = ad.vjp(ad.sigmoid, x)
+        np.testing.assert_allclose(value, expected, rtol=1e-6, atol=np.finfo(dtype).tiny * 4)
+        slope = pull(np.ones_like(x))[:-1]
+        np.testing.assert_allclose(slope, 0, atol=1e-37)
+        finite = x[1:-2, None]
+        layer = ad.linear(finite, np.ones((1, 1), dtype), activation="silu")
+        np.testing.assert_allclose(layer[:, 0], finite[:, 0] * expected[1:-2], atol=1e-33)
+
+    def test_softmax_of_logits_far_apart(self):
+        x = np.random.default_rng(0).normal(scale=900, size=(40, 300))
+        x[:, ::7] = -np.inf
+        np.testing.assert_allclose(ad.softmax(x), special.softmax(x, axis=1), atol=1e-300)
+        assert np.all(ad.softmax(x)[:, ::7] == 0)
+        total = ad.logsumexp(x, axis=1)
+        np.testing.assert_allclose(total, special.logsumexp(x, axis=1), rtol=1e-15)
+
     def test_slope_of_log_ndtr(self):
         x = np.array([-1e8, -1e3, -5.0, 0.0, 5.0, 50.0])
         slope = ad.grad(lambda x: ad.sum(ad.log_ndtr(x)))(x)

@@ -49,7 +49,7 @@ BREAKS = [
     Break(
         "PES whose groups belong to other functions",
         ("C4.a",),
-        {"pes(f2[:, i], groups2, instrument)": "pes(f2[:, i], groups, instrument)"},
+        {"pes(f2[:, i], star2, instrument)": "pes(f2[:, i], star, instrument)"},
     ),
     Break(
         "random points given out as those of EI, blind to the constraint and the cheap source",

@@ -63,6 +63,6 @@ BREAKS = [
     Break(
         "the responsibilities forget the norms of the points",
         ("C2.a",),
-        {"- a**2 * half_squares) / v": ") / v"},
+        {" - a**2 / v * half_squares": ""},
     ),
 ]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from gaussbook.arrays import Array
 from gaussbook.autodiff import dispatch
 from gaussbook.autodiff.tracing import plain_namespace
 from gaussbook.blocks import row_blocks
+from gaussbook.bounds import at_least
 
 __all__ = [
     "GELU_CUBIC",
@@ -25,36 +28,37 @@ _BLOCK_ELEMENTS = 2**15  # of float32, 128 KiB: several such blocks stay in the 
 
 
 def sigmoid(x: Array) -> Array:
-    """Return 1 / (1 + exp(-x)) with all its digits in both tails, as tanh would not give it."""
-    return _sigmoid_of(x, *_parts(x))
+    """Return 1 / (1 + exp(-x)), as tanh would not give it: with all its digits in both tails.
+
+    Only what would be less than twice the least normal number becomes that.
+    """
+    e = _odds(x)
+    e += 1
+    return 1 / e
 
 
 def softplus(x: Array) -> Array:
     """Return log(1 + exp(x)): logaddexp gives the same digits and takes many times as long."""
-    xp = plain_namespace(x)
-    e = dispatch.apply_in_place("exp", -xp.abs(x))
-    return xp.maximum(x, xp.zeros((), dtype=x.dtype)) + xp.log1p(e)
+    e = dispatch.apply_in_place("exp", -plain_namespace(x).abs(x))
+    return at_least(x, 0.0) + plain_namespace(x).log1p(e)
 
 
 def sigmoid_and_slope(x: Array) -> tuple[Array, Array]:
     """Return the sigmoid and its derivative, both with all their digits in both tails."""
-    e, inverse = _parts(x)
-    value = _sigmoid_of(x, e, inverse)
-    e *= inverse
-    e *= inverse
+    e = _odds(x)
+    value = 1 / (1 + e)
+    e *= value
+    e *= value
     return value, e
 
 
-def _parts(x: Array) -> tuple[Array, Array]:
-    """Return :math:`e=e^{-|x|}`, which cannot overflow, and :math:`1/(1+e)`."""
-    e = dispatch.apply_in_place("exp", -plain_namespace(x).abs(x))
-    return e, 1 / (1 + e)
-
-
-def _sigmoid_of(x: Array, e: Array, inverse: Array) -> Array:
-    """Return 1/(1+e) where x is positive, e/(1+e) elsewhere: without a branch, as e is below 1."""
+def _odds(x: Array) -> Array:
+    """Return exp(-x), at most a seventh of the largest number, so that it can be multiplied by."""
     xp = plain_namespace(x)
-    return xp.maximum(e, xp.astype(x >= 0, e.dtype)) * inverse
+    lowest = 2 - math.log(float(xp.finfo(x.dtype).max))
+    if not isinstance(x, np.ndarray) or (x.size and not x.min() >= lowest):
+        x = at_least(x, lowest)
+    return dispatch.apply_in_place("exp", -x)
 
 
 def activate(saved: dict, z: Array, name: str | None) -> Array:

@@ -17,6 +17,7 @@ from gaussbook.autodiff.tracing import (
     plain_namespace,
     primitive,
 )
+from gaussbook.bounds import at_least
 
 __all__ = [
     "abs",
@@ -180,7 +181,7 @@ abs = _elementwise(
 relu = _elementwise(
     "relu",
     "max(x, 0)",
-    lambda xp, x: xp.maximum(x, xp.zeros((), dtype=x.dtype)),
+    lambda xp, x: at_least(x, 0.0),
     lambda ans, x: _step(plain(x)),
 )
 sigmoid = _elementwise(

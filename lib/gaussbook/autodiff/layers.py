@@ -52,13 +52,15 @@ __all__ = [
 
 def _as_rows(x: Array) -> Array:
     """View (..., d) as a matrix (n, d)."""
+    if x.ndim == 2:
+        return x
     return plain_namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _exponentials(x: Array) -> Array:
     """Return the exponentials over the largest one of the last axis; x may be overwritten."""
     x -= row_maxima(x)
-    return dispatch.apply_in_place("exp", x)
+    return dispatch.exponentials(x)
 
 
 def _softmax_forward(saved: dict, x: Array) -> Array:
@@ -127,7 +129,7 @@ def _cross_entropy_forward(saved: dict, logits: Array, *, labels: Array) -> Arra
     xp = plain_namespace(logits)
     shifted = logits - row_maxima(logits)
     picked = xp.take_along_axis(shifted, labels[..., None], axis=-1)
-    shifted = dispatch.apply_in_place("exp", shifted)
+    shifted = dispatch.exponentials(shifted)
     sums = row_sums(shifted)
     saved["exp"], saved["sums"] = shifted, sums
     return (xp.log(sums) - picked)[..., 0]
@@ -326,14 +328,15 @@ def _as_stack(x: Array, weight: Array) -> Array:
 def _linear_forward(
     saved: dict, x: Array, weight: Array, bias: Array | None, activation: str | None
 ) -> Array:
-    xp = plain_namespace(x)
     z = _as_stack(x, weight) @ weight
     if bias is not None and bias.ndim == 1:
         dispatch.add_to_rows(z, bias)
     elif bias is not None:
         z += bias[:, None, :]
     z = activate(saved, _as_rows(z), activation)
-    return xp.reshape(z, (*x.shape[:-1], weight.shape[-1]))
+    if x.ndim == 2:
+        return z
+    return plain_namespace(x).reshape(z, (*x.shape[:-1], weight.shape[-1]))
 
 
 def _linear_backward(
@@ -351,7 +354,10 @@ def _linear_backward(
     if weight.ndim == 3:
         slope = xp.reshape(slope, (x.shape[0], math.prod(x.shape[1:-1]), weight.shape[2]))
     if 0 in needed:
-        by_x = xp.reshape(slope @ xp.matrix_transpose(weight), x.shape)
+        turned = xp.matrix_transpose(weight)
+        # The product with a single row has nothing to sum; BLAS takes three times as long for it.
+        by_x = slope * turned if weight.shape[-1] == 1 else slope @ turned
+        by_x = by_x if x.ndim == 2 else xp.reshape(by_x, x.shape)
     if 1 in needed:
         by_weight = xp.matrix_transpose(_as_stack(x, weight)) @ slope
     if 2 in needed:
@@ -559,7 +565,7 @@ def _decayed_forward(saved: dict, q: Array, k: Array, v: Array, decay: Array) ->
     xp = plain_namespace(q)
     weights = decay[..., :, None] - decay[..., None, :]
     weights += _not_yet(decay)
-    weights = dispatch.apply_in_place("exp", weights)
+    weights = dispatch.exponentials(weights)
     scores = (q @ xp.matrix_transpose(k))[..., None, :, :]
     saved["scores"], saved["decays"], saved["weights"] = scores, weights, scores * weights
     return saved["weights"] @ v

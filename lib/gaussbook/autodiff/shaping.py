@@ -424,7 +424,7 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
         top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     else:
         top = xp.zeros(kept_shape(x.shape, axis), dtype=x.dtype)
-    terms = dispatch.apply_in_place("exp", x - top)
+    terms = dispatch.exponentials(x - top)
     total = row_sums(terms) if of_rows else xp.sum(terms, axis=axis, keepdims=True)
     zero = total == 0  # all terms are zero: the logarithm is minus infinity, without a warning
     result = xp.log(xp.where(zero, xp.ones_like(total), total)) + top

@@ -75,6 +75,8 @@ def into_space(g: Any, like: Array) -> Any:
 
 def _check_real(ans: Any, like: Array) -> None:
     """Raise ``ValueError`` if traced numbers became complex or masked ones."""
+    if type(ans) is np.ndarray and ans.dtype is like.dtype:
+        return  # the usual case
     if isinstance(ans, np.ma.MaskedArray):
         raise ValueError("function must not mix in arrays with masked values")
     if hasattr(ans, "dtype") and not same_type(ans, like) and not is_floating(ans):

@@ -9,13 +9,14 @@ Nothing here depends on the kind of array, nor on any operation.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import array_api_compat.numpy as host
 import numpy as np
 from array_api_compat import array_namespace
 from autograd.core import VJPNode, VSpace, toposort
-from autograd.extend import Box, primitive
+from autograd.extend import Box
 from autograd.tracer import getval, isbox, new_box, trace_stack
 
 from gaussbook.arrays import Array, has_masked_values
@@ -43,6 +44,44 @@ _FLOATING: dict[tuple, bool] = {}
 _MAY_HIDE = (np.ma.MaskedArray, list, tuple)
 _NUMBERS = (bool, int, float, complex, type(None))
 is_traced = isbox
+
+
+def primitive(function: Callable) -> Callable:
+    """Make an operation that is recorded where it meets a traced array.
+
+    It does what autograd's own does, for reverse mode only, in half the time: operations on small
+    arrays take little longer than their recording.
+
+    Parameters
+    ----------
+    function : callable
+        Computes the operation on plain arrays.  Keyword arguments are not differentiated by.
+
+    Returns
+    -------
+    callable
+        The same for plain and traced arrays; its pulls are given by `defvjp`.
+    """
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        trace = -1
+        for i, value in enumerate(args):
+            if isbox(value) and value._trace >= trace:
+                if value._trace > trace:
+                    trace, argnums = value._trace, []  # only the innermost level is recorded here
+                argnums.append(i)
+        if trace < 0:
+            return function(*args, **kwargs)
+        inner, parents = list(args), []
+        for i in argnums:
+            inner[i], node = args[i]._value, args[i]._node
+            parents.append(node)
+        inner = tuple(inner)
+        ans = run(*inner, **kwargs)
+        return new_box(ans, trace, VJPNode(ans, run, inner, kwargs, tuple(argnums), tuple(parents)))
+
+    return run
 
 
 def plain_namespace(*values: Any) -> Any:

@@ -62,7 +62,9 @@ def tree_leaves(tree: Tree) -> list[Any]:
 
 def _collect(tree: Tree, leaves: list[Any]) -> None:
     """Append the leaves of a tree, without their paths."""
-    if _is_mapping(tree):
+    if type(tree) is np.ndarray:  # most leaves
+        leaves.append(tree)
+    elif _is_mapping(tree):
         for key in tree:
             _collect(tree[key], leaves)
     elif isinstance(tree, list | tuple):
@@ -115,6 +117,8 @@ def tree_map(function: Callable, tree: Tree, *others: Tree) -> Tree:
 
 def _map_one(function: Callable, tree: Tree) -> Tree:
     """Apply a function to the leaves of one tree, which needs no comparison."""
+    if type(tree) is np.ndarray:  # most leaves
+        return function(tree)
     if _is_mapping(tree):
         return {key: _map_one(function, tree[key]) for key in tree}
     if isinstance(tree, list | tuple):
