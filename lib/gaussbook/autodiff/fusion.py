@@ -66,6 +66,7 @@ def fused(forward: Callable, backward: Callable, composite: Callable) -> Callabl
     """
 
     @primitive
+    @wraps(forward)
     def run(*args: Any, saved: dict, options: dict) -> Array:
         return forward(saved, *args, **options)
 
