@@ -199,7 +199,8 @@ def fits_every_window(page):
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             yield f"{wide} pixels wide in a window of {width}"
-        page.screenshot(path=SHOTS / f"{_name(page)}-{width}.png")
+        if width == 390:
+            page.screenshot(path=SHOTS / f"{_name(page)}-{width}.png")
 
 
 def sliders_obey_the_keyboard(page):
@@ -244,9 +245,10 @@ def has_contrast(page):
 def _axe(page, options):
     """Run axe's rules on a page without its many nodes of one kind.
 
-    Formulas, highlighted code and long tables are tens of thousands of nodes, for each of which axe
-    computes a contrast.  The insides of formulas go (`equations_are_drawn` has asked for their
-    colour); of the words of code one of each kind stays, of the rows of a table two of each kind.
+    Formulas, highlighted code and long tables are tens of thousands of nodes, at each of which axe
+    looks.  The insides of formulas go (`equations_are_drawn` has asked for their colour); of the
+    words of code one of each kind stays; of formulas, of cells and their links, of a function's
+    parameters and of the rows of a table two of each kind.
     """
     page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
     page.evaluate(_ANIMATIONS_END)  # what opens fades in, and has little contrast on the way
@@ -281,6 +283,16 @@ _THIN_OUT = """() => {
     return known && !word.children.length && !word.closest("a");
   });
   again.forEach((word) => word.remove());
+  for (const repeated of ["a.code-link", "span.math", "div.cell", ".sig-param", ".field-list li"]) {
+    const kinds = new Map();
+    for (const each of document.querySelectorAll(repeated)) {
+      const parts = [each.parentElement, each, ...each.querySelectorAll("*")];
+      const kind = parts.map((part) => part.tagName + part.getAttribute("class")).join();
+      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+      const alone = each.parentElement.childNodes.length === 1;  // a heading, a link may be empty
+      if (kinds.get(kind) > 2 && !alone) each.remove();
+    }
+  }
 }"""
 
 
