@@ -11,7 +11,8 @@ import os
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"  # before NumPy is loaded
-os.environ.pop("OPENBLAS_CORETYPE", None)  # the peers' products heed no such pin either
+for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(name, None)  # no pin on other kernels than this processor's: peers heed none
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import argparse
@@ -22,6 +23,8 @@ from collections.abc import Callable
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from threadpoolctl import threadpool_info
 
 from benchmarks import (
     compiled,
@@ -61,6 +64,12 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _machine() -> str:
+    pools = [pool for pool in threadpool_info() if pool["internal_api"] == "openblas"]
+    kernels = sorted({pool["architecture"] for pool in pools})
+    return f"{device_name()}, OpenBLAS for {', '.join(kernels)}"
 
 
 def measure(row: cpu.Row, repeats: int, peaks: dict[str, dict[str, float]]) -> dict:
@@ -108,7 +117,7 @@ def main() -> None:
             *("jax", "ott-jax", "tinygp", "faiss-cpu"),
         )
         record = {
-            "machine": device_name(),
+            "machine": _machine(),
             "date": date.today().isoformat(),
             "versions": {name: found for name in packages if (found := _version(name))},
             "peaks": peaks,
