@@ -131,6 +131,7 @@ from gaussbook.gp.cholesky import (
     solve_triangular,
 )
 from gaussbook.gp.network import NeuralNetwork, erf
+from gaussbook.logsumexp import log_sum_exp
 from gaussbook.notebook import say
 from gaussbook.optim import Adam
 from gaussbook.plotting import PALETTE, figure
@@ -175,12 +176,6 @@ def log_student(y: Array, nu: float, m: Array, s2: Array) -> Array:
 
 
 # %%
-def log_sum_exp(a: Array) -> Array:
-    """log sum_j exp(a_j) over the last axis."""
-    top = xp.max(a, axis=-1, keepdims=True)
-    return top[..., 0] + xp.log(xp.sum(xp.exp(a - top), axis=-1))
-
-
 def log_mixture(y: Array, m: Array, v: Array, s2: Array, log_w: Array) -> Array:
     """log sum_j w_j N(y; m, s2_j v)."""
     parts = log_normal(y[:, None], m[:, None], s2 * v[:, None])
