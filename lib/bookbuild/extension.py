@@ -141,6 +141,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", _keep_from_running, priority=900)
     app.connect("env-get-outdated", outdated.by_content)
     app.connect("env-updated", outdated.remember)
+    app.connect("env-updated", outdated.keep_searchable)
     app.connect("env-updated", pages.redraw_bibliography)
     app.connect("doctree-resolved", pages.fold_long_cells)
     app.connect("doctree-resolved", pages.link_back)

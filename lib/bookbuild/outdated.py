@@ -7,11 +7,13 @@ every file it depends on, and of the bibliography if it cites.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util.index_entries import split_index_msg
 from sphinxcontrib.bibtex.bibfile import parse_bibdata
 
 
@@ -35,6 +37,23 @@ def remember(app: Sphinx, env: BuildEnvironment) -> list[str]:
     env.gaussbook_bibliography = {
         path: _digest(path) for path in env.get_domain("cite").bibdata.bibfiles
     }
+    return []
+
+
+def keep_searchable(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Give the search the entries of the index of all pages.
+
+    Sphinx collects them when it writes a page, after it has written its environment down: at the
+    next build those of the pages that have not changed would be missing.
+    """
+    found = env._search_index_index_entries
+    found.clear()
+    for page, entries in env.get_domain("index").entries.items():
+        words = set()
+        for kind, value, target, main, _ in entries:
+            with contextlib.suppress(ValueError):  # Sphinx has warned of what cannot be split
+                words |= {(word, target or "", main) for word in split_index_msg(kind, value)}
+        found[page] = sorted(words)
     return []
 
 

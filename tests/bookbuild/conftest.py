@@ -37,6 +37,9 @@ kernelspec:
 
 Some prose about {title}. It claims a value {{claims}}`C1`.
 
+```{{index}} toy {slug}
+```
+
 ```{{code-cell}} ipython3
 import os
 from gaussbook.claims import Claims

@@ -86,6 +86,13 @@ def test_pages_follow_contents_and_not_times(built):
     assert "A page of its own" in built.page("one")  # in the contents at its side
 
 
+def test_pages_that_stay_can_still_be_searched(built):
+    built.edit("one", "Some prose", "Better prose")
+    _ok(built.build())
+    found = (built.root / "_build/html/searchindex.js").read_text()
+    assert '"toy one"' in found and '"toy two"' in found
+
+
 def test_a_configuration_from_the_past_counts(built):
     config = built.root / "_config.yml"
     config.write_text(re.sub("(?m)^title: .*$", "title: Another title", config.read_text()))
