@@ -31,32 +31,50 @@ THIN = 2  # standard deviations from seed to seed between a claim and its thresh
 
 
 def arithmetic() -> list[Setting]:
-    """Return the settings under which the same sums are added in another order."""
-    oldest = {"OPENBLAS_CORETYPE": _oldest_core(), "NPY_DISABLE_CPU_FEATURES": _features()}
+    """Return the settings under which the same sums are added in another order.
+
+    A path that is chaotic in its last digit ends elsewhere once in a few roundings only: so these
+    are all that the machine offers.
+    """
+    first, *others = _other_cores() or [""]
+    oldest = {"OPENBLAS_CORETYPE": first, "NPY_DISABLE_CPU_FEATURES": _features()}
     threads = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     threads["OPENBLAS_THREAD_TIMEOUT"] = "4"  # a thread that waits sleeps soon
-    return [Setting("oldest kernels", oldest), Setting("two threads", threads)]
+    return [
+        Setting("oldest kernels", oldest),
+        *(Setting(f"{core}'s kernels", {"OPENBLAS_CORETYPE": core}) for core in others),
+        Setting("two threads", threads),
+    ]
 
 
 @cache
-def _oldest_core() -> str:
-    """Return the oldest processor whose kernels NumPy's BLAS has and runs here."""
+def _other_cores() -> list[str]:
+    """Return the processors whose kernels NumPy's BLAS has and runs here, the oldest first.
+
+    Those that it takes by itself are left out.
+    """
     cores = {
-        "x86_64": ("Prescott", "Core2", "Nehalem", "Sandybridge", "Haswell"),
+        "x86_64": ("Prescott", "Core2", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX"),
         "aarch64": ("ARMV8", "CORTEXA57", "NEOVERSEN1"),
     }
+    own = _kernels(None)
+    others = [core for core in cores.get(platform.machine(), ()) if core.lower() not in own]
+    return [core for core in others if core.lower() in _kernels(core)]
+
+
+def _kernels(core: str | None) -> list[str]:
+    """Return the names of the kernels that NumPy's BLAS takes if it is told to take `core`."""
     code = (
-        "import numpy, threadpoolctl as t;"
+        "import numpy, threadpoolctl as t; x = numpy.ones((300, 300)); x @ x;"  # which may be fatal
         "print(*(i.get('architecture') for i in t.threadpool_info()))"
     )
-    for core in cores.get(platform.machine(), ()):
-        environment = {**os.environ, "OPENBLAS_CORETYPE": core}
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-        )
-        if done.returncode == 0 and core.lower() in done.stdout.lower().split():
-            return core
-    return ""
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
+    if core is not None:
+        environment["OPENBLAS_CORETYPE"] = core
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    return done.stdout.lower().split() if done.returncode == 0 else []
 
 
 def _features() -> str:

@@ -82,7 +82,9 @@ def test_replications_of_a_sweep_are_shifted_too():
 
 
 def test_the_arithmetic_of_the_settings_is_another_one():
-    oldest, threads = verdicts.arithmetic()
+    oldest, *others, threads = verdicts.arithmetic()
+    cores = [setting.environment["OPENBLAS_CORETYPE"] for setting in (oldest, *others)]
+    assert len(set(cores)) == len(cores)
     assert threads.environment["OPENBLAS_NUM_THREADS"] == "2"
     code = (
         "import threadpoolctl\nfrom numpy._core import _multiarray_umath as umath\n"
@@ -98,6 +100,9 @@ def test_the_arithmetic_of_the_settings_is_another_one():
         pytest.skip("NumPy's BLAS offers no choice of kernels here")
     result = trial.run(code.format(core=core), oldest, name="t.py")
     assert [fact["verdict"] for fact in result["claims"]] == ["holds", "holds"], result
+    for setting, core in zip(others, cores[1:], strict=True):
+        result = trial.run(code.format(core=core.lower()), setting, name="t.py")
+        assert result["claims"][0]["verdict"] == "holds", result
 
 
 def _fact(id, measured, verdict="holds", **options):

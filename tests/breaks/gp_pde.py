@@ -2,19 +2,19 @@
 
 from bookbuild.breaks import Break
 
-ADAM = "Adam(0.05, beta2=0.99, **options)"
+ADAM = "Adam(cosine_decay(0.05, steps, final), beta2=0.99, **options)"
 NAMES = "names = [p.name for p in problems]\n"
 
 BREAKS = [
     Break(
         "the frequencies stay where they start",
         ("C2.a", "C2.b", "C2.c"),
-        {ADAM: 'Adam(0.05, beta2=0.99, **{"multipliers": {"mu": 0.0}} | options)'},
+        {ADAM: ADAM.replace("options", '{"multipliers": {"mu": 0.0}} | options')},
     ),
     Break(
         "the weights stay equal",
         ("C3",),
-        {ADAM: 'Adam(0.05, beta2=0.99, **{"multipliers": {"log_w": 0.0}} | options)'},
+        {ADAM: ADAM.replace("options", '{"multipliers": {"log_w": 0.0}} | options')},
     ),
     Break(
         "the squared-exponential process given out as GP-HM-StM",
