@@ -75,7 +75,9 @@ def _machine() -> str:
 def measure(row: cpu.Row, repeats: int, peaks: dict[str, dict[str, float]]) -> dict:
     """Run one row and return its record; `peaks` is what the machine can do (`limits`)."""
     ours, peer, check = row.prepare()
-    check(ours(), peer())
+    answer = ours()
+    check(answer, peer())
+    demand = row.demand(answer) if callable(row.demand) else row.demand
     pairs = [(_seconds(ours, row.clock), _seconds(peer, row.clock)) for _ in range(repeats)]
     ours_s, peer_s = (statistics.median(times) for times in zip(*pairs, strict=True))
     peer_s *= row.peer_factor
@@ -89,7 +91,7 @@ def measure(row: cpu.Row, repeats: int, peaks: dict[str, dict[str, float]]) -> d
         "ratio": round(ratio, 2),
         "target": row.target,
         "meets": ratio >= row.target and in_time,
-        "share": round(row.demand.least_seconds(peaks) / ours_s, 2) if row.demand else None,
+        "share": round(demand.least_seconds(peaks) / ours_s, 2) if demand else None,
         "note": row.note,
     }
 

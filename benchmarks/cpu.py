@@ -31,7 +31,8 @@ class Row:
     limit: float | None = None  # seconds that our code may take, where that is the aim
     peer_factor: float = 1.0  # the peer does this share of the work; its time is extrapolated
     clock: Callable[[], float] = time.process_time
-    demand: Demand | None = None  # what our work cannot do without
+    # What our work cannot do without, or how to tell it from our answer.
+    demand: Demand | Callable[[object], Demand] | None = None
 
 
 def agree(tolerance: float) -> Check:

@@ -132,13 +132,14 @@ def _wait_until_still(page, scheme):
     The theme's script sets the colours some time after the page has loaded.
     """
     page.wait_for_function(
-        "scheme => document.documentElement.dataset.theme === scheme", arg=scheme
+        "scheme => document.documentElement.dataset.theme === scheme", arg=scheme, polling=20
     )
     page.wait_for_function(
-        "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
+        "[...document.images].every((image) => image.complete || image.loading === 'lazy')",
+        polling=20,
     )
     if page.locator(".math").count():
-        page.wait_for_function("window.MathJax?.startup?.promise")
+        page.wait_for_function("window.MathJax?.startup?.promise", polling=20)
         page.evaluate("MathJax.startup.promise.then(() => true)")
     page.evaluate("document.fonts.ready.then(() => true)")
 
@@ -194,7 +195,7 @@ _WEIGHTS = """() => {
 def fits_every_window(page):
     for width in (390, 1920, 1280):
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function("width => window.innerWidth === width", arg=width)
+        page.wait_for_function("width => window.innerWidth === width", arg=width, polling=20)
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             yield f"{wide} pixels wide in a window of {width}"
@@ -654,7 +655,7 @@ def test_a_verdict_of_the_scoreboard_stands_first_on_one_line_and_leads_to_its_r
     verdict = page.locator(".scoreboard tr:not([hidden]) .verdict").first
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function("width => window.innerWidth === width", arg=width)
+        page.wait_for_function("width => window.innerWidth === width", arg=width, polling=20)
         box = verdict.bounding_box()
         line = verdict.evaluate("each => parseFloat(getComputedStyle(each).lineHeight)")
         assert box["height"] < 1.5 * line and box["x"] + box["width"] < width

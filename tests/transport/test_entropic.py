@@ -149,6 +149,20 @@ class TestBalanced:
             found = sinkhorn(masses * a, masses * b, M, 0.05, warm_start=start, **rule)
         np.testing.assert_allclose(found.plan / masses, usual.plan / masses, atol=1e-8)
 
+    @pytest.mark.parametrize("masses", [1e-60, 1e-20, 1e10, 1e60, 1e140])
+    def test_masses_of_any_size(self, masses):
+        """The plan of c a and c b is that of a and b times a power of c."""
+        a, b, M = problem()
+        reg, rho = 0.5, 1.0
+        power = 2 * (rho + reg) / (2 * rho + reg)
+        usual = sinkhorn(a, b, M, reg, reg_m=rho, tol=1e-11).plan
+        for start in (None, (np.full(len(a), 50.0), np.full(len(b), -30.0))):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                rule = {"reg_m": rho, "tol": 1e-11 * masses**power, "warm_start": start}
+                found = sinkhorn(masses * a, masses * b, M, reg, **rule)
+            np.testing.assert_allclose(found.plan / masses**power, usual, rtol=1e-6, atol=1e-9)
+
     def test_points_of_weight_zero_take_no_part_but_have_potentials(self):
         a, b, M = problem()
         a[[0, 7]], b[3] = 0, 0
@@ -322,6 +336,7 @@ def test_same_in_every_namespace(xp):
         ({"a": [1.5, -0.5]}, "a"),
         ({"b": [0.0, 0.0], "reg_m": 1.0}, "b"),
         ({"b": [-1.0, 1.0], "reg_m": 1.0}, "b"),
+        ({"b": [1e200, 1.0], "reg_m": 1.0}, "b holds masses so large"),
         ({"b": [1.0]}, "b"),
         ({"M": np.ones((2, 3))}, "b"),
         ({"M": [[1.0, np.nan], [0.0, 0.0]]}, "M"),

@@ -323,6 +323,9 @@ class _Problem:
         change = _change_of_marginal(self.a, self.f, f, softmin, reg)
         softmin, columns_served = self._softmin(f, reg, exact, of_rows=False)
         g = self.rho[1].factor(reg) * softmin
+        if not math.isinf(self.rho[0].rho):  # rows may rest while the columns still move
+            of_columns = _change_of_marginal(self.b, self.g, g, softmin, reg)
+            change = namespace(change).hypot(change, of_columns)
         return self._shifted(f, g), change, rows_served & columns_served
 
     def _mean(self, reg: float, exact: bool) -> tuple[tuple[Array, Array], Array, Array]:
@@ -422,13 +425,16 @@ def _numbers(*scalars: Array) -> list[float]:
 def _change_of_marginal(a: Array, f: Array, updated: Array, softmin: Array, reg: float) -> Array:
     """Return how far an update of f moves the row sums of the plan, in the Euclidean norm.
 
+    For the columns, read b and g.
+
     For a constraint, the update makes them equal to `a`.  What is beyond all bounds is cut off
     where its square does not overflow.
     """
     xp = namespace(a)
     ceiling = xp.asarray(_CEILING / 2 - 20)
+    size = xp.maximum(xp.max(a), xp.asarray(1.0, dtype=a.dtype))  # 1 for probabilities
     before, after = (xp.exp(xp.minimum((p - softmin) / reg, ceiling)) for p in (f, updated))
-    return xp.linalg.vector_norm(a * (before - after))
+    return size * xp.linalg.vector_norm(a / size * (before - after))
 
 
 def _stages(M: Array, reg: float) -> list[float]:
@@ -513,8 +519,10 @@ def _check_masses(name: str, masses: Array | None, M: Array, n: int) -> Array:
     masses = check_array(name, masses, shape=(n,))
     xp = namespace(M, masses)
     masses = xp.astype(masses, xp.float64, copy=False)
-    if bool(xp.any(masses < 0)) or not 0 < float(xp.max(masses)) < 1e150:
+    if bool(xp.any(masses < 0)) or not bool(xp.any(masses > 0)):
         raise ValueError(f"{name} must hold masses which are not negative, one of them positive")
+    if float(xp.max(masses)) >= 1e150:
+        raise ValueError(f"{name} holds masses so large that products of them overflow")
     return masses
 
 
