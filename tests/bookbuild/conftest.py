@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -171,6 +172,15 @@ class MiniBook:
             text=True,
             timeout=PATIENCE,
         )
+
+
+@pytest.fixture(autouse=True)
+def no_running_loop():
+    """Hide the event loop that a browser of the tests of the site leaves running in this thread."""
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(loop)
 
 
 @pytest.fixture
