@@ -1,4 +1,4 @@
-"""Run all rows, print them and write ``benchmarks/results/<machine>.json``.
+"""Run all rows, print them and write ``benchmarks/results/cpu-<instructions>.json``.
 
 Ours and the peer's turn alternate, so that a busy moment of the machine meets both; a row reports
 medians of processor time (of time on the clock where several processes work) and their ratio.  A
@@ -66,10 +66,18 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _instructions() -> str:
+    """Return the newest set of instructions that NumPy has loops for and finds here."""
+    from numpy._core import _multiarray_umath as umath
+
+    sets = [*umath.__cpu_baseline__, *umath.__cpu_dispatch__]
+    return [name for name in sets if umath.__cpu_features__.get(name)][-1]
+
+
 def _machine() -> str:
     pools = [pool for pool in threadpool_info() if pool["internal_api"] == "openblas"]
     kernels = sorted({pool["architecture"] for pool in pools})
-    return f"{device_name()}, OpenBLAS for {', '.join(kernels)}"
+    return f"{device_name()}, NumPy for {_instructions()}, OpenBLAS for {', '.join(kernels)}"
 
 
 def measure(row: cpu.Row, repeats: int, peaks: dict[str, dict[str, float]]) -> dict:
@@ -131,7 +139,8 @@ def main() -> None:
         except ImportError as error:
             print(f"  not installed: scaling over workers ({error.name})", file=sys.stderr)
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "cpu.json").write_text(json.dumps(record, indent=1) + "\n")
+        path = RESULTS / f"cpu-{_instructions().lower()}.json"
+        path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

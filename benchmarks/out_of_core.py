@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.cpu import Row
+from benchmarks.cpu import Prepared, Row
 from gaussbook.mixture import GaussianMixture
 
 _ROWS, _IN_MEMORY, _CHUNK, _WIDTH, _K, _STEPS = 20_000_000, 1_000_000, 250_000, 8, 8, 10
@@ -19,23 +20,33 @@ def _fit(points: object, start: dict) -> float:
     return GaussianMixture(**start).fit(points).lower_bound_
 
 
+@cache
+def _client():
+    from distributed import Client
+
+    return Client(n_workers=2, threads_per_worker=1, memory_limit="2GiB", dashboard_address=None)
+
+
+@cache
+def _points() -> tuple[np.ndarray, Path]:
+    """Return what fits into memory, and a file that holds it twenty times."""
+    part = np.random.default_rng(0).standard_normal((_IN_MEMORY, _WIDTH))
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    file = Path(folder.name) / "points.npy"
+    points = np.lib.format.open_memmap(file, mode="w+", dtype=float, shape=(_ROWS, _WIDTH))
+    for k in range(0, _ROWS, _IN_MEMORY):
+        points[k : k + _IN_MEMORY] = part
+    points.flush()
+    return part, file
+
+
 def _expectation_maximisation(together: bool):
-    def prepare():
+    def prepare() -> Prepared:
         import dask
         import dask.array as da
-        from distributed import Client
 
-        client = Client(
-            n_workers=2, threads_per_worker=1, memory_limit="2GiB", dashboard_address=None
-        )
-        part = np.random.default_rng(0).standard_normal((_IN_MEMORY, _WIDTH))
-        folder = tempfile.TemporaryDirectory()
-        atexit.register(folder.cleanup)
-        file = Path(folder.name) / "points.npy"
-        points = np.lib.format.open_memmap(file, mode="w+", dtype=float, shape=(_ROWS, _WIDTH))
-        for k in range(0, _ROWS, _IN_MEMORY):
-            points[k : k + _IN_MEMORY] = part
-        points.flush()
+        client, (part, file) = _client(), _points()
 
         def chunk(k: int) -> np.ndarray:
             return np.load(file, mmap_mode="r")[k : k + _CHUNK]
