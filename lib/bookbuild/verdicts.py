@@ -63,14 +63,12 @@ def _other_cores() -> list[str]:
 
 
 def _kernels(core: str | None) -> list[str]:
-    """Return the names of the kernels that NumPy's BLAS takes if it is told to take `core`."""
+    """Return the names of the kernels that NumPy's BLAS takes: by itself, or if told to."""
     code = (
         "import numpy, threadpoolctl as t; x = numpy.ones((300, 300)); x @ x;"  # which may be fatal
         "print(*(i.get('architecture') for i in t.threadpool_info()))"
     )
-    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
-    if core is not None:
-        environment["OPENBLAS_CORETYPE"] = core
+    environment = {**os.environ, **({"OPENBLAS_CORETYPE": core} if core else {})}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
