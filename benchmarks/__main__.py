@@ -17,6 +17,7 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 
 import argparse
 import json
+import platform
 import statistics
 import sys
 from collections.abc import Callable
@@ -67,11 +68,12 @@ def _version(package: str) -> str | None:
 
 
 def _instructions() -> str:
-    """Return the newest set of instructions that NumPy has loops for and finds here."""
+    """Return the level of instructions that NumPy has loops for and finds here."""
     from numpy._core import _multiarray_umath as umath
 
     sets = [*umath.__cpu_baseline__, *umath.__cpu_dispatch__]
-    return [name for name in sets if umath.__cpu_features__.get(name)][-1]
+    levels = [n for n in sets if n.startswith("X86_V") and umath.__cpu_features__.get(n)]
+    return levels[-1] if levels else platform.machine()
 
 
 def _machine() -> str:

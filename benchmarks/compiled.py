@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 
-from benchmarks.cpu import Prepared, Row, agree, clustered
+from benchmarks.cpu import Prepared, Row, agree, clustered, start_of_em
 from benchmarks.limits import Demand
 from benchmarks.transport import sinkhorn_demand
 from gaussbook import density, transport
@@ -32,14 +32,7 @@ def _em() -> Prepared:
 
     n, d, K, steps, block = 200_000, 16, 16, 10, 2_000
     X = clustered(n, d, K)
-    start = {
-        "n_components": K,
-        "tol": 0.0,
-        "max_iter": steps,
-        "means_init": X[:K],
-        "weights_init": np.full(K, 1 / K),
-        "precisions_init": np.tile(np.eye(d), (K, 1, 1)),
-    }
+    start = start_of_em(X, K, steps)
 
     def of_block(sums, rows, log_weights, means, factors, half_log_det):
         z = jnp.einsum("kij,nkj->nki", factors, rows[:, None, :] - means)

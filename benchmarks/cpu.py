@@ -51,22 +51,27 @@ def clustered(n: int, d: int, K: int) -> np.ndarray:
     return centres[rng.integers(0, K, n)] + rng.standard_normal((n, d))
 
 
+def start_of_em(X: np.ndarray, K: int, steps: int, kind: str = "full") -> dict[str, object]:
+    """Return settings of a mixture that takes so many steps from its first K points."""
+    d = X.shape[1]
+    return {
+        "n_components": K,
+        "covariance_type": kind,
+        "tol": 0.0,
+        "max_iter": steps,
+        "means_init": X[:K],
+        "weights_init": np.full(K, 1 / K),
+        "precisions_init": np.ones((K, d)) if kind == "diag" else np.tile(np.eye(d), (K, 1, 1)),
+    }
+
+
 def _mixture(kind: str) -> Callable[[], Prepared]:
     def prepare() -> Prepared:
         import sklearn.mixture
         from sklearn.exceptions import ConvergenceWarning
 
-        n, d, K = 200_000, 16, 16
-        X = clustered(n, d, K)
-        start = {
-            "n_components": K,
-            "covariance_type": kind,
-            "tol": 0.0,
-            "max_iter": 10,
-            "means_init": X[:K],
-            "weights_init": np.full(K, 1 / K),
-            "precisions_init": np.ones((K, d)) if kind == "diag" else np.tile(np.eye(d), (K, 1, 1)),
-        }
+        X = clustered(200_000, 16, 16)
+        start = start_of_em(X, 16, 10, kind)
 
         def ours():
             return GaussianMixture(**start).fit(X).lower_bound_

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.cpu import start_of_em
 from benchmarks.limits import fastest
 from gaussbook import density, transport
 from gaussbook.gp import covariances, exact
@@ -16,9 +17,8 @@ from gaussbook.mixture import GaussianMixture
 
 def _em(n: int = 50_000, d: int = 8, K: int = 8) -> Callable[[], object]:
     X = np.random.default_rng(0).standard_normal((n, d))
-    start = {"means_init": X[:K], "weights_init": np.full(K, 1 / K), "tol": 0.0, "max_iter": 3}
-    start["precisions_init"] = np.tile(np.eye(d), (K, 1, 1))
-    return lambda: GaussianMixture(n_components=K, **start).fit(X)
+    start = start_of_em(X, K, 3)
+    return lambda: GaussianMixture(**start).fit(X)
 
 
 def _line(n: int) -> Callable[[], object]:

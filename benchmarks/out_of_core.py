@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.cpu import Prepared, Row
+from benchmarks.cpu import Prepared, Row, start_of_em
 from gaussbook.mixture import GaussianMixture
 
 _ROWS, _IN_MEMORY, _CHUNK, _WIDTH, _K, _STEPS = 20_000_000, 1_000_000, 250_000, 8, 8, 10
@@ -53,14 +53,7 @@ def _expectation_maximisation(together: bool):
 
         parts = [dask.delayed(chunk)(k) for k in range(0, _ROWS, _CHUNK)]
         X = da.concatenate([da.from_delayed(each, (_CHUNK, _WIDTH), dtype=float) for each in parts])
-        start = {
-            "n_components": _K,
-            "tol": 0.0,
-            "max_iter": _STEPS,
-            "means_init": part[:_K],
-            "weights_init": np.full(_K, 1 / _K),
-            "precisions_init": np.tile(np.eye(_WIDTH), (_K, 1, 1)),
-        }
+        start = start_of_em(part, _K, _STEPS)
         workers = list(client.scheduler_info()["workers"])
         there = client.scatter(part, broadcast=True) if together else None
 
@@ -97,7 +90,7 @@ ROWS = tuple(
             "itself in memory, alone",
             False,
             "one thread, its time multiplied by 20 and divided by two workers, which supposes that "
-            "two busy cores compute as fast as one alone: the next row says what they do here",
+            "two busy cores compute as fast as one alone",
         ),
         (
             "itself in memory, two at once",

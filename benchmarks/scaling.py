@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.cpu import start_of_em
 from gaussbook.mixture import GaussianMixture
 
 _CHUNK, _CHUNKS, _WIDTH, _K, _STEPS = 250_000, 32, 8, 8, 10
@@ -21,14 +22,7 @@ _LIMIT, _MEASURED, _PREDICTED = "1GiB", (1, 2, 4), (1, 2, 4, 8, 16, 32)
 
 
 def _seconds(points: Any, start: np.ndarray) -> float:
-    mixture = GaussianMixture(
-        n_components=_K,
-        tol=0.0,
-        max_iter=_STEPS,
-        means_init=start,
-        weights_init=np.full(_K, 1 / _K),
-        precisions_init=np.tile(np.eye(_WIDTH), (_K, 1, 1)),
-    )
+    mixture = GaussianMixture(**start_of_em(start, _K, _STEPS))
     begun = time.perf_counter()
     mixture.fit(points)
     return time.perf_counter() - begun

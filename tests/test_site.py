@@ -126,20 +126,23 @@ def _listen(page, site):
     return faults
 
 
+def _wait_for(page, condition, arg=None):
+    """Wait until a condition of the page holds, asked by the clock: frames may fail to come."""
+    page.wait_for_function(condition, arg=arg, polling=20)
+
+
 def _wait_until_still(page, scheme):
     """Wait for the theme's script, the fonts, the images and the equations; fail if one stays out.
 
     The theme's script sets the colours some time after the page has loaded.
     """
-    page.wait_for_function(
-        "scheme => document.documentElement.dataset.theme === scheme", arg=scheme, polling=20
-    )
-    page.wait_for_function(
+    _wait_for(page, "scheme => document.documentElement.dataset.theme === scheme", arg=scheme)
+    _wait_for(
+        page,
         "[...document.images].every((image) => image.complete || image.loading === 'lazy')",
-        polling=20,
     )
     if page.locator(".math").count():
-        page.wait_for_function("window.MathJax?.startup?.promise", polling=20)
+        _wait_for(page, "window.MathJax?.startup?.promise")
         page.evaluate("MathJax.startup.promise.then(() => true)")
     page.evaluate("document.fonts.ready.then(() => true)")
 
@@ -195,7 +198,7 @@ _WEIGHTS = """() => {
 def fits_every_window(page):
     for width in (390, 1920, 1280):
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function("width => window.innerWidth === width", arg=width, polling=20)
+        _wait_for(page, "width => window.innerWidth === width", arg=width)
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             yield f"{wide} pixels wide in a window of {width}"
@@ -213,7 +216,7 @@ def sliders_obey_the_keyboard(page):
             if shown.count() != 1:
                 yield f"{shown.count()} figures are shown at a time"
                 break
-            page.wait_for_function(_IS_LOADED, arg=shown.element_handle())
+            _wait_for(page, _IS_LOADED, arg=shown.element_handle())
             said = control.get_attribute("aria-valuetext")
             if not said or said != figure.locator("output").inner_text():
                 yield f"a screen reader says {said!r}, which the figure does not show"
@@ -403,7 +406,7 @@ def test_each_question_finds_its_fault(chromium, ask, broken):
     page.set_content(SOUND)
     assert list(ask(page)) == []
     page.set_content(SOUND.replace("</main>", f"{broken}</main>"))
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    _wait_for(page, "[...document.images].every((image) => image.complete)")
     assert list(ask(page))
     page.close()
 
@@ -541,8 +544,8 @@ def test_long_cells_fold_and_cells_can_be_copied(visit):
     cell.locator("summary").click()
     expect(cell.locator("pre")).to_be_hidden(timeout=1000 * PATIENCE)
     cells = page.locator("div.cell_input").count()
-    page.wait_for_function(
-        "cells => document.querySelectorAll('button.copybtn').length >= cells", arg=cells
+    _wait_for(
+        page, "cells => document.querySelectorAll('button.copybtn').length >= cells", arg=cells
     )
 
 
@@ -655,7 +658,7 @@ def test_a_verdict_of_the_scoreboard_stands_first_on_one_line_and_leads_to_its_r
     verdict = page.locator(".scoreboard tr:not([hidden]) .verdict").first
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function("width => window.innerWidth === width", arg=width, polling=20)
+        _wait_for(page, "width => window.innerWidth === width", arg=width)
         box = verdict.bounding_box()
         line = verdict.evaluate("each => parseFloat(getComputedStyle(each).lineHeight)")
         assert box["height"] < 1.5 * line and box["x"] + box["width"] < width
@@ -721,8 +724,8 @@ def test_a_downloaded_notebook_has_no_words_that_only_the_press_understands(chap
 )
 def test_search_leads_to_the_page_that_a_reader_means(visit, query, first):
     page = visit("search", query=f"?q={query}")
-    page.wait_for_function("document.querySelectorAll('#search-results li').length > 2")
-    page.wait_for_function("!document.querySelector('#search-progress')?.textContent")
+    _wait_for(page, "document.querySelectorAll('#search-results li').length > 2")
+    _wait_for(page, "!document.querySelector('#search-progress')?.textContent")
     titles = page.locator("#search-results li > a").all_inner_texts()
     assert any(title.startswith(first) for title in titles[:2]), titles[:3]
     functions = [k for k, title in enumerate(titles) if title.startswith("gaussbook.")]

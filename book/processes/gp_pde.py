@@ -442,9 +442,9 @@ three = Problem(
 problems = [single, product, three]
 
 # %% [markdown]
-# Thirty components. On the first problem all paths now end in the same place. On the product and the three scales a change
-# of $10^{-6}$ in the starting frequencies still leads to another of many equally good sets of components: there we take
-# the median of three such starts.
+# Thirty components. On the product and the three scales a change of $10^{-6}$ in the starting frequencies, or another
+# processor's rounding, leads to another of many equally good sets of components all the same: there we take the median of
+# three such starts.
 
 # %%
 Q = 30
